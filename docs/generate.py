@@ -1,0 +1,97 @@
+"""Write docs/recipes.md and docs/cli.md from the code: python docs/generate.py.
+
+A test holds the files to what this gives, so that they cannot fall behind.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from hfcli.metrics import shipped_metrics
+from hfcli.recipe.schema import Recipe
+from hfcli.tasks import task_classes
+
+DOCS = Path(__file__).parent
+COMMANDS = ("", "generate", "finetune", "eval")
+
+
+def recipes_page() -> str:
+    """Every key of a recipe, with type, default and meaning."""
+    parts = [
+        "# Recipe keys",
+        "Made by `python docs/generate.py`. Keys are upstream names: TrainingArguments,",
+        "GenerationConfig, `load_dataset`, `from_pretrained`. Unknown keys are errors.",
+        "Relative paths are relative to the recipe, in overrides to the current folder.\n",
+    ]
+    for name, cls in task_classes().items():
+        parts += [f"## task (name: {name})\n", _table(cls, skip={"name"})]
+    for name, info in Recipe.model_fields.items():
+        if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
+            about = f"{info.description}\n\n" if info.description else ""
+            parts += [f"## {name}\n", about + _table(info.annotation)]
+    parts += ["## top level\n", _table(Recipe, skip={"task", *_sections()})]
+    rows = [f"| `{m.name}` | {m.description} |" for m in shipped_metrics().values()]
+    parts += ["## Metrics\n", "| name | definition |\n|---|---|\n" + "\n".join(rows) + "\n"]
+    return "\n".join(parts)
+
+
+def cli_page() -> str:
+    """The help of every command, 100 columns wide."""
+    parts = ["# Commands\n\nMade by `python docs/generate.py` from `--help`.\n"]
+    for command in COMMANDS:
+        shown = subprocess.run(
+            [sys.executable, "-m", "hfcli", *command.split(), "--help"],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**os.environ, "COLUMNS": "100", "NO_COLOR": "1", "TERM": "dumb"},
+        ).stdout
+        parts.append(f"## hfcli {command}".rstrip() + f"\n\n```\n{_strip(shown)}\n```\n")
+    return "\n".join(parts)
+
+
+def _sections() -> set[str]:
+    return {
+        name
+        for name, info in Recipe.model_fields.items()
+        if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel)
+    }
+
+
+def _table(cls: type[BaseModel], skip: set[str] | None = None) -> str:
+    rows = ["| key | type | default | meaning |", "|---|---|---|---|"]
+    for name, info in cls.model_fields.items():
+        if name not in (skip or set()):
+            meaning = info.description or ""
+            rows.append(f"| `{name}` | {_type(info.annotation)} | {_default(info)} | {meaning} |")
+    return "\n".join(rows) + "\n"
+
+
+def _type(annotation: Any) -> str:
+    options = [option for option in get_args(annotation) if option is not type(None)]
+    if not options or getattr(annotation, "__origin__", None) in (list, dict):
+        return getattr(annotation, "__name__", str(annotation)).lower()
+    return " or ".join(f"`{o}`" if isinstance(o, str) else _type(o) for o in options)
+
+
+def _default(info: FieldInfo) -> str:
+    if info.is_required():
+        return "required"
+    value = info.get_default(call_default_factory=True, validated_data={})
+    return "" if value in (None, [], {}) else f"`{value}`"
+
+
+def _strip(text: str) -> str:
+    return "\n".join(line.rstrip() for line in text.strip().splitlines())
+
+
+if __name__ == "__main__":
+    (DOCS / "recipes.md").write_text(recipes_page(), encoding="utf-8")
+    (DOCS / "cli.md").write_text(cli_page(), encoding="utf-8")

@@ -1,0 +1,87 @@
+"""`hfcli finetune`: from a recipe and overrides to a trained model in its folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hfcli.cli import options
+
+
+def finetune_command(
+    recipe: Annotated[Path, typer.Argument(help="The recipe (YAML).", show_default=False)],
+    overrides: options.Overrides = None,
+    set_: options.Set = None,
+    output_dir: Annotated[
+        str | None,
+        typer.Option("--output-dir", "-o", help="Where the model goes.", show_default=False),
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="Override the recipe's device.", show_default=False)
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the last checkpoint in the output folder.")
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Delete an earlier run in the output folder.")
+    ] = False,
+    offline: options.Offline = False,
+    json: options.Json = False,
+) -> None:
+    """Train a model as a recipe says.
+
+    The output folder holds the model, the resolved recipe, metrics.jsonl and result.json.
+    """
+    _finetune(
+        recipe=recipe,
+        overrides=[*(overrides or []), *(set_ or [])],
+        output_dir=output_dir,
+        device=device,
+        resume=resume,
+        overwrite=overwrite,
+        offline=offline,
+        json=json,
+    )
+
+
+def _finetune(
+    *,
+    recipe: Path,
+    overrides: list[str],
+    output_dir: str | None,
+    device: str | None,
+    resume: bool,
+    overwrite: bool,
+    offline: bool,
+    json: bool,
+) -> None:
+    if resume and overwrite:
+        raise typer.BadParameter("--resume and --overwrite exclude each other")
+    if output_dir is not None:
+        overrides = [*overrides, f"output_dir={output_dir}"]
+    if device is not None:
+        overrides = [*overrides, f"device={device}"]
+
+    from hfcli.recipe.load import load_recipe
+
+    loaded = load_recipe(recipe, overrides)
+
+    from hfcli.render.progress import Reporter
+    from hfcli.render.streams import write_json
+    from hfcli.render.tables import show_finetune
+    from hfcli.training.run import finetune
+
+    with Reporter() as listener:
+        result = finetune(
+            recipe=loaded,
+            listener=listener,
+            resume=resume,
+            overwrite=overwrite,
+            offline=offline,
+        )
+    if json:
+        write_json(result.to_dict())
+    else:
+        show_finetune(result)

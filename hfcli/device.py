@@ -1,0 +1,97 @@
+"""Placement: which device and number type a run uses, decided by accelerate. Loads no weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from hfcli.errors import RunError
+
+if TYPE_CHECKING:
+    import torch
+
+ACCELERATORS = ("cuda", "mps", "xpu", "npu")
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where a model goes.
+
+    Args:
+        device: where inputs go.
+        spread: let accelerate's device_map spread the weights over what there is.
+    """
+
+    device: torch.device
+    spread: bool = False
+
+    def load_options(self, weight_bytes: int) -> dict[str, Any]:
+        """Keyword arguments for from_pretrained, given the size of the weights on disk.
+
+        On a machine without an accelerator the weights are only spread (to disk) when they do not
+        fit into the memory that is free: a device_map costs hooks on every layer.
+        """
+        if self.spread and (self.device.type != "cpu" or weight_bytes > _free_memory()):
+            return {"device_map": "auto"}
+        return {}
+
+
+def available_devices() -> list[str]:
+    """Names that `--device` takes here, `cpu` first."""
+    import torch
+
+    names = ["cpu"]
+    for kind in ACCELERATORS:
+        module = getattr(torch, kind, None)
+        if module is None or not module.is_available():
+            continue
+        count = module.device_count()
+        names += [kind] if count == 1 else [kind, *(f"{kind}:{i}" for i in range(count))]
+    return names
+
+
+def resolve_device(name: str) -> Placement:
+    """`auto`, `cpu`, `cuda`, `cuda:1`, `mps`, ... -> a placement.
+
+    Raises:
+        RunError: the device is not there; the message lists what is.
+    """
+    import torch
+    from accelerate import PartialState
+
+    if name == "auto":
+        return Placement(PartialState().device, spread=True)
+    names = available_devices()
+    known = {*names, *(f"{n}:0" for n in names if ":" not in n)}
+    if name not in known:
+        raise RunError(f"device {name!r} is not here", hint=f"available: auto, {', '.join(names)}")
+    return Placement(torch.device(name))
+
+
+def resolve_dtype(name: str, device: torch.device) -> torch.dtype:
+    """`auto` is float32 on a CPU, where smaller types may be emulated, else bfloat16 or float16."""
+    import torch
+
+    if name != "auto":
+        dtype: torch.dtype = getattr(torch, name)
+        return dtype
+    if device.type == "cpu":
+        return torch.float32
+    if device.type == "cuda" and torch.cuda.is_bf16_supported():
+        return torch.bfloat16
+    return torch.float16
+
+
+def computes_bf16(device: torch.device) -> bool:
+    """Whether the device has bfloat16 instructions; emulation is up to a hundred times slower."""
+    import torch
+
+    if device.type == "cpu":
+        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return device.type == "cuda" and torch.cuda.is_bf16_supported()
+
+
+def _free_memory() -> int:
+    import psutil
+
+    return int(psutil.virtual_memory().available)

@@ -1,0 +1,1 @@
+"""Evaluation: a model and data in, numbers out. Knows nothing about terminals."""

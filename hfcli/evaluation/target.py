@@ -1,0 +1,145 @@
+"""What the user named -> a recipe whose model is the one to score. Scores nothing itself.
+
+A target is a finished run's folder, a recipe, or nothing, with `--model` and `--data` instead.
+Flags are merged into plain data before the one validation that recipes go through.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hfcli.errors import RecipeError, RunError
+from hfcli.models.resolve import ModelSource, resolve_model
+from hfcli.recipe.load import Draft, load_recipe, validate
+from hfcli.recipe.schema import Recipe
+from hfcli.results import Listener, Note
+from hfcli.tasks import task_classes
+
+RECIPE_FILE = "recipe.yaml"
+RESULT_FILE = "result.json"
+
+
+@dataclass(frozen=True)
+class EvalFlags:
+    """The flags of `hfcli eval`; None means not given."""
+
+    model: str | None = None
+    revision: str | None = None
+    data: tuple[str, ...] = ()
+    task: str | None = None
+    text_column: str | None = None
+    label_column: str | None = None
+    column_names: str | None = None
+    split: str | None = None
+    metrics: tuple[str, ...] = ()
+    batch_size: int | None = None
+    device: str | None = None
+
+    def overrides(self) -> list[str]:
+        """The flags as recipe overrides."""
+        values: dict[str, Any] = {
+            "task.text_column": self.text_column,
+            "task.label_column": self.label_column,
+            "evaluation.split": self.split,
+            "evaluation.metrics": json.dumps(self.metrics) if self.metrics else None,
+            "evaluation.batch_size": self.batch_size,
+            "device": self.device,
+        }
+        if self.model:
+            # Whatever the recipe builds or starts from, this is what is scored.
+            named = {"name_or_path": self.model, "revision": self.revision}
+            values["model"] = json.dumps({k: v for k, v in named.items() if v is not None})
+        if self.data:
+            # The data named here is what is scored, whatever the recipe had.
+            values |= {"data": json.dumps({"test": self.data}), "evaluation.split": "test"}
+        if self.column_names:
+            values["data.column_names"] = f"[{self.column_names}]"
+        return [f"{key}={value}" for key, value in values.items() if value is not None]
+
+
+def resolve_target(
+    *,
+    target: Path | None,
+    flags: EvalFlags,
+    overrides: Sequence[str],
+    listener: Listener,
+    offline: bool,
+) -> Recipe:
+    """The recipe to evaluate, its `model.name_or_path` being what is scored.
+
+    Raises:
+        RecipeError: nothing to evaluate was named, or the recipe is wrong.
+        RunError: the folder holds no finished run.
+    """
+    merged = [*flags.overrides(), *overrides]
+    if target is None:
+        return _from_flags(flags, merged, listener, offline)
+    if target.is_dir():
+        return _from_run(target, flags, merged)
+    recipe = load_recipe(target, merged)
+    run = recipe.output_dir
+    if flags.model is None and run is not None and (run / RESULT_FILE).is_file():
+        listener(Note(f"evaluating the run this recipe made: {run}"))
+        return load_recipe(target, [*merged, *_model_overrides(run)])
+    if recipe.model.name_or_path is None:
+        raise RunError(f"{run}: holds no finished run", hint=f"run `hfcli finetune {target}` first")
+    return recipe
+
+
+def _from_run(folder: Path, flags: EvalFlags, overrides: Sequence[str]) -> Recipe:
+    recipe = folder / RECIPE_FILE
+    if not recipe.is_file():
+        raise RunError(
+            f"{folder}: was not written by hfcli finetune (no {RECIPE_FILE})",
+            hint=f"for any other model: hfcli eval --model {folder} --data FILE",
+        )
+    if not (folder / RESULT_FILE).is_file():
+        raise RunError(
+            f"{folder}: the run is not finished (no {RESULT_FILE})",
+            hint="go on with `hfcli finetune RECIPE --resume`",
+        )
+    model = [] if flags.model else _model_overrides(folder)
+    return load_recipe(recipe, [*overrides, *model])
+
+
+def _model_overrides(folder: Path) -> list[str]:
+    return [f"model={json.dumps({'name_or_path': str(folder.absolute())})}"]
+
+
+def _from_flags(
+    flags: EvalFlags, overrides: Sequence[str], listener: Listener, offline: bool
+) -> Recipe:
+    if not flags.data:
+        raise RecipeError(
+            "nothing to evaluate: name a run's folder, a recipe, or --model and --data",
+            hint="for example: hfcli eval --model bundled --data book.txt",
+        )
+    source = resolve_model(flags.model, revision=flags.revision, offline=offline)
+    if source.note:
+        listener(Note(source.note))
+    task = flags.task or _guess_task(source)
+    data: dict[str, Any] = {
+        "task": {"name": task},
+        "model": {"name_or_path": flags.model or source.name},
+    }
+    return validate(Draft.from_flags(data, overrides))
+
+
+def _guess_task(source: ModelSource) -> str:
+    """The task whose head the model's configuration names; a GGUF file holds a causal LM."""
+    path = source.folder / "config.json"
+    names = list(task_classes())
+    if source.gguf_file or not path.is_file():
+        return names[0]
+    architectures = json.loads(path.read_text(encoding="utf-8")).get("architectures") or []
+    for name, cls in task_classes().items():
+        if any(architecture.endswith(cls.head_suffixes) for architecture in architectures):
+            return name
+    raise RecipeError(
+        f"{source.name}: cannot tell its task from its architecture {architectures}",
+        hint=f"name it with --task: {', '.join(names)}",
+    )

@@ -1,0 +1,1 @@
+"""Generation: a model and a prompt in, text out. Knows nothing about terminals."""

@@ -1,0 +1,82 @@
+"""Settings as given + the model's own + hfcli's defaults -> one GenerationConfig."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+from hfcli.models.load import LoadedModel
+from hfcli.recipe.generation import GenerationSettings
+
+if TYPE_CHECKING:
+    from transformers import GenerationConfig
+
+# Those of transformers' text-generation pipeline, at half its length: a laptop writes 128 tokens
+# of GPT-2 in a few seconds.
+DEFAULT_MAX_NEW_TOKENS = 128
+DEFAULT_TEMPERATURE = 0.7
+SAMPLING = ("temperature", "top_k", "top_p", "min_p")
+
+
+def generation_config(*, settings: GenerationSettings, loaded: LoadedModel) -> GenerationConfig:
+    """What decides the text: flags first, then the model's generation_config, then defaults.
+
+    Sampling is on unless greedy, `temperature` 0 or beams were asked for, or the model itself
+    says `do_sample: false`.
+    """
+    from transformers import GenerationConfig
+
+    own = getattr(loaded.model, "generation_config", None)
+    config = copy.deepcopy(own) if own is not None else GenerationConfig()
+    given = {k: v for k, v in settings.model_dump().items() if v is not None}
+    config.do_sample = _samples(settings, config.do_sample)
+    if config.do_sample:
+        if config.temperature in (None, 1.0):
+            config.temperature = DEFAULT_TEMPERATURE
+    else:
+        given = {k: v for k, v in given.items() if k not in SAMPLING}
+        for name in SAMPLING:
+            setattr(config, name, None)
+    config.max_new_tokens = config.max_new_tokens or DEFAULT_MAX_NEW_TOKENS
+    config.max_length = None  # a second limit beside max_new_tokens only makes warnings
+    for name, value in given.items():
+        if name != "do_sample":
+            setattr(config, name, value)
+    _fill_token_ids(config, loaded)
+    return config
+
+
+def effective_settings(config: GenerationConfig) -> dict[str, Any]:
+    """The values in force, under GenerationConfig's names; None where a setting has no effect."""
+    values = {name: getattr(config, name, None) for name in GenerationSettings.model_fields}
+    values["do_sample"] = bool(config.do_sample)
+    values["num_beams"] = config.num_beams or 1
+    return values
+
+
+def _samples(settings: GenerationSettings, own: bool | None) -> bool:
+    if settings.do_sample is not None:
+        return settings.do_sample
+    if settings.temperature == 0:
+        return False
+    if any(getattr(settings, name) is not None for name in SAMPLING):
+        return True
+    if settings.num_beams is not None and settings.num_beams > 1:
+        return False
+    return True if own is None else bool(own)
+
+
+def _fill_token_ids(config: GenerationConfig, loaded: LoadedModel) -> None:
+    if config.eos_token_id is None:
+        config.eos_token_id = loaded.tokenizer.eos_token_id
+    if config.pad_token_id is None:
+        eos = eos_ids(config)
+        config.pad_token_id = loaded.tokenizer.pad_token_id or (min(eos) if eos else 0)
+
+
+def eos_ids(config: GenerationConfig) -> set[int]:
+    """Ids of the tokens that end a text."""
+    ids = config.eos_token_id
+    if ids is None:
+        return set()
+    return {int(i) for i in ids} if isinstance(ids, list) else {int(ids)}

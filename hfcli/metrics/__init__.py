@@ -1,0 +1,29 @@
+"""The metrics hfcli ships. A metric is one function and one entry in its family's file.
+
+A family is a file with a tuple `METRICS`. The numbers are computed by plain functions, so that
+training can use them without importing `evaluate`; `hfcli.metrics.modules` dresses the same
+functions as `evaluate` modules.
+"""
+
+from __future__ import annotations
+
+from hfcli.metrics import classification, language_modeling
+from hfcli.metrics.base import Metric
+
+FAMILIES = (classification, language_modeling)
+
+
+def shipped_metrics() -> dict[str, Metric]:
+    """Name -> metric, over all families."""
+    return {metric.name: metric for family in FAMILIES for metric in family.METRICS}
+
+
+def metric_names() -> list[str]:
+    """The names a recipe or `--metric` may give without the network."""
+    return list(shipped_metrics())
+
+
+def higher_is_better(name: str) -> bool:
+    """Direction of a shipped metric; `loss` and unknown names count as lower is better."""
+    metric = shipped_metrics().get(name)
+    return bool(metric and metric.higher_is_better)

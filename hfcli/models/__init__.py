@@ -1,0 +1,1 @@
+"""Models: a name in, weights and tokenizer out. Knows nothing about data."""

@@ -1,0 +1,212 @@
+"""Local files -> a model and its tokenizer, checked for what the task needs.
+
+Loads safetensors, GGUF and adapter folders; never pickle, never code from the model's folder.
+Knows nothing about data; asks nothing of the network (`hfcli.models.resolve` did).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from hfcli import hub
+from hfcli.device import Placement
+from hfcli.errors import ModelError
+from hfcli.models.resolve import ModelSource, resolve_model
+from hfcli.tasks.base import Task
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+PAD_TOKEN = "<|pad|>"
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model in eval mode, its tokenizer, and where both came from."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    source: ModelSource
+
+
+def load_model(
+    *,
+    source: ModelSource,
+    task: Task,
+    dtype: torch.dtype,
+    placement: Placement,
+    config_overrides: dict[str, Any] | None = None,
+    new_head: bool = False,
+) -> LoadedModel:
+    """Load weights for a task.
+
+    Args:
+        source: files found by `resolve_model`.
+        task: says which auto class to use, and which missing weights cannot be accepted.
+        dtype: number type of the weights in memory.
+        placement: from `resolve_device`.
+        config_overrides: configuration values to set, such as the labels of a new head.
+        new_head: accept missing or differently shaped head weights (they start at random).
+
+    Raises:
+        ModelError: not loadable, the wrong architecture, no tokenizer, or no trained head.
+    """
+    hub.go_offline()
+    silence()
+    base_name = source.adapter_base()
+    base = source if base_name is None else resolve_model(base_name)
+    options = {"dtype": dtype, **placement.load_options(_weight_bytes(base))}
+    model = _load_weights(base, task, options, config_overrides or {}, new_head)
+    if base_name is not None:
+        model = _with_adapter(model, source)
+    own_tokenizer = (source.folder / "tokenizer_config.json").is_file() or source.gguf_file
+    tokenizer = load_tokenizer(source if own_tokenizer else base)
+    if "device_map" not in options:
+        model.to(placement.device)  # type: ignore[arg-type]
+    _check_vocabulary(tokenizer, model, source)
+    model.eval()
+    return LoadedModel(model, tokenizer, source)
+
+
+def silence() -> None:
+    """Switch off transformers' own progress bars ("Loading weights"); hfcli draws its own."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+
+
+def load_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
+    """The tokenizer in a model's files.
+
+    Raises:
+        ModelError: there is none; transformers would hand out an empty one without a word.
+    """
+    from transformers import AutoTokenizer
+
+    options = {"gguf_file": source.gguf_file} if source.gguf_file else {}
+    try:
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+            source.folder, trust_remote_code=False, **options
+        )
+    except (OSError, ValueError, KeyError) as e:
+        raise ModelError(f"{source.name}: no usable tokenizer ({_first_line(e)})") from e
+    if len(tokenizer) <= 1 or not tokenizer("a", add_special_tokens=False)["input_ids"]:
+        raise ModelError(
+            f"{source.name}: the folder has no tokenizer files",
+            hint="copy tokenizer.json and tokenizer_config.json into it",
+        )
+    return tokenizer
+
+
+def ensure_pad_token(loaded: LoadedModel) -> None:
+    """Give tokenizer and model a padding token that is never a real label.
+
+    GPT-2 has none, and padding with EOS would hide a text's own EOS. A token of its own is added
+    where there is none or where it doubles as BOS or EOS; its embedding is the mean of the others.
+    """
+    tokenizer, model = loaded.tokenizer, loaded.model
+    real = {tokenizer.bos_token_id, tokenizer.eos_token_id}
+    if tokenizer.pad_token_id is None or tokenizer.pad_token_id in real:
+        tokenizer.add_special_tokens({"pad_token": PAD_TOKEN})
+        _grow_embeddings(model, len(tokenizer))
+    model.config.pad_token_id = tokenizer.pad_token_id
+    if getattr(model, "generation_config", None) is not None:
+        model.generation_config.pad_token_id = tokenizer.pad_token_id
+
+
+def _grow_embeddings(model: PreTrainedModel, size: int) -> None:
+    import torch
+
+    weight: Any = model.get_input_embeddings().weight
+    before = weight.shape[0]
+    if size <= before:
+        return
+    mean = weight.detach().mean(0)
+    # Upstream's mean_resizing draws from a covariance: slow for 50,257 rows, and random.
+    model.resize_token_embeddings(size, mean_resizing=False)
+    with torch.no_grad():
+        for embeddings in (model.get_input_embeddings(), model.get_output_embeddings()):
+            if embeddings is not None:
+                grown: Any = embeddings.weight
+                grown[before:] = mean if grown.shape[1] == mean.shape[0] else 0
+
+
+def _load_weights(
+    source: ModelSource,
+    task: Task,
+    options: dict[str, Any],
+    config_overrides: dict[str, Any],
+    new_head: bool,
+) -> PreTrainedModel:
+    from safetensors import SafetensorError
+
+    if source.gguf_file:
+        options = {**options, "gguf_file": source.gguf_file}
+    # The GGUF reader draws a progress bar on stderr that nothing else switches off.
+    quiet = contextlib.redirect_stderr(io.StringIO() if source.gguf_file else sys.stderr)
+    try:
+        with quiet:
+            model, info = task.auto_class().from_pretrained(
+                source.folder,
+                use_safetensors=True,
+                trust_remote_code=False,
+                output_loading_info=True,
+                ignore_mismatched_sizes=new_head,
+                **options,
+                **config_overrides,
+            )
+    except SafetensorError as e:
+        raise ModelError(f"{source.name}: damaged weights ({_first_line(e)})") from e
+    except ImportError as e:
+        raise ModelError(f"{source.name}: {_first_line(e)}") from e
+    except (OSError, ValueError, KeyError, RuntimeError) as e:
+        # transformers has no error type of its own for "cannot load this".
+        raise ModelError(
+            f"{source.name}: cannot be loaded for {task.name} ({_first_line(e)})"
+        ) from e
+    problem = None if new_head else task.reject_missing_weights(sorted(info["missing_keys"]))
+    if problem:
+        raise ModelError(f"{source.name}: {problem}", hint=f"finetune it for {task.name} first")
+    return model  # type: ignore[no-any-return]
+
+
+def _with_adapter(model: PreTrainedModel, source: ModelSource) -> PreTrainedModel:
+    from peft import PeftModel
+
+    try:
+        adapted = PeftModel.from_pretrained(model, str(source.folder))
+    except (OSError, ValueError, RuntimeError) as e:
+        raise ModelError(
+            f"{source.name}: the adapter does not fit its base model ({_first_line(e)})"
+        ) from e
+    return adapted.merge_and_unload()  # type: ignore[no-any-return]
+
+
+def _check_vocabulary(
+    tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel, source: ModelSource
+) -> None:
+    weight: Any = model.get_input_embeddings().weight
+    rows = weight.shape[0]
+    if len(tokenizer) > rows:
+        raise ModelError(
+            f"{source.name}: the tokenizer has {len(tokenizer)} tokens, the model {rows}",
+            hint="model and tokenizer are not of the same family",
+        )
+
+
+def _weight_bytes(source: ModelSource) -> int:
+    if source.gguf_file:
+        return (source.folder / source.gguf_file).stat().st_size
+    return sum(path.stat().st_size for path in source.folder.glob("*.safetensors"))
+
+
+def _first_line(error: BaseException) -> str:
+    if isinstance(error, json.JSONDecodeError):
+        return f"broken JSON: {error}"
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

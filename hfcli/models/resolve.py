@@ -1,0 +1,210 @@
+"""A model's name -> the local files to load, without loading them.
+
+A name is `bundled`, a local folder, a GGUF file, or a Hub id. Hub ids become their snapshot path
+here, from the cache at once, else over the network; nothing below this module ever asks the Hub.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from hfcli import hub
+from hfcli.errors import ModelError, did_you_mean
+from hfcli.recipe.schema import BUNDLED
+
+DEFAULT_MODEL = "openai-community/gpt2"
+BUNDLED_FOLDER = Path(__file__).parent.parent / "bundled"
+PATTERNS = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
+IGNORED = ["onnx/*", "openvino/*", "original/*", "consolidated*", "coreml/*", "flax/*", "tf/*"]
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """Where the files of a model are.
+
+    Args:
+        name: what the user called it.
+        folder: local folder to load from.
+        gguf_file: name of the GGUF file inside `folder`, when that is the model.
+        revision: commit of a Hub model, None for local files.
+        note: what the user should know about the choice, or None.
+    """
+
+    name: str
+    folder: Path
+    gguf_file: str | None = None
+    revision: str | None = None
+    note: str | None = None
+
+    def adapter_base(self) -> str | None:
+        """Name of the base model when this is an adapter folder (peft), else None."""
+        path = self.folder / "adapter_config.json"
+        if self.gguf_file or not path.is_file():
+            return None
+        base = json.loads(path.read_text(encoding="utf-8")).get("base_model_name_or_path")
+        return str(base) if base else None
+
+
+def resolve_model(
+    name: str | None, *, revision: str | None = None, offline: bool = False
+) -> ModelSource:
+    """Find the files of a model; None means HFCLI_MODEL, else the default with its fallback.
+
+    Raises:
+        ModelError: the files are not there and cannot be fetched.
+    """
+    if offline:
+        hub.go_offline()
+    name = name or os.environ.get("HFCLI_MODEL") or None
+    if name is None:
+        return _default()
+    return _resolve(name, revision)
+
+
+def _default() -> ModelSource:
+    cached = _cached(DEFAULT_MODEL, None)
+    if cached is not None:
+        return cached
+    if hub.reachable():
+        return _download(DEFAULT_MODEL, None)
+    why = "the Hub is switched off" if hub.is_offline() else "the Hub cannot be reached"
+    note = (
+        f"{DEFAULT_MODEL} is not in the local cache and {why}: using the small bundled model;"
+        " choose one with --model or HFCLI_MODEL"
+    )
+    return ModelSource(BUNDLED, BUNDLED_FOLDER, note=note)
+
+
+def _resolve(name: str, revision: str | None) -> ModelSource:
+    if name == BUNDLED:
+        return ModelSource(BUNDLED, BUNDLED_FOLDER)
+    path = Path(os.path.expanduser(name))
+    if path.is_file():
+        return _gguf(name, path)
+    if path.is_dir():
+        return _folder(name, path)
+    if not _looks_like_hub_id(name):
+        raise ModelError(f"{name}: no such file or folder", hint=_nearby(path))
+    cached = _cached(name, revision)
+    if cached is not None:
+        return cached
+    if not hub.reachable():
+        why = "the network is switched off" if hub.is_offline() else "the Hub cannot be reached"
+        raise ModelError(
+            f"{name}: not a local file or folder, not in the local cache, and {why}",
+            hint=f"`--model {BUNDLED}` works without a network",
+        )
+    return _download(name, revision)
+
+
+def _gguf(name: str, path: Path) -> ModelSource:
+    with path.open("rb") as file:
+        magic = file.read(4)
+    if magic != b"GGUF":
+        raise ModelError(
+            f"{name}: is a file, but not a GGUF file",
+            hint="name a GGUF file, a model folder, or a Hub id",
+        )
+    return ModelSource(name, path.parent, gguf_file=path.name)
+
+
+def _folder(name: str, path: Path) -> ModelSource:
+    if not any((path / f).is_file() for f in ("config.json", "adapter_config.json")):
+        checkpoints = sorted(path.glob("**/config.json"))
+        hint = f"did you mean {checkpoints[0].parent}?" if checkpoints else None
+        raise ModelError(f"{name}: the folder holds no model (no config.json)", hint=hint)
+    return ModelSource(name, path)
+
+
+def _looks_like_hub_id(name: str) -> bool:
+    parts = name.split("/")
+    return (
+        len(parts) <= 2
+        and all(part and not part.startswith((".", "~", "-")) for part in parts)
+        and not name.endswith(".gguf")
+    )
+
+
+def _nearby(path: Path) -> str | None:
+    if not path.parent.is_dir():
+        return None
+    near = did_you_mean(path.name, [p.name for p in path.parent.iterdir()])
+    return f"did you mean {path.parent / near}?" if near else None
+
+
+def _cached(name: str, revision: str | None) -> ModelSource | None:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import (
+        HFValidationError,
+        IncompleteSnapshotError,
+        LocalEntryNotFoundError,
+    )
+
+    try:
+        folder = Path(snapshot_download(name, revision=revision, local_files_only=True))
+    except IncompleteSnapshotError as e:
+        # Files that hfcli never fetches (pickles, other frameworks) count as missing to the Hub
+        # library; `_complete` knows which files a model needs.
+        folder = Path(e.snapshot_path)
+    except LocalEntryNotFoundError:
+        return None
+    except HFValidationError as e:
+        raise ModelError(f"{name}: neither a local path nor a Hub id") from e
+    return ModelSource(name, folder, revision=hub.commit_of(folder)) if _complete(folder) else None
+
+
+def _complete(folder: Path) -> bool:
+    """Whether a snapshot has its configuration and every weight file; downloads can be cut off."""
+    if (folder / "adapter_config.json").is_file():
+        return (folder / "adapter_model.safetensors").is_file()
+    if not (folder / "config.json").is_file():
+        return False
+    index = folder / "model.safetensors.index.json"
+    if not index.is_file():
+        return (folder / "model.safetensors").is_file()
+    try:
+        shards = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+    except json.JSONDecodeError:
+        return False
+    return all((folder / shard).is_file() for shard in shards)
+
+
+def _download(name: str, revision: str | None) -> ModelSource:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    try:
+        folder = Path(
+            snapshot_download(
+                name, revision=revision, allow_patterns=PATTERNS, ignore_patterns=IGNORED
+            )
+        )
+    except GatedRepoError as e:
+        raise ModelError(
+            f"{name}: access is restricted",
+            hint=f"ask for access on its Hub page, then run `hf auth login` ({name})",
+        ) from e
+    except RepositoryNotFoundError as e:
+        raise ModelError(
+            f"{name}: no such model on the Hub, and no such local path",
+            hint="private models need `hf auth login`",
+        ) from e
+    except RevisionNotFoundError as e:
+        raise ModelError(f"{name}: no revision {revision!r} on the Hub") from e
+    except (HfHubHTTPError, LocalEntryNotFoundError) as e:
+        raise ModelError(f"{name}: download failed ({str(e).splitlines()[0]})") from e
+    if not _complete(folder):
+        raise ModelError(
+            f"{name}: has no safetensors weights",
+            hint="hfcli does not load pickled weights (.bin)",
+        )
+    return ModelSource(name, folder, revision=hub.commit_of(folder))

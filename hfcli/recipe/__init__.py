@@ -1,0 +1,1 @@
+"""Recipes: what a YAML file may say, and how file and overrides become one validated object."""

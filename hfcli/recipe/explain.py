@@ -1,0 +1,106 @@
+"""Validation errors -> sentences with file, line and a way out. Validates nothing itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from hfcli.errors import did_you_mean
+from hfcli.recipe.schema import (
+    OWNED_BY_HFCLI,
+    RENAMED,
+    Recipe,
+    TrainingSection,
+    training_argument_names,
+)
+from hfcli.recipe.yaml_file import Path
+from hfcli.tasks import task_classes, task_names
+
+
+def explain(error: ValidationError, file: str, origins: Mapping[Path, str]) -> list[str]:
+    """One line an error: `recipes/x.yaml:12: training.learning_rte: unknown key, did you ...`."""
+    lines = []
+    for details in error.errors(include_url=False):
+        path = _without_task_tag(details["loc"])
+        dotted = ".".join(str(part) for part in path)
+        where = _origin(path, file, origins)
+        task = str(details["loc"][1]) if path != details["loc"] else None
+        lines.append(f"{where}: {dotted}: {_sentence(dict(details), path, task)}")
+    return lines
+
+
+def _without_task_tag(loc: tuple[int | str, ...]) -> Path:
+    # pydantic puts the discriminator's value into the location of a tagged union.
+    if len(loc) > 1 and loc[0] == "task" and loc[1] in task_names():
+        return ("task", *loc[2:])
+    return loc
+
+
+def _origin(path: Path, file: str, origins: Mapping[Path, str]) -> str:
+    for end in range(len(path), 0, -1):
+        if path[:end] in origins:
+            return origins[path[:end]]
+    # An override of something inside names the inside only.
+    inside = (where for key, where in origins.items() if key[: len(path)] == path)
+    return next(inside, file)
+
+
+def _sentence(details: dict[str, Any], path: Path, task: str | None) -> str:
+    kind = details["type"]
+    if kind == "extra_forbidden":
+        return _unknown_key(path, task)
+    if kind == "missing":
+        return "is required"
+    if kind == "union_tag_not_found":
+        return f"needs a name, one of {', '.join(task_names())}"
+    if kind == "union_tag_invalid":
+        name = str(details["ctx"]["tag"])
+        near = did_you_mean(name, task_names())
+        known = f"did you mean {near}?" if near else f"known: {', '.join(task_names())}"
+        return f"unknown task {name!r}, {known}"
+    message = str(details["msg"]).removeprefix("Value error, ")
+    if kind == "value_error" or isinstance(details["input"], dict):
+        return message
+    return f"{message[0].lower()}{message[1:]} (found {details['input']!r})"
+
+
+def _unknown_key(path: Path, task: str | None) -> str:
+    key = str(path[-1])
+    siblings = list(task_classes()[task].model_fields) if task else _keys_beside(path)
+    other = [name for name, cls in task_classes().items() if key in cls.model_fields]
+    if task and other:
+        return f"unknown key, it belongs to the task {other[0]}"
+    if path[0] == "training":
+        if key in OWNED_BY_HFCLI:
+            return f"unknown key here: {OWNED_BY_HFCLI[key]}"
+        if key in RENAMED:
+            return f"unknown key, use {RENAMED[key]}"
+        near = did_you_mean(key, siblings)
+        if near is None and key in training_argument_names():
+            return "unknown key here; it is a TrainingArguments name: put it under training.extra"
+    near = did_you_mean(key, siblings)
+    if near:
+        return f"unknown key, did you mean {near}?"
+    elsewhere = [name for name, keys in _all_keys().items() if key in keys]
+    if elsewhere:
+        return f"unknown key here, it belongs under {elsewhere[0]}"
+    return f"unknown key; known: {', '.join(siblings)}"
+
+
+def _keys_beside(path: Path) -> list[str]:
+    if len(path) == 1:
+        return list(Recipe.model_fields)
+    return list(_all_keys().get(str(path[0]), []))
+
+
+def _all_keys() -> dict[str, list[str]]:
+    sections: dict[str, list[str]] = {}
+    for name, info in Recipe.model_fields.items():
+        if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
+            sections[name] = list(info.annotation.model_fields)
+    for cls in task_classes().values():
+        sections["task"] = sections.get("task", []) + list(cls.model_fields)
+    sections["training"] = list(TrainingSection.model_fields)
+    return sections

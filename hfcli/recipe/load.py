@@ -1,0 +1,183 @@
+"""Recipe file + overrides -> one validated, frozen `Recipe`.
+
+The file is read, overrides are merged into it, paths are made absolute, and all of it is
+validated once; every error is reported at once with its file and line. Imports nothing heavy.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path as FilePath
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from hfcli.errors import RecipeError, did_you_mean
+from hfcli.recipe.explain import explain
+from hfcli.recipe.schema import BUNDLED, Recipe
+from hfcli.recipe.yaml_file import Path, YamlError, dump_yaml, parse_scalar, parse_yaml
+
+DATA_SPLITS = ("train", "validation", "test")
+
+
+@dataclass
+class Draft:
+    """A recipe before validation: plain data, and where each key came from."""
+
+    data: dict[str, Any]
+    file: str
+    folder: FilePath
+    origins: dict[Path, str] = field(default_factory=dict)
+    overridden: set[Path] = field(default_factory=set)
+
+    @classmethod
+    def from_flags(cls, data: dict[str, Any], overrides: Sequence[str]) -> Draft:
+        """A draft without a file; relative paths are relative to the current folder."""
+        draft = cls(data, "command line", FilePath.cwd())
+        for override in overrides:
+            _apply(draft, override)
+        return draft
+
+
+def load_recipe(path: FilePath, overrides: Sequence[str] = ()) -> Recipe:
+    """Read, merge, validate.
+
+    Args:
+        path: YAML file; relative paths in it are relative to its folder.
+        overrides: `a.b=c`, where c is read as YAML; relative paths are relative to the
+            current folder, as everywhere on a command line.
+
+    Raises:
+        RecipeError: with every error found, one a line.
+    """
+    draft = _read(path)
+    for override in overrides:
+        _apply(draft, override)
+    return validate(draft)
+
+
+def validate(draft: Draft) -> Recipe:
+    """The one validation that files and flags share.
+
+    Raises:
+        RecipeError: with every error found, one a line.
+    """
+    # A section with nothing in it, `training:`, is one with its defaults.
+    draft.data = {key: value for key, value in draft.data.items() if value is not None}
+    _absolute_paths(draft)
+    try:
+        return Recipe.model_validate(draft.data)
+    except ValidationError as e:
+        lines = explain(e, draft.file, draft.origins)
+        raise RecipeError("\n".join(lines)) from e
+
+
+def dump_recipe(recipe: Recipe) -> str:
+    """The recipe as YAML with every value spelled out; loading it gives an equal recipe."""
+    return dump_yaml(_spelled_out(recipe))
+
+
+def _spelled_out(section: BaseModel) -> dict[str, Any]:
+    """Every value but those that are None by default anyway."""
+    plain = section.model_dump(mode="json")
+    for name, info in type(section).model_fields.items():
+        value = getattr(section, name)
+        if isinstance(value, BaseModel):
+            plain[name] = _spelled_out(value)
+        elif value is None and info.default is None:
+            del plain[name]
+    return plain
+
+
+def _read(path: FilePath) -> Draft:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as e:
+        raise RecipeError(f"{path}: no such recipe", hint=_nearby(path)) from e
+    except IsADirectoryError as e:
+        raise RecipeError(f"{path}: is a folder, not a recipe file", hint=_inside(path)) from e
+    except UnicodeDecodeError as e:
+        raise RecipeError(f"{path}: not UTF-8 text") from e
+    except OSError as e:
+        raise RecipeError(f"{path}: cannot be read ({e.strerror})") from e
+    try:
+        document = parse_yaml(text)
+    except YamlError as e:
+        raise RecipeError(f"{path}:{e.line or 1}: {e}") from e
+    if not isinstance(document.data, dict):
+        raise RecipeError(
+            f"{path}: a recipe is a mapping with the sections task, model and data",
+            hint="see recipes/README.md for examples",
+        )
+    origins = {key: f"{path}:{line}" for key, line in document.lines.items()}
+    return Draft(document.data, str(path), path.parent.absolute(), origins)
+
+
+def _nearby(path: FilePath) -> str | None:
+    if not path.parent.is_dir():
+        return None
+    near = did_you_mean(path.name, [p.name for p in path.parent.iterdir()])
+    return f"did you mean {path.parent / near}?" if near else None
+
+
+def _inside(path: FilePath) -> str | None:
+    recipes = sorted(path.glob("*.yaml"))
+    return f"did you mean {recipes[0]}?" if recipes else None
+
+
+def _apply(draft: Draft, override: str) -> None:
+    key, equals, text = override.partition("=")
+    path: Path = tuple(part for part in key.split("."))
+    if not equals or not all(path):
+        raise RecipeError(
+            f"--set {override}: an override is key=value, such as training.learning_rate=1e-4"
+        )
+    try:
+        value = parse_scalar(text)
+    except YamlError as e:
+        raise RecipeError(f"--set {override}: {e}") from e
+    target: Any = draft.data
+    for part in path[:-1]:
+        if target.get(part) is None:
+            target[part] = {}
+        target = target[part]
+        if not isinstance(target, dict):
+            raise RecipeError(f"--set {override}: {part} is a value, not a section")
+    target[path[-1]] = value
+    draft.overridden.add(path)
+    draft.origins = {k: v for k, v in draft.origins.items() if k[: len(path)] != path}
+    draft.origins[path] = f"--set {key}"
+
+
+def _absolute_paths(draft: Draft) -> None:
+    data = draft.data
+    section = data.get("data")
+    if isinstance(section, dict) and section.get("path") is None:
+        for name in DATA_SPLITS:
+            if name in section:
+                section[name] = _absolute(section[name], _base(draft, ("data", name)))
+    if isinstance(data.get("output_dir"), str):
+        data["output_dir"] = _absolute(data["output_dir"], _base(draft, ("output_dir",)))
+    model = data.get("model")
+    if isinstance(model, dict):
+        for name in ("name_or_path", "tokenizer"):
+            value = model.get(name)
+            # Anything that is not there is a Hub id, or for model.resolve to complain about.
+            if isinstance(value, str) and value != BUNDLED:
+                local = _base(draft, ("model", name)) / value
+                model[name] = os.path.normpath(local) if local.exists() else value
+
+
+def _base(draft: Draft, path: Path) -> FilePath:
+    typed = any(path[:end] in draft.overridden for end in range(1, len(path) + 1))
+    return FilePath.cwd() if typed else draft.folder
+
+
+def _absolute(value: Any, base: FilePath) -> Any:
+    if isinstance(value, list):
+        return [_absolute(item, base) for item in value]
+    if isinstance(value, str):
+        return os.path.normpath(base / os.path.expanduser(value))
+    return value

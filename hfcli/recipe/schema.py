@@ -1,0 +1,266 @@
+"""What a recipe may say: one frozen pydantic model per section, unknown keys forbidden.
+
+Keys are upstream names verbatim: TrainingArguments, GenerationConfig, load_dataset,
+from_pretrained. The schema knows no file, no line and no weights; `hfcli.recipe.load` adds the
+first two, and the rooms that do the work the third.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from hfcli.metrics import metric_names
+from hfcli.recipe.generation import GenerationSettings
+from hfcli.recipe.upstream import config_fields, dataclass_fields
+from hfcli.tasks import AnyTask
+
+BUNDLED = "bundled"  # the name of the model that ships in the package
+Dtype = Literal["auto", "float32", "bfloat16", "float16"]
+Interval = Literal["no", "steps", "epoch"]
+
+
+class Section(BaseModel):
+    """A section of the recipe."""
+
+    # Deferred: the recipe builds one validator for all sections, not one more for each.
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+
+class ModelSection(Section):
+    """Which weights to start from, or which architecture to build from scratch."""
+
+    name_or_path: str | None = Field(
+        None, description="Hub id, local folder, GGUF file, adapter folder, or `bundled`."
+    )
+    revision: str | None = Field(None, description="Branch, tag or commit of a Hub id.")
+    dtype: Dtype = Field("float32", description="Type the weights are held in while training.")
+    config: dict[str, Any] | None = Field(
+        None, description="Build from scratch: `model_type` and fields of its configuration."
+    )
+    tokenizer_vocab_size: int | None = Field(
+        None,
+        ge=258,
+        description="From scratch: train a byte-level BPE of this size on the training texts.",
+    )
+    tokenizer: str | None = Field(
+        None, description="From scratch: take the tokenizer of this model instead."
+    )
+
+    @field_validator("config")
+    @classmethod
+    def _known_config(cls, value: dict[str, Any] | None) -> dict[str, Any] | None:
+        if value is None:
+            return None
+        known = config_fields(str(value.get("model_type")))
+        if not known:
+            raise ValueError("config.model_type must name a transformers model type, such as gpt2")
+        unknown = sorted(set(value) - known - {"model_type"})
+        if unknown:
+            raise ValueError(f"unknown {value['model_type']} configuration key(s) {unknown}")
+        return value
+
+    @model_validator(mode="after")
+    def _one_source(self) -> ModelSection:
+        if (self.name_or_path is None) == (self.config is None):
+            raise ValueError("give either name_or_path, or config to build from scratch")
+        sources = [self.tokenizer, self.tokenizer_vocab_size]
+        if self.config is not None and sources.count(None) != 1:
+            raise ValueError("from scratch, give one of tokenizer_vocab_size and tokenizer")
+        if self.config is None and any(sources):
+            raise ValueError("tokenizer and tokenizer_vocab_size go with config (from scratch)")
+        return self
+
+
+class DataSection(Section):
+    """Where the examples come from: files beside the recipe, or a data set of the Hub."""
+
+    path: str | None = Field(None, description="Hub data set id; then the splits are its splits.")
+    name: str | None = Field(None, description="Configuration of the Hub data set.")
+    revision: str | None = Field(None, description="Branch, tag or commit of the Hub data set.")
+    train: list[str] = Field(
+        default_factory=list, description="Training files (globs allowed), or a split name."
+    )
+    validation: list[str] = Field(
+        default_factory=list, description="Validation files, or a split name."
+    )
+    test: list[str] = Field(default_factory=list, description="Test files, or a split name.")
+    validation_size: float = Field(
+        0.1, gt=0, lt=1, description="Share of the training data held out when none is given."
+    )
+    validation_from: Literal["random", "end"] = Field(
+        "random",
+        description="`random`: a seeded choice of rows, stratified by label; "
+        "`end`: the last part of every text.",
+    )
+    column_names: list[str] | None = Field(
+        None, description="Names for the columns of csv and tsv files that have no header line."
+    )
+    sample_by: Literal["document", "paragraph", "line"] = Field(
+        "document", description="What is one text in a txt file."
+    )
+    max_samples: int | None = Field(
+        None, ge=1, description="At most this many rows of each split, chosen by the seed."
+    )
+
+    @field_validator("train", "validation", "test", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _something(self) -> DataSection:
+        if not (self.train or self.validation or self.test):
+            raise ValueError("give at least one of train, validation and test")
+        if self.path is None and (self.name or self.revision):
+            raise ValueError("name and revision go with path, the id of a Hub data set")
+        return self
+
+
+class TrainingSection(Section):
+    """TrainingArguments that everyone sets; every other one goes under `extra`."""
+
+    learning_rate: float = Field(5e-5, gt=0)
+    num_train_epochs: float = Field(3.0, gt=0)
+    max_steps: int = Field(-1, ge=-1, description="Overrides num_train_epochs when positive.")
+    per_device_train_batch_size: int = Field(8, ge=1)
+    per_device_eval_batch_size: int = Field(16, ge=1)
+    gradient_accumulation_steps: int = Field(1, ge=1)
+    warmup_steps: float = Field(0, ge=0, description="Steps, or below 1 a share of the run.")
+    weight_decay: float = Field(0.0, ge=0)
+    adam_beta2: float = Field(0.999, gt=0, lt=1)
+    max_grad_norm: float = Field(1.0, ge=0)
+    lr_scheduler_type: str = "linear"
+    bf16: bool | Literal["auto"] = Field(
+        "auto", description="bfloat16 autocast; auto: where the processor computes in it."
+    )
+    save_dtype: Literal["float32", "bfloat16", "float16"] | None = Field(
+        None, description="Number type of the saved weights; default: as trained."
+    )
+    logging_steps: int = Field(10, ge=1)
+    eval_strategy: Interval = "epoch"
+    eval_steps: int | None = Field(None, ge=1)
+    save_strategy: Interval = "epoch"
+    save_steps: int = Field(500, ge=1)
+    save_total_limit: int | None = Field(2, ge=1)
+    load_best_model_at_end: bool = False
+    metric_for_best_model: str | None = None
+    extra: dict[str, Any] = Field(
+        default_factory=dict, description="Any other TrainingArguments name."
+    )
+
+    @field_validator("eval_strategy", "save_strategy", mode="before")
+    @classmethod
+    def _no_is_a_word(cls, value: Any) -> Any:
+        return "no" if value is False else value
+
+    @field_validator("bf16", mode="before")
+    @classmethod
+    def _one_of_three(cls, value: Any) -> Any:
+        if value not in (True, False, "auto"):
+            raise ValueError(f"must be true, false or auto (found {value!r})")
+        return value
+
+    @field_validator("extra")
+    @classmethod
+    def _known_arguments(cls, value: dict[str, Any]) -> dict[str, Any]:
+        problems = [problem for problem in map(check_extra, value) if problem]
+        if problems:
+            raise ValueError("; ".join(problems))
+        return value
+
+    @model_validator(mode="after")
+    def _best_needs_evaluation(self) -> TrainingSection:
+        if self.load_best_model_at_end and (
+            self.eval_strategy == "no" or self.eval_strategy != self.save_strategy
+        ):
+            raise ValueError("load_best_model_at_end needs eval_strategy equal to save_strategy")
+        if self.eval_strategy == "steps" and self.eval_steps is None:
+            raise ValueError("eval_strategy: steps needs eval_steps")
+        return self
+
+
+class EvaluationSection(Section):
+    """How a model is scored."""
+
+    metrics: list[str] | None = Field(
+        None, description="Names of shipped metrics, or Hub ids (owner/name); default: the task's."
+    )
+    split: Literal["train", "validation", "test"] | None = Field(
+        None, description="Default: test where there is one, else validation."
+    )
+    batch_size: int = Field(16, ge=1)
+
+    @field_validator("metrics")
+    @classmethod
+    def _known_metrics(cls, value: list[str] | None) -> list[str] | None:
+        from hfcli.errors import did_you_mean
+
+        for name in value or []:
+            if "/" not in name and name not in metric_names():
+                near = did_you_mean(name, metric_names())
+                tail = f", did you mean {near}?" if near else f"; known: {metric_names()}"
+                raise ValueError(f"unknown metric {name!r}{tail}")
+        return value
+
+
+class Recipe(Section):
+    """One run, from data to result."""
+
+    task: AnyTask
+    model: ModelSection
+    data: DataSection
+    training: TrainingSection = Field(default_factory=TrainingSection)
+    generation: GenerationSettings = Field(
+        default_factory=GenerationSettings,
+        description="Saved as the tuned model's generation_config.",
+    )
+    evaluation: EvaluationSection = Field(default_factory=EvaluationSection)
+    seed: int = Field(42, ge=0, lt=2**32)
+    device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps, ...")
+    output_dir: Path | None = None
+
+
+OWNED_BY_HFCLI = {
+    "output_dir": "it stands at the top of the recipe",
+    "seed": "it stands at the top of the recipe",
+    "use_cpu": "set device at the top of the recipe",
+    "per_gpu_train_batch_size": "it is per_device_train_batch_size",
+    "include_num_input_tokens_seen": "hfcli sets it",
+    "remove_unused_columns": "hfcli sets it",
+    "disable_tqdm": "hfcli sets it",
+    "resume_from_checkpoint": "use --resume",
+}
+RENAMED = {
+    "evaluation_strategy": "eval_strategy",
+    "warmup_ratio": "warmup_steps (below 1 it is a share of the run)",
+    "no_cuda": "device: cpu at the top of the recipe",
+    "overwrite_output_dir": "the flag --overwrite",
+    "group_by_length": "train_sampling_strategy: group_by_length under training.extra",
+    "epochs": "num_train_epochs",
+    "lr": "learning_rate",
+    "batch_size": "per_device_train_batch_size",
+}
+
+
+def training_argument_names() -> frozenset[str]:
+    """Every TrainingArguments field of the installed transformers."""
+    return dataclass_fields("transformers.training_args", "TrainingArguments")
+
+
+def check_extra(key: str) -> str | None:
+    """What is wrong with `key` under training.extra, or None."""
+    from hfcli.errors import did_you_mean
+
+    if key in TrainingSection.model_fields:
+        return f"{key} belongs directly under training"
+    if key in OWNED_BY_HFCLI:
+        return f"{key} cannot be set here: {OWNED_BY_HFCLI[key]}"
+    if key in training_argument_names():
+        return None
+    if key in RENAMED:
+        return f"{key} is not a TrainingArguments name, use {RENAMED[key]}"
+    near = did_you_mean(key, training_argument_names())
+    return f"{key} is not a TrainingArguments name" + (f", did you mean {near}?" if near else "")

@@ -1,0 +1,60 @@
+"""stdout for the answer, stderr for the conversation. Text goes out raw, never through rich."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+from typing import Any
+
+from hfcli.errors import HfcliError
+
+
+class StdoutClosed(Exception):  # noqa: N818 - an event, not an error
+    """Whoever read stdout has gone; the boundary ends the process quietly."""
+
+
+def write_out(text: str) -> None:
+    """Write to stdout as it is, at once.
+
+    Raises:
+        StdoutClosed: the pipe is closed.
+    """
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError as e:
+        # The interpreter flushes stdout once more when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise StdoutClosed from e
+
+
+def write_err(text: str) -> None:
+    """Write one line to stderr."""
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
+
+
+def write_json(value: dict[str, Any]) -> None:
+    """One JSON object on stdout; NaN and infinity, which JSON lacks, become null."""
+    write_out(json.dumps(_finite(value), ensure_ascii=False, indent=2, allow_nan=False) + "\n")
+
+
+def write_error(error: HfcliError) -> None:
+    """`error: ...` and, where there is one, `hint: ...` on stderr."""
+    first, *more = error.message.splitlines()
+    lines = [f"error: {first}", *(f"error: {line}" for line in more)]
+    if error.hint:
+        lines.append(f"hint: {error.hint}")
+    write_err("\n".join(lines))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value

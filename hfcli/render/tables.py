@@ -1,0 +1,91 @@
+"""Results -> tables and closing lines. Numbers are those of `to_dict`, rounded to four places."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from typing import Any
+
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from hfcli.render.streams import write_err, write_out
+from hfcli.results import EvalResult, FinetuneResult, GenerateResult
+
+WIDE = 10_000  # columns; nothing may be cut off in a pipe
+
+
+def show_eval(result: EvalResult) -> None:
+    """A table of scores on stdout, and below it the confusion matrix where there is one."""
+    table = Table("metric", box=SIMPLE, title=None)
+    table.add_column("value", justify="right")
+    for name, value in result.metrics.items():
+        if not isinstance(value, list):
+            table.add_row(Text(name), _number(value))
+    _print(table)
+    for name, value in result.metrics.items():
+        if isinstance(value, list):
+            _print(_matrix(name, value, result.labels or []))
+    write_err(
+        f"{result.n_rows:,} rows of {result.data} ({result.split}) with {result.model}"
+        f" on {result.device} in {result.seconds:.1f} s"
+    )
+
+
+def show_finetune(result: FinetuneResult) -> None:
+    """The validation scores on stdout; where the model is and what to do with it on stderr."""
+    table = Table("validation metric", box=SIMPLE)
+    table.add_column("value", justify="right")
+    for name, value in result.metrics.items():
+        table.add_row(Text(name), _number(value))
+    if result.metrics:
+        _print(table)
+    write_err(
+        f"{result.steps:,} steps ({result.epochs:.3g} epochs) in {result.seconds:.0f} s on"
+        f" {result.device}{' in bfloat16' if result.bf16 else ''}; model in {result.output_dir}"
+    )
+    folder = shlex.quote(_short(result.output_dir))
+    for command in result.try_next:
+        write_err(f"next: {command.format(folder=folder)}")
+
+
+def show_generate(result: GenerateResult) -> None:
+    """The closing line of a generation, on stderr."""
+    write_err(
+        f"{result.n_new_tokens} tokens, {result.tokens_per_second:.1f} tokens/s,"
+        f" {result.model}, seed {result.seed}"
+    )
+
+
+def _matrix(name: str, counts: list[list[int]], labels: list[str]) -> Table:
+    table = Table(box=SIMPLE)
+    table.add_column(Text(f"{name}: true \\ predicted"))
+    names = labels if len(labels) == len(counts) else [str(i) for i in range(len(counts))]
+    for label in names:
+        table.add_column(Text(label), justify="right")
+    for label, row in zip(names, counts, strict=True):
+        table.add_row(Text(label), *(str(count) for count in row))
+    return table
+
+
+def _number(value: Any) -> str:
+    if isinstance(value, int):
+        return str(value)
+    return f"{value:.4f}" if abs(value) < 1e6 else f"{value:.4g}"
+
+
+def _print(table: Table) -> None:
+    terminal = sys.stdout.isatty()
+    console = Console(width=None if terminal else WIDE, highlight=False)
+    with console.capture() as captured:
+        console.print(table)
+    lines = [line.rstrip() for line in captured.get().splitlines()]
+    write_out("\n".join(line for line in lines if line) + "\n")
+
+
+def _short(path: str) -> str:
+    relative = os.path.relpath(path)
+    return path if relative.startswith("..") else relative

@@ -1,0 +1,40 @@
+"""What several tests need: the real command in a subprocess, and small models made on the spot."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+RECIPES = ROOT / "recipes"
+SHARED = ROOT.parent / "shared" / "data"
+
+
+def hfcli(
+    *arguments: str | Path,
+    stdin: str | None = None,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    timeout: float = 300,
+) -> subprocess.CompletedProcess[str]:
+    """Run `python -m hfcli ...`; stdin is /dev/null unless given."""
+    return subprocess.run(
+        [sys.executable, "-m", "hfcli", *map(str, arguments)],
+        input=stdin,
+        stdin=subprocess.DEVNULL if stdin is None else None,
+        capture_output=True,
+        text=True,
+        env={**os.environ, **(env or {})},
+        cwd=cwd,
+        timeout=timeout,
+        check=False,
+    )
+
+
+def write_csv(path: Path, rows: Sequence[tuple[str, str]], header: str = "text,label") -> Path:
+    """A csv file of two columns; cells must need no quoting."""
+    path.write_text("\n".join([header, *(f"{a},{b}" for a, b in rows)]) + "\n", encoding="utf-8")
+    return path

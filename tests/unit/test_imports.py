@@ -1,0 +1,145 @@
+"""Who may import whom, and what must never be imported early."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.helpers import ROOT
+
+HEAVY = {
+    "torch", "transformers", "datasets", "accelerate", "evaluate", "numpy", "sklearn", "peft",
+    "pyarrow", "tokenizers", "safetensors", "huggingface_hub", "pandas", "scipy",
+}  # fmt: skip
+LIGHT = {
+    "help": ["--help"],
+    "generate-help": ["generate", "--help"],
+    "finetune-help": ["finetune", "--help"],
+    "eval-help": ["eval", "--help"],
+    "version": ["--version"],
+    "missing-recipe": ["finetune", "nowhere.yaml"],
+    "wrong-recipe": ["finetune", "recipes/bundled-text-generation.yaml", "training.lerning_rate=1"],
+    "wrong-extra": ["finetune", "recipes/gpt2-text-generation.yaml", "training.extra={dubug: x}"],
+    "wrong-flags": ["generate", "x", "--greedy", "--temperature", "0.5"],
+    "nothing-to-evaluate": ["eval"],
+}
+WORK = {"errors", "results", "hub", "recipe", "tasks", "metrics", "device", "data", "models"}
+# Room -> the rooms it may import at module level; None: everything.
+ROOMS: dict[str, set[str] | None] = {
+    "errors": set(),
+    "results": set(),
+    "hub": set(),
+    "metrics": {"errors", "hub"},
+    "tasks": {"errors"},
+    "recipe": {"errors", "tasks", "metrics"},
+    "device": {"errors"},
+    "data": {"errors", "hub", "recipe", "tasks"},
+    "models": {"errors", "hub", "device", "recipe", "tasks"},
+    "generation": WORK,
+    "training": WORK,
+    "evaluation": WORK,
+    "render": {"errors", "results"},
+    "cli": None,
+}  # fmt: skip
+MODULES = sorted((ROOT / "hfcli").rglob("*.py"))
+
+
+def run_and_list_modules(arguments: list[str]) -> set[str]:
+    code = (
+        "import sys, json\n"
+        f"sys.argv = ['hfcli', *{arguments!r}]\n"
+        "from hfcli.cli.app import main\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "print('MODULES' + json.dumps(sorted({m.split('.')[0] for m in sys.modules})))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    return set(json.loads(done.stdout.rpartition("MODULES")[2]))
+
+
+@pytest.mark.parametrize("arguments", LIGHT.values(), ids=LIGHT.keys())
+def test_help_and_recipe_errors_import_nothing_heavy(arguments: list[str]) -> None:
+    assert run_and_list_modules(arguments) & HEAVY == set()
+
+
+@pytest.mark.alone
+@pytest.mark.parametrize("name", ["help", "version", "wrong-recipe", "wrong-extra"])
+def test_help_and_recipe_errors_answer_in_under_a_third_of_a_second(name: str) -> None:
+    """0.3 s where the three libraries below import in 0.15 s; slower machines get their share.
+
+    Shared machines vary by half from one minute to the next, so both are measured in turn.
+    """
+    floors, seconds = [], []
+    for _ in range(7):
+        floors.append(_seconds(["-c", "import typer, typer._adapters, pydantic, yaml"]))
+        seconds.append(_seconds(["-m", "hfcli", *LIGHT[name]]))
+    assert min(seconds) < 0.3 * max(1.0, min(floors) / 0.15)
+
+
+def _seconds(arguments: list[str]) -> float:
+    start = time.perf_counter()
+    subprocess.run([sys.executable, *arguments], capture_output=True, check=False, cwd=ROOT)
+    return time.perf_counter() - start
+
+
+def test_there_are_modules_to_look_at() -> None:
+    assert len(MODULES) > 30
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_module_says_what_it_is_and_keeps_to_its_room(path: Path) -> None:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    assert ast.get_docstring(tree), "a module opens with what it does"
+    parts = path.relative_to(ROOT / "hfcli").with_suffix("").parts
+    room = parts[0]
+    if room in ("__init__", "__main__"):
+        return
+    imported = {name for name in _top_level_imports(tree) if name.split(".")[0] in HEAVY}
+    assert imported == set()
+    allowed = ROOMS[room]
+    rooms = {n.split(".")[1] for n in _top_level_imports(tree) if n.startswith("hfcli.")}
+    if allowed is not None:
+        assert rooms - {room} <= allowed
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_nobody_catches_everything(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ExceptHandler):
+            assert node.type is not None
+            names = {n.id for n in ast.walk(node.type) if isinstance(n, ast.Name)}
+            assert names & {"Exception", "BaseException"} == set()
+
+
+def test_task_names_stand_in_their_own_file_only() -> None:
+    from hfcli.tasks import task_names
+
+    assert len(task_names()) == 2
+    for path in MODULES:
+        strings = {
+            node.value
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        }
+        if path.parent.name != "tasks":
+            assert strings & set(task_names()) == set(), path
+
+
+def _top_level_imports(tree: ast.Module) -> set[str]:
+    names: set[str] = set()
+    for node in tree.body:
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module} | {
+                f"{node.module}.{alias.name}" for alias in node.names if node.module == "hfcli"
+            }
+    return names

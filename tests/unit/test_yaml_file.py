@@ -1,0 +1,217 @@
+"""YAML text is read by the 1.2 core schema, and every key knows its line."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from hfcli.recipe.yaml_file import Path, YamlError, parse_scalar, parse_yaml
+
+FLOATS = {
+    "5e-5": 5e-5,
+    "1e-4": 1e-4,
+    "12e03": 12000.0,
+    "1E5": 1e5,
+    ".1": 0.1,
+    "-.5": -0.5,
+    "1.": 1.0,
+    "+1.5e+2": 150.0,
+    ".inf": math.inf,
+    "-.INF": -math.inf,
+}
+INTEGERS = {"0": 0, "123": 123, "-7": -7, "+1": 1, "0123": 123, "08": 8, "0o17": 15, "0x1F": 31}
+WORDS = (
+    "no",
+    "off",
+    "yes",
+    "on",
+    "NO",
+    "y",
+    "N",
+    "1:30",
+    "190:20:30",
+    "2020-01-01",
+    "2001-12-14T21:59:43.10-05:00",
+    "1_000",
+    "0b1",
+    "0o8",
+    "-0o7",
+    "1.5e",
+    "e5",
+    "nan",
+    "inf",
+    "=",
+    "nULL",
+    "tRUE",
+)
+NESTED = """\
+# a comment
+task:
+  name: text-generation
+
+data:
+  train:
+    - a.txt
+
+    - b.txt
+  options: {
+    first: 1,
+    second: [x,
+      y]
+  }
+"""
+
+
+def error_of(text: str) -> YamlError:
+    with pytest.raises(YamlError) as caught:
+        parse_yaml(text)
+    return caught.value
+
+
+@pytest.mark.parametrize(("text", "value"), FLOATS.items())
+def test_numbers_with_a_point_or_an_exponent_are_floats(text: str, value: float) -> None:
+    found = parse_scalar(text)
+    assert type(found) is float
+    assert found == value
+
+
+def test_dot_nan_is_not_a_number() -> None:
+    assert math.isnan(parse_scalar(".nan"))
+
+
+@pytest.mark.parametrize(("text", "value"), INTEGERS.items())
+def test_whole_numbers_are_integers_in_their_base(text: str, value: int) -> None:
+    found = parse_scalar(text)
+    assert type(found) is int
+    assert found == value
+
+
+@pytest.mark.parametrize("text", WORDS)
+def test_what_only_yaml_1_1_converts_stays_a_word(text: str) -> None:
+    assert parse_scalar(text) == text
+
+
+@pytest.mark.parametrize("text", ["true", "True", "TRUE"])
+def test_true_in_three_spellings_is_true(text: str) -> None:
+    assert parse_scalar(text) is True
+
+
+@pytest.mark.parametrize("text", ["false", "False", "FALSE"])
+def test_false_in_three_spellings_is_false(text: str) -> None:
+    assert parse_scalar(text) is False
+
+
+@pytest.mark.parametrize("text", ["", "~", "null", "Null", "NULL", "# only a comment"])
+def test_null_forms_are_none(text: str) -> None:
+    assert parse_scalar(text) is None
+
+
+@pytest.mark.parametrize("text", ["a:", "a: ~", "a: null", "a: # nothing"])
+def test_null_forms_are_none_as_a_value(text: str) -> None:
+    assert parse_yaml(text).data == {"a": None}
+
+
+@pytest.mark.parametrize("text", ["5e-5", "no", "0123", "true", "null", "~", ""])
+@pytest.mark.parametrize("quote", ["'", '"'])
+def test_quoted_values_are_always_words(text: str, quote: str) -> None:
+    assert parse_scalar(f"{quote}{text}{quote}") == text
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("[a, 1, 5e-5]", ["a", 1, 5e-5]),
+        ("{a: no}", {"a": "no"}),
+        ("[]", []),
+        ("a=b", "a=b"),
+    ],
+)
+def test_one_value_may_be_a_list_a_mapping_or_a_word(text: str, value: Any) -> None:
+    assert parse_scalar(text) == value
+
+
+def test_keys_follow_the_core_schema_too() -> None:
+    assert parse_yaml("no: 1\n1: 2\n2020-01-01: 3\n").data == {"no": 1, 1: 2, "2020-01-01": 3}
+
+
+def test_merge_key_is_a_plain_key() -> None:
+    assert parse_yaml("<<: {a: 1}\nb: 2\n").data == {"<<": {"a": 1}, "b": 2}
+
+
+def test_an_alias_repeats_its_anchor() -> None:
+    assert parse_yaml("a: &x [1, 2]\nb: *x\n").data == {"a": [1, 2], "b": [1, 2]}
+
+
+@pytest.mark.parametrize(
+    ("text", "first", "second"),
+    [
+        ("a: 1\nb: 2\na: 3\n", 1, 3),
+        ("top:\n  a: 1\n  a: 1\n", 2, 3),
+        ("list:\n  - b: 1\n  - c: 1\n    a: 2\n\n    a: 3\n", 4, 6),
+        ("top: {a: 1,\n  b: 2,\n  a: 3}\n", 1, 3),
+        ('a: 1\n"a": 2\n', 1, 2),
+    ],
+)
+def test_a_key_given_twice_is_an_error_with_both_lines(text: str, first: int, second: int) -> None:
+    error = error_of(text)
+    assert str(error) == f"'a' is given twice (first on line {first})"
+    assert error.line == second
+
+
+def test_the_same_key_in_two_sections_is_no_error() -> None:
+    assert parse_yaml("x:\n  a: 1\ny:\n  a: 2\n").data == {"x": {"a": 1}, "y": {"a": 2}}
+
+
+def test_every_nested_key_and_list_item_has_its_line() -> None:
+    expected: dict[Path, int] = {
+        ("task",): 2,
+        ("task", "name"): 3,
+        ("data",): 5,
+        ("data", "train"): 6,
+        ("data", "train", 0): 7,
+        ("data", "train", 1): 9,
+        ("data", "options"): 10,
+        ("data", "options", "first"): 11,
+        ("data", "options", "second"): 12,
+        ("data", "options", "second", 0): 12,
+        ("data", "options", "second", 1): 13,
+    }
+    assert parse_yaml(NESTED).lines == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "fragment"),
+    [
+        ("a: 1\nb: c: d\n", 2, "mapping values are not allowed"),
+        ("a: 1\n\tb: 2\n", 2, "cannot start any token"),
+        ("a: 1\n---\nb: 2\n", 2, "another document"),
+        ("a: 1\nb: *missing\n", 2, "undefined alias 'missing'"),
+        ("a: 1\n  b: 2\n", 2, "mapping values are not allowed"),
+        ("a: 1\n? [x, y]\n: 2\n", 2, "a key must be a plain word"),
+        ("a: 1\nb: !!python/name:os.system\n", 2, "could not determine a constructor"),
+    ],
+)
+def test_broken_yaml_gives_its_line(text: str, line: int, fragment: str) -> None:
+    error = error_of(text)
+    assert error.line == line
+    assert fragment in str(error)
+
+
+@pytest.mark.parametrize("text", ["a: [1\n", 'a: "x\n', "a: {b: 1\n"])
+def test_yaml_that_is_never_closed_is_an_error_with_a_line(text: str) -> None:
+    assert error_of(text).line in (1, 2)
+
+
+def test_a_control_character_is_a_yaml_error() -> None:
+    error_of("a: \x00")
+
+
+def test_an_alias_inside_its_own_anchor_is_a_yaml_error() -> None:
+    error_of("a: &x [*x]")
+
+
+@pytest.mark.parametrize("text", ["a: !!int x", "a: !!float x", "a: !!bool x", "a: !!timestamp x"])
+def test_an_explicit_tag_that_does_not_fit_is_a_yaml_error(text: str) -> None:
+    assert error_of(text).line == 1
