@@ -88,7 +88,7 @@ def fake_hub(repos: dict[str, Path], asked: list[str] | None = None) -> Iterator
 
         def file(self, path: str, head: bool) -> None:
             repo, _, rest = path.strip("/").partition("/resolve/")
-            repo = repo if repo.startswith("datasets/") else f"models/{repo}"
+            repo = repo if repo.startswith(("datasets/", "spaces/")) else f"models/{repo}"
             file = repos.get(repo, Path("nowhere")) / rest.partition("/")[2]
             if not file.is_file():
                 self.missing("EntryNotFound" if repo in repos else "RepoNotFound")

@@ -29,6 +29,7 @@ def load_module(name: str, *, offline: bool = False) -> Any:
         hub.go_offline()
     import evaluate
 
+    evaluate.disable_progress_bar()
     try:
         # In memory: a file would be locked against a second instance.
         return evaluate.load(name, keep_in_memory=True)

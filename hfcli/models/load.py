@@ -10,6 +10,7 @@ import contextlib
 import io
 import json
 import sys
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -180,7 +181,10 @@ def _with_adapter(model: PreTrainedModel, source: ModelSource) -> PreTrainedMode
     from peft import PeftModel
 
     try:
-        adapted = PeftModel.from_pretrained(model, str(source.folder))
+        with warnings.catch_warnings():
+            # peft 0.21 asks transformers 5.23 for an attribute under its old name.
+            warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+            adapted = PeftModel.from_pretrained(model, str(source.folder))
     except (OSError, ValueError, RuntimeError) as e:
         raise ModelError(
             f"{source.name}: the adapter does not fit its base model ({_first_line(e)})"

@@ -8,13 +8,8 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from hfcli.errors import did_you_mean
-from hfcli.recipe.schema import (
-    OWNED_BY_HFCLI,
-    RENAMED,
-    Recipe,
-    TrainingSection,
-    training_argument_names,
-)
+from hfcli.recipe.schema import Recipe, TrainingSection
+from hfcli.recipe.training_arguments import OWNED_BY_HFCLI, RENAMED, training_argument_names
 from hfcli.recipe.yaml_file import Path
 from hfcli.tasks import task_classes, task_names
 
@@ -27,7 +22,8 @@ def explain(error: ValidationError, file: str, origins: Mapping[Path, str]) -> l
         dotted = ".".join(str(part) for part in path)
         where = _origin(path, file, origins)
         task = str(details["loc"][1]) if path != details["loc"] else None
-        lines.append(f"{where}: {dotted}: {_sentence(dict(details), path, task)}")
+        name = "" if where.endswith(dotted) else f"{dotted}: "  # `--set KEY` has it already
+        lines.append(f"{where}: {name}{_sentence(dict(details), path, task)}")
     return lines
 
 

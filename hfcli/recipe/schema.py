@@ -14,7 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from hfcli.metrics import metric_names
 from hfcli.recipe.generation import GenerationSettings
-from hfcli.recipe.upstream import config_fields, dataclass_fields
+from hfcli.recipe.training_arguments import check_extra
+from hfcli.recipe.upstream import config_fields
 from hfcli.tasks import AnyTask
 
 BUNDLED = "bundled"  # the name of the model that ships in the package
@@ -166,7 +167,8 @@ class TrainingSection(Section):
     @field_validator("extra")
     @classmethod
     def _known_arguments(cls, value: dict[str, Any]) -> dict[str, Any]:
-        problems = [problem for problem in map(check_extra, value) if problem]
+        known = set(cls.model_fields)
+        problems = [problem for key in value if (problem := check_extra(key, known))]
         if problems:
             raise ValueError("; ".join(problems))
         return value
@@ -221,46 +223,3 @@ class Recipe(Section):
     seed: int = Field(42, ge=0, lt=2**32)
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps, ...")
     output_dir: Path | None = None
-
-
-OWNED_BY_HFCLI = {
-    "output_dir": "it stands at the top of the recipe",
-    "seed": "it stands at the top of the recipe",
-    "use_cpu": "set device at the top of the recipe",
-    "per_gpu_train_batch_size": "it is per_device_train_batch_size",
-    "include_num_input_tokens_seen": "hfcli sets it",
-    "remove_unused_columns": "hfcli sets it",
-    "disable_tqdm": "hfcli sets it",
-    "resume_from_checkpoint": "use --resume",
-}
-RENAMED = {
-    "evaluation_strategy": "eval_strategy",
-    "warmup_ratio": "warmup_steps (below 1 it is a share of the run)",
-    "no_cuda": "device: cpu at the top of the recipe",
-    "overwrite_output_dir": "the flag --overwrite",
-    "group_by_length": "train_sampling_strategy: group_by_length under training.extra",
-    "epochs": "num_train_epochs",
-    "lr": "learning_rate",
-    "batch_size": "per_device_train_batch_size",
-}
-
-
-def training_argument_names() -> frozenset[str]:
-    """Every TrainingArguments field of the installed transformers."""
-    return dataclass_fields("transformers.training_args", "TrainingArguments")
-
-
-def check_extra(key: str) -> str | None:
-    """What is wrong with `key` under training.extra, or None."""
-    from hfcli.errors import did_you_mean
-
-    if key in TrainingSection.model_fields:
-        return f"{key} belongs directly under training"
-    if key in OWNED_BY_HFCLI:
-        return f"{key} cannot be set here: {OWNED_BY_HFCLI[key]}"
-    if key in training_argument_names():
-        return None
-    if key in RENAMED:
-        return f"{key} is not a TrainingArguments name, use {RENAMED[key]}"
-    near = did_you_mean(key, training_argument_names())
-    return f"{key} is not a TrainingArguments name" + (f", did you mean {near}?" if near else "")

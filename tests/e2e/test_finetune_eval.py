@@ -260,3 +260,29 @@ def test_a_text_model_tuned_here_writes_with_its_cache(tiny_gpt2: Path, tmp_path
 def losses(run: Path) -> list[float]:
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     return [line["loss"] for line in lines if "loss" in line]
+
+
+def test_a_hub_metric_is_fetched_and_agrees_with_the_shipped_one(
+    finished: Path, tmp_path: Path
+) -> None:
+    space = tmp_path / "space"
+    space.mkdir()
+    (space / "agreement.py").write_text(
+        "import datasets\nimport evaluate\n"
+        "class Agreement(evaluate.Metric):\n"
+        "    def _info(self):\n"
+        "        integer = datasets.Value('int64')\n"
+        "        features = datasets.Features(predictions=integer, references=integer)\n"
+        "        return evaluate.MetricInfo('', '', features)\n"
+        "    def _compute(self, predictions, references):\n"
+        "        same = sum(p == r for p, r in zip(predictions, references))\n"
+        "        return {'agreement': same / len(references)}\n",
+        encoding="utf-8",
+    )
+    metrics = ["--metric", "someone/agreement", "--metric", "accuracy"]
+    with fake_hub({"spaces/someone/agreement": space}) as endpoint:
+        env = {"HF_HUB_OFFLINE": "0", "HF_HOME": str(tmp_path / "home"), "HF_ENDPOINT": endpoint}
+        done = hfcli("eval", finished, *metrics, "--json", env=env)
+    assert done.returncode == 0, done.stderr
+    values = json.loads(done.stdout)["metrics"]
+    assert values["agreement"] == values["accuracy"]

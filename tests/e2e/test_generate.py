@@ -180,6 +180,7 @@ def test_offline_opens_no_socket(no_sockets: tuple[dict[str, str], Path], tmp_pa
     assert trace.exists(), "the trap must catch a run that may use the network"
 
 
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
 def test_an_adapter_folder_is_merged_into_its_base(tiny_gpt2: Path, tmp_path: Path) -> None:
     import torch
     from peft import LoraConfig, get_peft_model
@@ -193,7 +194,9 @@ def test_an_adapter_folder_is_merged_into_its_base(tiny_gpt2: Path, tmp_path: Pa
         if "lora_B" in name:
             torch.nn.init.normal_(parameter)
     adapted.save_pretrained(tmp_path / "adapter")
-    text = record("hello", "--greedy", "--model", tmp_path / "adapter")["text"]
+    done = generate("hello", "--greedy", "--json", "--model", tmp_path / "adapter")
+    assert done.stderr == ""
+    text = json.loads(done.stdout)["text"]
     plain = record("hello", "--greedy", "--model", tiny_gpt2)["text"]
     ids = record("hello", "--greedy", "--model", tmp_path / "adapter")["n_prompt_tokens"]
     from transformers import AutoTokenizer
