@@ -31,7 +31,7 @@ class Placement:
         On a machine without an accelerator the weights are only spread (to disk) when they do not
         fit into the memory that is free: a device_map costs hooks on every layer.
         """
-        if self.spread and (self.device.type != "cpu" or weight_bytes > _free_memory()):
+        if self.spread and (self.device.type != "cpu" or weight_bytes > free_memory(self.device)):
             return {"device_map": "auto"}
         return {}
 
@@ -91,7 +91,11 @@ def computes_bf16(device: torch.device) -> bool:
     return device.type == "cuda" and torch.cuda.is_bf16_supported()
 
 
-def _free_memory() -> int:
+def free_memory(device: torch.device) -> int:
+    """Bytes that can still be used: the accelerator's, else the machine's."""
     import psutil
+    import torch
 
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
     return int(psutil.virtual_memory().available)

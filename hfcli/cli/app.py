@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from hfcli import __version__
+from hfcli.cli.chat import chat_command
 from hfcli.cli.evaluate import evaluate_command
 from hfcli.cli.finetune import finetune_command
 from hfcli.cli.generate import generate_command
@@ -40,6 +41,7 @@ app = typer.Typer(
     help="Text, tuned models and numbers you can trust from Hugging Face Transformers.",
 )
 app.command("generate")(generate_command)
+app.command("chat")(chat_command)
 app.command("finetune")(finetune_command)
 app.command("eval")(evaluate_command)
 

@@ -1,8 +1,9 @@
-"""`hfcli generate`: from flags and stdin to one text on stdout."""
+"""`hfcli generate`: from flags and stdin to one text on stdout, or from a file to a file."""
 
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -17,110 +18,227 @@ def generate_command(
     ] = None,
     model: options.Model = None,
     revision: options.Revision = None,
-    max_new_tokens: Annotated[
-        int | None, typer.Option(min=1, help="Longest text in tokens. Default: 128.")
-    ] = None,
-    do_sample: Annotated[
-        bool | None,
-        typer.Option("--do-sample/--greedy", help="Sample, or take the likeliest token."),
-    ] = None,
-    temperature: Annotated[
-        float | None, typer.Option(min=0, help="Default: the model's, else 0.7; 0 is greedy.")
-    ] = None,
-    top_k: Annotated[
-        int | None, typer.Option(min=0, help="Sample among the k likeliest; 0: among all.")
-    ] = None,
-    top_p: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Sample within this share of probability.")
-    ] = None,
-    min_p: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Least probability, as a share of the top's.")
-    ] = None,
-    repetition_penalty: Annotated[float | None, typer.Option(help="Above 1: repeat less.")] = None,
+    adapter: options.Adapter = None,
+    max_new_tokens: options.MaxNewTokens = None,
+    do_sample: options.DoSample = None,
+    temperature: options.Temperature = None,
+    top_k: options.TopK = None,
+    top_p: options.TopP = None,
+    min_p: options.MinP = None,
+    repetition_penalty: options.RepetitionPenalty = None,
     num_beams: Annotated[int | None, typer.Option(min=1, help="Beam search with n beams.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same text.")] = 0,
+    stop: Annotated[
+        list[str] | None,
+        typer.Option(help="End the text before this string; repeatable.", show_default=False),
+    ] = None,
+    num_samples: Annotated[
+        int, typer.Option("--num-samples", "-n", min=1, help="Texts for each prompt.")
+    ] = 1,
+    logprobs: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=100, help="Record log-probabilities, with so many alternatives a token."
+        ),
+    ] = None,
+    seed: options.Seed = 0,
+    system: options.System = None,
+    chat_template: Annotated[
+        bool | None,
+        typer.Option(
+            "--chat-template/--no-chat-template",
+            help="Put the prompt into the model's chat template, or continue it as it is."
+            " Default: the template, where the model has one.",
+            show_default=False,
+        ),
+    ] = None,
+    template: Annotated[
+        Path | None,
+        typer.Option(help="File with a text and {column} or {prompt} in it.", show_default=False),
+    ] = None,
+    prompt_file: Annotated[
+        Path | None,
+        typer.Option("--prompt-file", "-f", help="Read the prompt from it.", show_default=False),
+    ] = None,
+    choices: Annotated[
+        str | None,
+        typer.Option(help="The text must be one of these: a,b,c.", show_default=False),
+    ] = None,
+    regex: Annotated[
+        str | None, typer.Option(help="The text must match all of it.", show_default=False)
+    ] = None,
+    json_schema: Annotated[
+        Path | None,
+        typer.Option(help="The text must be JSON of this schema (a file).", show_default=False),
+    ] = None,
+    prompt_lookup: Annotated[
+        bool, typer.Option("--prompt-lookup", help="Guess ahead from the prompt; the text stays.")
+    ] = False,
+    draft_model: Annotated[
+        str | None,
+        typer.Option(help="Guess ahead with a smaller model; the text stays.", show_default=False),
+    ] = None,
+    input: Annotated[
+        str | None,
+        typer.Option(
+            "--input",
+            "-i",
+            show_default=False,
+            help="Many prompts: jsonl, json, csv, tsv, parquet or txt file, Hub data set, or -.",
+        ),
+    ] = None,
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "--output",
+            "-o",
+            show_default=False,
+            help="Where their texts go: jsonl, csv or parquet file, or - for stdout.",
+        ),
+    ] = None,
+    input_format: Annotated[
+        str | None, typer.Option(help="Default: by the suffix.", show_default=False)
+    ] = None,
+    output_format: Annotated[
+        str | None, typer.Option(help="Default: by the suffix.", show_default=False)
+    ] = None,
+    split: Annotated[str, typer.Option(help="Of a Hub data set.")] = "train",
+    prompt_column: Annotated[
+        str | None,
+        typer.Option(help="Default: prompt, messages or text.", show_default=False),
+    ] = None,
+    keep_columns: Annotated[
+        bool, typer.Option("--keep-columns", help="Keep the input's other columns.")
+    ] = False,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Only so many rows.", show_default=False)
+    ] = None,
+    on_error: Annotated[
+        str, typer.Option(help="A row that fails: record its error, or fail at once.")
+    ] = "record",
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Begin anew whatever OUTPUT holds.")
+    ] = False,
+    batch_size: Annotated[str, typer.Option(help="Rows at a time: auto, or a number.")] = "auto",
+    engine: Annotated[str, typer.Option(help="transformers, or vllm for many prompts.")] = (
+        "transformers"
+    ),
     device: options.Device = "auto",
     dtype: options.Dtype = "auto",
+    load_in: options.LoadIn = None,
+    allow_pickle: options.AllowPickle = False,
+    trust_remote_code: options.TrustRemoteCode = False,
     offline: options.Offline = False,
     json: options.Json = False,
 ) -> None:
-    """Continue a prompt with a causal language model.
+    """Continue a prompt with a causal language model, or a file of prompts.
 
     The text goes to stdout as it is written, everything else to stderr. stdin is read when it is
     not a terminal, and stands before PROMPT when both are given.
-    """
-    _generate(
-        context=context,
-        prompt=prompt,
-        model=model,
-        revision=revision,
-        device=device,
-        dtype=dtype,
-        offline=offline,
-        seed=seed,
-        json=json,
-        settings={
-            "max_new_tokens": max_new_tokens,
-            "do_sample": do_sample,
-            "temperature": temperature,
-            "top_k": top_k,
-            "top_p": top_p,
-            "min_p": min_p,
-            "repetition_penalty": repetition_penalty,
-            "num_beams": num_beams,
-        },
-    )
+
+    With --input and --output, every row of a file gets its text. An interrupted run goes on where
+    it stopped when the same command is given again.
+    """  # fmt: skip
+    _generate(context=context, flags=dict(context.params))
 
 
-def _generate(
-    *,
-    context: typer.Context,
-    prompt: str | None,
-    model: str | None,
-    revision: str | None,
-    device: str,
-    dtype: str,
-    offline: bool,
-    seed: int,
-    json: bool,
-    settings: dict[str, Any],
-) -> None:
-    text = read_prompt(prompt)
+def _generate(*, context: typer.Context, flags: dict[str, Any]) -> None:
+    if flags["input"] is not None or flags["output"] is not None:
+        _generate_file(flags)
+        return
+    text = read_prompt(flags["prompt"], flags["prompt_file"])
     if text is None:
         typer.echo(context.get_help(), err=True)
         raise typer.Exit(2)
+    if flags["engine"] != "transformers":
+        raise typer.BadParameter(f"--engine {flags['engine']} is for --input and --output")
 
-    from hfcli.cli.validate import check_dtype, generation_settings
-    from hfcli.generation.run import ModelChoice, generate
+    from hfcli.cli import validate
+    from hfcli.generation.prompts import fill_template
+    from hfcli.generation.run import generate
     from hfcli.render.progress import Reporter
     from hfcli.render.streams import write_json, write_out
     from hfcli.render.tables import show_generate
 
-    checked = generation_settings(settings)
-    choice = ModelChoice(model, revision, device, check_dtype(dtype), offline)
-    with Reporter(stream_text=not json) as listener:
-        result = generate(
-            prompt=text, choice=choice, settings=checked, seed=seed, listener=listener
+    template = validate.read_text(flags["template"])
+    if template is not None:
+        text = fill_template(template, {"prompt": text})
+    settings = validate.generation_settings(flags)
+    texts = validate.text_options(flags)
+    choice = validate.model_choice(flags)
+    with Reporter(stream_text=not flags["json"]) as listener:
+        results = generate(
+            prompt=text,
+            choice=choice,
+            settings=settings,
+            options=texts,
+            seed=flags["seed"],
+            listener=listener,
+            prompt_lookup=flags["prompt_lookup"],
+            draft_model=flags["draft_model"],
         )
-    if json:
-        write_json(result.to_dict())
-    else:
+    if flags["json"]:
+        records = [result.to_dict() for result in results]
+        write_json(records[0] if texts.num_samples == 1 else records)
+        return
+    if texts.num_samples == 1:
         write_out("\n")
-        show_generate(result)
+    else:
+        write_out("\n".join(f"{result.text}\n" for result in results))
+    show_generate(results)
 
 
-def read_prompt(argument: str | None) -> str | None:
-    """stdin, where it is not a terminal or `-` was given, followed by the argument.
+def _generate_file(flags: dict[str, Any]) -> None:
+    for name in ("input", "output"):
+        if flags[name] is None:
+            raise typer.BadParameter("--input and --output go together; - is stdin or stdout")
+    for name in ("prompt", "prompt_file", "num_beams"):
+        if flags[name] is not None:
+            raise typer.BadParameter(f"{name.replace('_', '-')} does not go with --input")
+    if flags["prompt_lookup"] or flags["draft_model"]:
+        raise typer.BadParameter("--prompt-lookup and --draft-model are for a single prompt")
 
-    Alone, stdin loses one final line end (`echo` adds it); before an argument it keeps it. None
-    when there is no text at all.
+    from hfcli.cli import validate
+    from hfcli.generation.bulk import generate_file
+    from hfcli.render.progress import Reporter
+    from hfcli.render.streams import write_err, write_json
+    from hfcli.render.tables import describe_bulk
+
+    files = validate.bulk_files(flags)
+    to_stdout = files.output == "-"
+    with Reporter(stream_text=to_stdout) as listener:
+        result = generate_file(
+            files=files,
+            choice=validate.model_choice(flags),
+            settings=validate.generation_settings(flags),
+            options=validate.text_options(flags),
+            seed=flags["seed"],
+            listener=listener,
+            engine=flags["engine"],
+            batch_size=validate.batch_size(flags["batch_size"]),
+        )
+    if flags["json"] and not to_stdout:
+        write_json(result.to_dict())
+    write_err(describe_bulk(result))
+    if result.errors:
+        raise typer.Exit(6)
+
+
+def read_prompt(argument: str | None, file: Path | None = None) -> str | None:
+    """stdin, where it is not a terminal or `-` was given, then the file, then the argument.
+
+    Alone, stdin or a file loses one final line end (`echo` and editors add it); before more text
+    it keeps it. None when there is no text at all.
     """
     piped = ""
     if argument == "-" or (sys.stdin is not None and not sys.stdin.isatty()):
         piped = sys.stdin.buffer.read().decode("utf-8", errors="replace")
+    if file is not None:
+        from hfcli.cli.validate import read_text
+
+        piped = _joined(piped, read_text(file) or "")
     typed = "" if argument in (None, "-") else argument or ""
-    if not typed:
-        return piped.removesuffix("\n") or None
-    if piped and not piped[-1].isspace():
-        piped += " "
-    return piped + typed
+    return _joined(piped, typed) if typed else piped.removesuffix("\n") or None
+
+
+def _joined(before: str, after: str) -> str:
+    return f"{before} {after}" if before and not before[-1].isspace() else before + after

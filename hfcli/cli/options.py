@@ -40,3 +40,50 @@ Overrides = Annotated[
     list[str] | None,
     typer.Argument(metavar="[KEY=VALUE]...", help="Overrides, as with --set.", show_default=False),
 ]
+
+MaxNewTokens = Annotated[
+    int | None, typer.Option(min=1, help="Longest text in tokens. Default: 128.")
+]
+DoSample = Annotated[
+    bool | None,
+    typer.Option("--do-sample/--greedy", help="Sample, or take the likeliest token."),
+]
+Temperature = Annotated[
+    float | None, typer.Option(min=0, help="Default: the model's, else 0.7; 0 is greedy.")
+]
+TopK = Annotated[
+    int | None,
+    typer.Option(min=0, help="Sample among the k likeliest; 0: among all. Default: 50."),
+]
+TopP = Annotated[
+    float | None, typer.Option(min=0, max=1, help="Sample within this share of probability.")
+]
+MinP = Annotated[
+    float | None, typer.Option(min=0, max=1, help="Least probability, as a share of the top's.")
+]
+RepetitionPenalty = Annotated[float | None, typer.Option(help="Above 1: repeat less.")]
+Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same text.")]
+System = Annotated[
+    str | None,
+    typer.Option(
+        "--system", "-s", help="What a chat model is told before the prompt.", show_default=False
+    ),
+]
+Adapter = Annotated[
+    str | None,
+    typer.Option(help="LoRA adapter for the model: folder or Hub id.", show_default=False),
+]
+LoadIn = Annotated[
+    str | None,
+    typer.Option(help="8bit or 4bit: quantize the weights (bitsandbytes).", show_default=False),
+]
+AllowPickle = Annotated[
+    bool, typer.Option("--allow-pickle", help="Load weights that are pickles; they can run code.")
+]
+TrustRemoteCode = Annotated[
+    bool,
+    typer.Option(
+        "--trust-remote-code",
+        help="Run code that comes with the model; a Hub id needs --revision.",
+    ),
+]

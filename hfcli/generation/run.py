@@ -1,36 +1,91 @@
-"""One prompt -> one text, streamed, with transformers' own generate()."""
+"""One prompt -> one text, streamed, or several samples of it. Knows nothing about terminals."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from hfcli.device import resolve_device, resolve_dtype
-from hfcli.errors import DataError
-from hfcli.generation.settings import effective_settings, eos_ids, generation_config
-from hfcli.generation.stream import TextStream
-from hfcli.models.load import LoadedModel, load_model
-from hfcli.models.resolve import resolve_model
+from hfcli.errors import RecipeError
+from hfcli.generation.beams import beam_search
+from hfcli.generation.engines import open_engine
+from hfcli.generation.engines.base import Engine, EngineOptions
+from hfcli.generation.loading import ModelChoice
+from hfcli.generation.noise import row_seed
+from hfcli.generation.prompts import PromptOptions, prompt_ids, room_for_text, uses_chat
+from hfcli.generation.request import Finished, Request
+from hfcli.generation.settings import (
+    decoding,
+    effective_settings,
+    eos_ids,
+    generation_config,
+    not_applied,
+    processors,
+)
+from hfcli.generation.structured import Grammar, constraint_factory
+from hfcli.models.load import LoadedModel
 from hfcli.recipe.generation import GenerationSettings
 from hfcli.results import GenerateResult, Listener, Note, TextPiece
-from hfcli.tasks.base import context_length
-from hfcli.tasks.text_generation import TextGeneration
 
 if TYPE_CHECKING:
-    from torch import Tensor
     from transformers import GenerationConfig
 
 
 @dataclass(frozen=True)
-class ModelChoice:
-    """Which model to load, and how."""
+class TextOptions:
+    """What is wanted beside GenerationConfig's settings.
 
-    name: str | None = None
-    revision: str | None = None
-    device: str = "auto"
-    dtype: str = "auto"
-    offline: bool = False
+    Args:
+        num_samples: texts a prompt; the prompt is read once for all of them.
+        stops: strings that end a text and are not part of it.
+        logprobs: alternatives a token to report; None: no log-probabilities.
+        prompt: system prompt and chat template.
+        grammar: what a text must be.
+    """
+
+    num_samples: int = 1
+    stops: tuple[str, ...] = ()
+    logprobs: int | None = None
+    prompt: PromptOptions = field(default_factory=PromptOptions)
+    grammar: Grammar | None = None
+
+
+class RequestMaker:
+    """Makes the requests of one model and one set of settings; the grammar is compiled once."""
+
+    def __init__(
+        self, loaded: LoadedModel, settings: GenerationSettings, options: TextOptions
+    ) -> None:
+        self.loaded = loaded
+        self.settings = settings
+        self.options = options
+        self.config = generation_config(settings=settings, loaded=loaded)
+        self.eos = frozenset(eos_ids(self.config))
+        grammar = options.grammar
+        self.constraint = (
+            constraint_factory(grammar, loaded.tokenizer, self.eos) if grammar else None
+        )
+
+    def make(self, number: int, ids: tuple[int, ...], seed: int) -> Request:
+        """A request for a text after `ids`.
+
+        Raises:
+            DataError: the prompt fills the model's context.
+        """
+        room = room_for_text(self.loaded, len(ids))
+        return Request(
+            number=number,
+            ids=ids,
+            seed=seed,
+            decoding=decoding(self.config),
+            max_new_tokens=min(int(self.config.max_new_tokens or room), room),
+            eos=self.eos,
+            stops=self.options.stops,
+            logprobs=self.options.logprobs,
+            processors=processors(self.config, len(ids)),
+            constraint=self.constraint,
+        )
 
 
 def generate(
@@ -38,121 +93,131 @@ def generate(
     prompt: str,
     choice: ModelChoice,
     settings: GenerationSettings,
+    options: TextOptions,
     seed: int,
     listener: Listener,
-) -> GenerateResult:
-    """Load the model and continue the prompt.
+    prompt_lookup: bool = False,
+    draft_model: str | None = None,
+) -> list[GenerateResult]:
+    """Load the model and continue the prompt; one result a sample.
 
     Args:
-        prompt: the text as it is; no template is applied.
+        prompt: the text, put into the model's chat template where it has one.
         choice: model, device and number type.
         settings: what was asked for; the rest is the model's own or a default.
+        options: samples, stop strings, log-probabilities, templates, grammar.
         seed: the same seed gives the same text on the same machine.
-        listener: gets notes and the text, piece by piece.
+        listener: gets notes and, of a single sample, the text, piece by piece.
+        prompt_lookup: guess from the prompt; the text stays the same.
+        draft_model: guess with this model; the text stays the same.
 
     Raises:
         ModelError, RunError: see `hfcli.errors`.
         DataError: the prompt fills the model's context.
+        RecipeError: settings that do not go together, or a wrong grammar.
     """
-    loaded = _load(choice, listener)
-    return continue_text(
-        loaded=loaded, prompt=prompt, settings=settings, seed=seed, listener=listener
+    engine = open_engine(
+        "transformers",
+        EngineOptions(
+            choice=choice,
+            listener=listener,
+            batch_size=None if options.num_samples > 1 else 1,
+            prompt_lookup=prompt_lookup,
+            draft_model=draft_model,
+        ),
     )
+    return continue_text(
+        engine=engine, prompt=prompt, settings=settings, options=options, seed=seed,
+        listener=listener,
+    )  # fmt: skip
 
 
 def continue_text(
     *,
-    loaded: LoadedModel,
+    engine: Engine,
     prompt: str,
     settings: GenerationSettings,
+    options: TextOptions,
     seed: int,
     listener: Listener,
-) -> GenerateResult:
+) -> list[GenerateResult]:
     """`generate` with a model that is loaded already."""
-    import torch
-    from transformers import set_seed
-
-    config = generation_config(settings=settings, loaded=loaded)
-    inputs = _encode(prompt, loaded)
-    n_prompt = inputs["input_ids"].shape[1]
-    _fit_into_context(config, n_prompt, settings, loaded, listener)
-    stream = TextStream(loaded.tokenizer, lambda piece: listener(TextPiece(piece)))
-    # generate() cannot stream beams: which one wins is known at the end only.
-    streamer = {} if (config.num_beams or 1) > 1 else {"streamer": stream}
-    set_seed(seed)
+    loaded = engine.loaded
+    maker = RequestMaker(loaded, settings, options)
+    ids = prompt_ids(loaded, prompt, options.prompt)
+    chat = uses_chat(loaded, options.prompt)
+    if chat and options.prompt.chat_template is None:
+        listener(Note("the prompt is put as a chat message; --no-chat-template continues it"))
+    # The first sample has the seed itself, so that asking for more changes nothing about it.
+    seeds = [seed, *(row_seed(seed, "", i) for i in range(1, options.num_samples))]
+    requests = [maker.make(i, ids, s) for i, s in enumerate(seeds)]
+    _tell(maker.config, requests[0], settings, listener)
     start = time.perf_counter()
-    model: Any = loaded.model
-    with torch.inference_mode():
-        output = model.generate(**inputs, generation_config=config, **streamer)
+    if (maker.config.num_beams or 1) > 1:
+        finished = [_beams(loaded, requests, maker.config, listener)]
+    else:
+        single = options.num_samples == 1
+        on_text = (lambda piece: listener(TextPiece(piece))) if single else None
+        finished = sorted(engine.run(requests, on_text), key=lambda f: f.request.number)
     seconds = time.perf_counter() - start
-    new_ids = output[0, n_prompt:].tolist()
-    if not streamer:
-        stream.ids = new_ids
-        stream.end()
-    stopped = bool(new_ids) and new_ids[-1] in eos_ids(config)
-    return GenerateResult(
-        prompt=prompt,
-        text=stream.text,
-        finish_reason="stop" if stopped else "length",
-        n_prompt_tokens=n_prompt,
-        n_new_tokens=len(new_ids),
-        seconds=seconds,
-        tokens_per_second=len(new_ids) / seconds if seconds else 0.0,
-        model=loaded.source.name,
-        revision=loaded.source.revision,
-        seed=seed,
-        settings=effective_settings(config),
-    )
-
-
-def _load(choice: ModelChoice, listener: Listener) -> LoadedModel:
-    source = resolve_model(choice.name, revision=choice.revision, offline=choice.offline)
-    if source.note:
-        listener(Note(source.note))
-    placement = resolve_device(choice.device)
-    return load_model(
-        source=source,
-        task=TextGeneration(),
-        dtype=resolve_dtype(choice.dtype, placement.device),
-        placement=placement,
-    )
-
-
-def _encode(prompt: str, loaded: LoadedModel) -> dict[str, Tensor]:
-    """input_ids and attention_mask, (1, n) with n >= 1, on the model's device."""
-    import torch
-
-    tokenizer = loaded.tokenizer
-    ids = tokenizer(prompt, verbose=False)["input_ids"]
-    if not ids:  # generate() cannot start from nothing
-        first = tokenizer.bos_token_id
-        ids = [first if first is not None else tokenizer.eos_token_id]
-    input_ids = torch.tensor([ids], device=loaded.model.device)
-    return {"input_ids": input_ids, "attention_mask": torch.ones_like(input_ids)}
-
-
-def _fit_into_context(
-    config: GenerationConfig,
-    n_prompt: int,
-    settings: GenerationSettings,
-    loaded: LoadedModel,
-    listener: Listener,
-) -> None:
-    """Keep prompt and text inside the context: past it GPT-2 fails with an IndexError."""
-    context = context_length(loaded.tokenizer, loaded.model)
-    room = context - n_prompt
-    if room < 1:
-        raise DataError(
-            f"the prompt has {n_prompt} tokens, the model takes {context} with the text to come",
-            hint="shorten the prompt, or choose a model with a longer context",
+    total = sum(len(f.ids) for f in finished)
+    return [
+        GenerateResult(
+            prompt=prompt,
+            text=f.text,
+            finish_reason=f.finish_reason,
+            n_prompt_tokens=len(ids),
+            n_new_tokens=len(f.ids),
+            seconds=seconds,
+            tokens_per_second=total / seconds if seconds else 0.0,
+            model=loaded.source.name,
+            revision=loaded.source.revision,
+            seed=f.request.seed,
+            settings={
+                **effective_settings(maker.config),
+                "max_new_tokens": f.request.max_new_tokens,
+                "stop": list(options.stops),
+                "system": options.prompt.system,
+                "chat_template": chat,
+                **(options.grammar.describe() if options.grammar else {}),
+            },
+            sample=f.request.number,
+            logprobs=f.logprobs,
+            acceptance_rate=engine.counts.acceptance_rate(),
         )
-    if int(config.max_new_tokens or 0) <= room:
-        return
-    if settings.max_new_tokens is not None:
+        for f in finished
+    ]
+
+
+def _beams(
+    loaded: LoadedModel, requests: list[Request], config: GenerationConfig, listener: Listener
+) -> Finished:
+    request = requests[0]
+    clashes = {
+        "--num-samples": len(requests) > 1,
+        "--stop": bool(request.stops),
+        "--logprobs": request.logprobs is not None,
+        "--choices, --regex and --json-schema": request.constraint is not None,
+    }
+    for flag, given in clashes.items():
+        if given:
+            raise RecipeError(f"{flag} cannot be combined with beam search (num_beams)")
+    on_text: Callable[[str], Any] = lambda piece: listener(TextPiece(piece))  # noqa: E731
+    return beam_search(loaded, request, config, on_text)
+
+
+def _tell(
+    config: GenerationConfig, request: Request, settings: GenerationSettings, listener: Listener
+) -> None:
+    wanted = settings.max_new_tokens
+    if wanted is not None and request.max_new_tokens < wanted:
+        n = len(request.ids)
         listener(
             Note(
-                f"max_new_tokens is {room} instead of {settings.max_new_tokens}: the model takes"
-                f" {context} tokens, {n_prompt} of them are the prompt"
+                f"max_new_tokens is {request.max_new_tokens} instead of {wanted}: the model takes"
+                f" {n + request.max_new_tokens} tokens, {n} of them are the prompt"
             )
         )
-    config.max_new_tokens = room
+    ignored = not_applied(config)
+    if ignored and (config.num_beams or 1) == 1:
+        listener(Note(f"the model's own settings {', '.join(ignored)} are not applied"))

@@ -1,10 +1,14 @@
-"""Settings as given + the model's own + hfcli's defaults -> one GenerationConfig."""
+"""Settings as given + the model's own + hfcli's defaults -> one GenerationConfig, and from it
+what a request says. Knows nothing about prompts.
+"""
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from hfcli.generation.choose import Decoding
 from hfcli.models.load import LoadedModel
 from hfcli.recipe.generation import GenerationSettings
 
@@ -15,7 +19,20 @@ if TYPE_CHECKING:
 # of GPT-2 in a few seconds.
 DEFAULT_MAX_NEW_TOKENS = 128
 DEFAULT_TEMPERATURE = 0.7
+DEFAULT_TOP_K = 50  # transformers' own, as soon as it samples
 SAMPLING = ("temperature", "top_k", "top_p", "min_p")
+# Settings a model may bring that have no place in a request; beam search honours them.
+NOT_APPLIED = (
+    "typical_p", "epsilon_cutoff", "eta_cutoff", "guidance_scale", "sequence_bias",
+    "forced_bos_token_id", "forced_eos_token_id", "exponential_decay_length_penalty",
+    "begin_suppress_tokens", "watermarking_config", "top_h", "encoder_repetition_penalty",
+    "encoder_no_repeat_ngram_size",
+)  # fmt: skip
+NEUTRAL: dict[str, Any] = {
+    "typical_p": 1.0,
+    "encoder_repetition_penalty": 1.0,
+    "guidance_scale": 1.0,
+}
 
 
 def generation_config(*, settings: GenerationSettings, loaded: LoadedModel) -> GenerationConfig:
@@ -33,6 +50,8 @@ def generation_config(*, settings: GenerationSettings, loaded: LoadedModel) -> G
     if config.do_sample:
         if config.temperature in (None, 1.0):
             config.temperature = DEFAULT_TEMPERATURE
+        if config.top_k is None:
+            config.top_k = DEFAULT_TOP_K
     else:
         given = {k: v for k, v in given.items() if k not in SAMPLING}
         for name in SAMPLING:
@@ -52,6 +71,47 @@ def effective_settings(config: GenerationConfig) -> dict[str, Any]:
     values["do_sample"] = bool(config.do_sample)
     values["num_beams"] = config.num_beams or 1
     return values
+
+
+def decoding(config: GenerationConfig) -> Decoding:
+    """How a request's tokens are chosen."""
+    if not config.do_sample:
+        return Decoding()
+    return Decoding(
+        temperature=float(config.temperature or DEFAULT_TEMPERATURE),
+        top_k=int(config.top_k or 0),
+        top_p=1.0 if config.top_p is None else float(config.top_p),
+        min_p=float(config.min_p or 0.0),
+    )
+
+
+def processors(config: GenerationConfig, n_prompt: int) -> list[Callable[[Any, Any], Any]]:
+    """transformers' own LogitsProcessors for what is not a matter of sampling, in its order."""
+    from transformers.generation import logits_process as lp
+
+    eos = sorted(eos_ids(config))
+    found: list[Callable[[Any, Any], Any]] = []
+    if config.repetition_penalty not in (None, 1.0):
+        found.append(lp.RepetitionPenaltyLogitsProcessor(penalty=float(config.repetition_penalty)))
+    if config.no_repeat_ngram_size:
+        found.append(lp.NoRepeatNGramLogitsProcessor(config.no_repeat_ngram_size))
+    if config.bad_words_ids:
+        found.append(lp.NoBadWordsLogitsProcessor(config.bad_words_ids, eos))
+    if config.min_new_tokens and eos:
+        found.append(lp.MinNewTokensLengthLogitsProcessor(n_prompt, config.min_new_tokens, eos))
+    if config.suppress_tokens:
+        found.append(lp.SuppressTokensLogitsProcessor(config.suppress_tokens))
+    return found
+
+
+def not_applied(config: GenerationConfig) -> list[str]:
+    """Settings of the model's generation_config that hfcli's decoding does not know."""
+    return [
+        name
+        for name in NOT_APPLIED
+        if (value := getattr(config, name, None)) not in (None, 0, 0.0, False)
+        and value != NEUTRAL.get(name)
+    ]
 
 
 def _samples(settings: GenerationSettings, own: bool | None) -> bool:

@@ -1,12 +1,14 @@
 """Local files -> a model and its tokenizer, checked for what the task needs.
 
-Loads safetensors, GGUF and adapter folders; never pickle, never code from the model's folder.
+Loads safetensors, GGUF and adapter folders; pickles and code from the model's folder only when
+asked for by name.
 Knows nothing about data; asks nothing of the network (`hfcli.models.resolve` did).
 """
 
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import io
 import json
 import sys
@@ -16,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from hfcli import hub
 from hfcli.device import Placement
-from hfcli.errors import ModelError
+from hfcli.errors import ModelError, RunError
 from hfcli.models.resolve import ModelSource, resolve_model
 from hfcli.tasks.base import Task
 
@@ -36,6 +38,23 @@ class LoadedModel:
     source: ModelSource
 
 
+@dataclass(frozen=True)
+class LoadOptions:
+    """What goes beyond loading the weights as they are.
+
+    Args:
+        adapter: a peft adapter to merge into the model.
+        load_in: `8bit` or `4bit`: quantize by bitsandbytes while loading.
+        allow_pickle: load pickled weights where there are no safetensors.
+        trust_remote_code: run Python code from the model's folder.
+    """
+
+    adapter: ModelSource | None = None
+    load_in: str | None = None
+    allow_pickle: bool = False
+    trust_remote_code: bool = False
+
+
 def load_model(
     *,
     source: ModelSource,
@@ -44,6 +63,7 @@ def load_model(
     placement: Placement,
     config_overrides: dict[str, Any] | None = None,
     new_head: bool = False,
+    options: LoadOptions | None = None,
 ) -> LoadedModel:
     """Load weights for a task.
 
@@ -54,21 +74,33 @@ def load_model(
         placement: from `resolve_device`.
         config_overrides: configuration values to set, such as the labels of a new head.
         new_head: accept missing or differently shaped head weights (they start at random).
+        options: adapter, quantization, and what is not loaded unless asked for by name.
 
     Raises:
         ModelError: not loadable, the wrong architecture, no tokenizer, or no trained head.
     """
     hub.go_offline()
     silence()
+    options = options or LoadOptions()
     base_name = source.adapter_base()
     base = source if base_name is None else resolve_model(base_name)
-    options = {"dtype": dtype, **placement.load_options(_weight_bytes(base))}
-    model = _load_weights(base, task, options, config_overrides or {}, new_head)
+    keywords = {
+        "dtype": dtype,
+        **placement.load_options(_weight_bytes(base)),
+        **_quantization(options.load_in),
+        "use_safetensors": not _needs_pickle(base, options),
+        "trust_remote_code": options.trust_remote_code,
+    }
+    model = _load_weights(base, task, keywords, config_overrides or {}, new_head)
     if base_name is not None:
         model = _with_adapter(model, source)
+    if options.adapter is not None:
+        model = _with_adapter(model, options.adapter)
     own_tokenizer = (source.folder / "tokenizer_config.json").is_file() or source.gguf_file
-    tokenizer = load_tokenizer(source if own_tokenizer else base)
-    if "device_map" not in options:
+    tokenizer = load_tokenizer(
+        source if own_tokenizer else base, trust_remote_code=options.trust_remote_code
+    )
+    if "device_map" not in keywords and options.load_in is None:
         model.to(placement.device)  # type: ignore[arg-type]
     _check_vocabulary(tokenizer, model, source)
     model.eval()
@@ -82,7 +114,9 @@ def silence() -> None:
     logging.disable_progress_bar()
 
 
-def load_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
+def load_tokenizer(
+    source: ModelSource, *, trust_remote_code: bool = False
+) -> PreTrainedTokenizerBase:
     """The tokenizer in a model's files.
 
     Raises:
@@ -93,7 +127,7 @@ def load_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
     options = {"gguf_file": source.gguf_file} if source.gguf_file else {}
     try:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
-            source.folder, trust_remote_code=False, **options
+            source.folder, trust_remote_code=trust_remote_code, **options
         )
     except (OSError, ValueError, KeyError) as e:
         raise ModelError(f"{source.name}: no usable tokenizer ({_first_line(e)})") from e
@@ -155,8 +189,6 @@ def _load_weights(
         with quiet:
             model, info = task.auto_class().from_pretrained(
                 source.folder,
-                use_safetensors=True,
-                trust_remote_code=False,
                 output_loading_info=True,
                 ignore_mismatched_sizes=new_head,
                 **options,
@@ -190,6 +222,30 @@ def _with_adapter(model: PreTrainedModel, source: ModelSource) -> PreTrainedMode
             f"{source.name}: the adapter does not fit its base model ({_first_line(e)})"
         ) from e
     return adapted.merge_and_unload()  # type: ignore[no-any-return]
+
+
+def _quantization(load_in: str | None) -> dict[str, Any]:
+    if load_in is None:
+        return {}
+    if importlib.util.find_spec("bitsandbytes") is None:
+        raise RunError(f"--load-in {load_in} needs bitsandbytes", hint="pip install bitsandbytes")
+    from transformers import BitsAndBytesConfig
+
+    config = BitsAndBytesConfig(load_in_8bit=load_in == "8bit", load_in_4bit=load_in == "4bit")
+    return {"quantization_config": config}
+
+
+def _needs_pickle(source: ModelSource, options: LoadOptions) -> bool:
+    if source.gguf_file or any(source.folder.glob("*.safetensors")):
+        return False
+    if not any(source.folder.glob("*.bin")):
+        return False
+    if not options.allow_pickle:
+        raise ModelError(
+            f"{source.name}: its weights are a pickle, which can run code when it is loaded",
+            hint="if you trust where it comes from, --allow-pickle",
+        )
+    return True
 
 
 def _check_vocabulary(

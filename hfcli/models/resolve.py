@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +18,8 @@ from hfcli.recipe.schema import BUNDLED
 
 DEFAULT_MODEL = "openai-community/gpt2"
 BUNDLED_FOLDER = Path(__file__).parent.parent / "bundled"
-PATTERNS = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
+WEIGHTS = ("*.safetensors",)
+PATTERNS = ("*.json", "*.txt", "*.model", "*.jinja")
 IGNORED = ["onnx/*", "openvino/*", "original/*", "consolidated*", "coreml/*", "flax/*", "tf/*"]
 
 
@@ -49,9 +51,21 @@ class ModelSource:
 
 
 def resolve_model(
-    name: str | None, *, revision: str | None = None, offline: bool = False
+    name: str | None,
+    *,
+    revision: str | None = None,
+    offline: bool = False,
+    allow_pickle: bool = False,
+    remote_code: bool = False,
 ) -> ModelSource:
     """Find the files of a model; None means HFCLI_MODEL, else the default with its fallback.
+
+    Args:
+        name: see above.
+        revision: branch, tag or commit of a Hub id.
+        offline: open no socket.
+        allow_pickle: fetch pickled weights too, and take them where there are no others.
+        remote_code: fetch Python files too.
 
     Raises:
         ModelError: the files are not there and cannot be fetched.
@@ -61,15 +75,16 @@ def resolve_model(
     name = name or os.environ.get("HFCLI_MODEL") or None
     if name is None:
         return _default()
-    return _resolve(name, revision)
+    weights = (*WEIGHTS, "*.bin") if allow_pickle else WEIGHTS
+    return _resolve(name, revision, (*weights, "*.py") if remote_code else weights)
 
 
 def _default() -> ModelSource:
-    cached = _cached(DEFAULT_MODEL, None)
+    cached = _cached(DEFAULT_MODEL, None, WEIGHTS)
     if cached is not None:
         return cached
     if hub.reachable():
-        return _download(DEFAULT_MODEL, None)
+        return _download(DEFAULT_MODEL, None, WEIGHTS)
     why = "the Hub is switched off" if hub.is_offline() else "the Hub cannot be reached"
     note = (
         f"{DEFAULT_MODEL} is not in the local cache and {why}: using the small bundled model;"
@@ -78,7 +93,7 @@ def _default() -> ModelSource:
     return ModelSource(BUNDLED, BUNDLED_FOLDER, note=note)
 
 
-def _resolve(name: str, revision: str | None) -> ModelSource:
+def _resolve(name: str, revision: str | None, wanted: Sequence[str]) -> ModelSource:
     if name == BUNDLED:
         return ModelSource(BUNDLED, BUNDLED_FOLDER)
     path = Path(os.path.expanduser(name))
@@ -88,7 +103,7 @@ def _resolve(name: str, revision: str | None) -> ModelSource:
         return _folder(name, path)
     if not _looks_like_hub_id(name):
         raise ModelError(f"{name}: no such file or folder", hint=_nearby(path))
-    cached = _cached(name, revision)
+    cached = _cached(name, revision, wanted)
     if cached is not None:
         return cached
     if not hub.reachable():
@@ -97,7 +112,7 @@ def _resolve(name: str, revision: str | None) -> ModelSource:
             f"{name}: not a local file or folder, not in the local cache, and {why}",
             hint=f"`--model {BUNDLED}` works without a network",
         )
-    return _download(name, revision)
+    return _download(name, revision, wanted)
 
 
 def _gguf(name: str, path: Path) -> ModelSource:
@@ -135,7 +150,7 @@ def _nearby(path: Path) -> str | None:
     return f"did you mean {path.parent / near}?" if near else None
 
 
-def _cached(name: str, revision: str | None) -> ModelSource | None:
+def _cached(name: str, revision: str | None, wanted: Sequence[str]) -> ModelSource | None:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import (
         HFValidationError,
@@ -153,15 +168,21 @@ def _cached(name: str, revision: str | None) -> ModelSource | None:
         return None
     except HFValidationError as e:
         raise ModelError(f"{name}: neither a local path nor a Hub id") from e
-    return ModelSource(name, folder, revision=hub.commit_of(folder)) if _complete(folder) else None
+    if not _complete(folder, wanted):
+        return None
+    return ModelSource(name, folder, revision=hub.commit_of(folder))
 
 
-def _complete(folder: Path) -> bool:
+def _complete(folder: Path, wanted: Sequence[str]) -> bool:
     """Whether a snapshot has its configuration and every weight file; downloads can be cut off."""
+    if "*.bin" in wanted and any(folder.glob("pytorch_model*.bin")):
+        return (folder / "config.json").is_file()
     if (folder / "adapter_config.json").is_file():
         return (folder / "adapter_model.safetensors").is_file()
     if not (folder / "config.json").is_file():
         return False
+    if "*.py" in wanted and "auto_map" in (folder / "config.json").read_text(encoding="utf-8"):
+        return any(folder.glob("*.py"))
     index = folder / "model.safetensors.index.json"
     if not index.is_file():
         return (folder / "model.safetensors").is_file()
@@ -172,7 +193,7 @@ def _complete(folder: Path) -> bool:
     return all((folder / shard).is_file() for shard in shards)
 
 
-def _download(name: str, revision: str | None) -> ModelSource:
+def _download(name: str, revision: str | None, wanted: Sequence[str]) -> ModelSource:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import (
         GatedRepoError,
@@ -185,7 +206,10 @@ def _download(name: str, revision: str | None) -> ModelSource:
     try:
         folder = Path(
             snapshot_download(
-                name, revision=revision, allow_patterns=PATTERNS, ignore_patterns=IGNORED
+                name,
+                revision=revision,
+                allow_patterns=[*PATTERNS, *wanted],
+                ignore_patterns=IGNORED,
             )
         )
     except GatedRepoError as e:
@@ -202,9 +226,9 @@ def _download(name: str, revision: str | None) -> ModelSource:
         raise ModelError(f"{name}: no revision {revision!r} on the Hub") from e
     except (HfHubHTTPError, LocalEntryNotFoundError) as e:
         raise ModelError(f"{name}: download failed ({str(e).splitlines()[0]})") from e
-    if not _complete(folder):
+    if not _complete(folder, wanted):
         raise ModelError(
             f"{name}: has no safetensors weights",
-            hint="hfcli does not load pickled weights (.bin)",
+            hint="pickled weights (.bin), if it has any, need --allow-pickle",
         )
     return ModelSource(name, folder, revision=hub.commit_of(folder))

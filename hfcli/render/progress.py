@@ -10,7 +10,7 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from hfcli.render.streams import write_err, write_out
+from hfcli.render.streams import write_err, write_model_text
 from hfcli.results import (
     Evaluated,
     Event,
@@ -18,6 +18,7 @@ from hfcli.results import (
     RowsScored,
     StepDone,
     TextPiece,
+    TextsDone,
     TrainingStarted,
 )
 
@@ -61,7 +62,7 @@ class Reporter:
         match event:
             case TextPiece():
                 if self.stream_text:
-                    write_out(event.text)
+                    write_model_text(event.text)
             case Note():
                 self._line(f"note: {event.text}")
             case TrainingStarted():
@@ -72,6 +73,8 @@ class Reporter:
                 self._evaluated(event)
             case RowsScored():
                 self._scored(event)
+            case TextsDone():
+                self._texts(event)
 
     def _training_started(self, event: TrainingStarted) -> None:
         self._line(
@@ -110,11 +113,23 @@ class Reporter:
         elif time.monotonic() - self._last_line > SECONDS_BETWEEN_LINES:
             self._line(f"scored {event.done:,} of {event.total:,}")
 
-    def _open(self, total: int, done: int) -> None:
+    def _texts(self, event: TextsDone) -> None:
+        speed = f"{event.tokens_per_second:,.0f} tok/s"
+        errors = f"{event.errors:,} failed" if event.errors else ""
+        if self.live:
+            self._open(event.total, 0)
+            assert self._progress is not None
+            fields = {"speed": speed, "loss": errors}
+            self._progress.update(self._task, completed=event.texts, **fields)  # type: ignore[arg-type]
+        elif time.monotonic() - self._last_line > SECONDS_BETWEEN_LINES:
+            of = "" if event.total is None else f" of {event.total:,}"
+            self._line(f"{event.texts:,}{of} texts  {speed}  {errors}".rstrip())
+
+    def _open(self, total: int | None, done: int) -> None:
         if not self.live or self._progress is not None:
             return
         columns = [
-            TextColumn("{task.completed:,.0f}/{task.total:,.0f}"),
+            TextColumn("{task.completed:,.0f}" + ("" if total is None else f"/{total:,}")),
             BarColumn(bar_width=24),
             TextColumn("{task.fields[loss]}", markup=False),
             TextColumn("{task.fields[speed]}", markup=False),

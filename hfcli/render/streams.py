@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import sys
 from typing import Any
 
 from hfcli.errors import HfcliError
+
+# All but tab and line feed.
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 class StdoutClosed(Exception):  # noqa: N818 - an event, not an error
@@ -30,14 +34,28 @@ def write_out(text: str) -> None:
         raise StdoutClosed from e
 
 
+def write_model_text(text: str) -> None:
+    """Write what a model wrote: as it is into a pipe; on a terminal, control characters are shown
+    and not obeyed, since a text could move the cursor, ring, or rename the window.
+
+    Raises:
+        StdoutClosed: the pipe is closed.
+    """
+    write_out(CONTROL.sub(_shown, text) if sys.stdout.isatty() else text)
+
+
+def _shown(found: re.Match[str]) -> str:
+    return found[0].encode("unicode_escape").decode("ascii")
+
+
 def write_err(text: str) -> None:
     """Write one line to stderr."""
     sys.stderr.write(f"{text}\n")
     sys.stderr.flush()
 
 
-def write_json(value: dict[str, Any]) -> None:
-    """One JSON object on stdout; NaN and infinity, which JSON lacks, become null."""
+def write_json(value: dict[str, Any] | list[dict[str, Any]]) -> None:
+    """One JSON value on stdout; NaN and infinity, which JSON lacks, become null."""
     write_out(json.dumps(_finite(value), ensure_ascii=False, indent=2, allow_nan=False) + "\n")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from rich.box import SIMPLE
@@ -13,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hfcli.render.streams import write_err, write_out
-from hfcli.results import EvalResult, FinetuneResult, GenerateResult
+from hfcli.results import BulkResult, EvalResult, FinetuneResult, GenerateResult
 
 WIDE = 10_000  # columns; nothing may be cut off in a pipe
 
@@ -52,12 +53,32 @@ def show_finetune(result: FinetuneResult) -> None:
         write_err(f"next: {command.format(folder=folder)}")
 
 
-def show_generate(result: GenerateResult) -> None:
+def show_generate(results: Sequence[GenerateResult]) -> None:
     """The closing line of a generation, on stderr."""
+    first = results[0]
+    tokens = sum(result.n_new_tokens for result in results)
+    guessed = first.acceptance_rate
     write_err(
-        f"{result.n_new_tokens} tokens, {result.tokens_per_second:.1f} tokens/s,"
-        f" {result.model}, seed {result.seed}"
+        f"{tokens} tokens, {first.tokens_per_second:.1f} tokens/s, {first.model},"
+        f" seed {first.seed}" + (f", {guessed:.0%} of the guesses stood" if guessed else "")
     )
+
+
+def describe_bulk(result: BulkResult) -> str:
+    """The closing line of a bulk run."""
+    parts = [f"{result.texts:,} texts for {result.rows:,} rows in {result.output}"]
+    if result.resumed:
+        parts.append(f"{result.resumed:,} of them from before")
+    if result.errors:
+        parts.append(f"{result.errors:,} failed (see their error)")
+    if result.n_new_tokens:
+        parts.append(
+            f"{result.n_new_tokens:,} tokens in {result.seconds:.1f} s,"
+            f" {result.tokens_per_second:.1f} tokens/s in batches of {result.batch_size}"
+        )
+    else:
+        parts.append("nothing was left to do")
+    return ", ".join(parts)
 
 
 def _matrix(name: str, counts: list[list[int]], labels: list[str]) -> Table:

@@ -9,7 +9,10 @@ import torch
 
 from hfcli.device import Placement, available_devices, computes_bf16, resolve_device, resolve_dtype
 from hfcli.errors import RunError
-from hfcli.generation.run import continue_text
+from hfcli.generation.engines.base import EngineOptions
+from hfcli.generation.engines.transformers import TransformersEngine
+from hfcli.generation.loading import ModelChoice
+from hfcli.generation.run import TextOptions, continue_text
 from hfcli.models.load import load_model
 from hfcli.models.resolve import resolve_model
 from hfcli.recipe.generation import GenerationSettings
@@ -49,12 +52,19 @@ def test_a_spread_model_writes_the_same_text(
             placement=Placement(CPU, spread=True),
         )
         settings = GenerationSettings(max_new_tokens=8, do_sample=False)
-        return continue_text(
-            loaded=loaded, prompt="Bread", settings=settings, seed=0, listener=lambda event: None
-        ).text
+        options = EngineOptions(choice=ModelChoice(), listener=lambda event: None)
+        (result,) = continue_text(
+            engine=TransformersEngine(loaded, options),
+            prompt="Bread",
+            settings=settings,
+            options=TextOptions(),
+            seed=0,
+            listener=lambda event: None,
+        )
+        return result.text
 
     whole = text()
-    monkeypatch.setattr("hfcli.device._free_memory", lambda: 0)
+    monkeypatch.setattr("hfcli.device.free_memory", lambda device: 0)
     assert text() == whole
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from hfcli.generation.run import ModelChoice, generate
+from hfcli.generation.loading import ModelChoice
+from hfcli.generation.run import TextOptions, generate
 from hfcli.recipe.generation import GenerationSettings
 from hfcli.results import GenerateResult
 from tests.conftest import build_gpt2
@@ -62,10 +63,11 @@ def write_gguf(folder: Path, path: Path) -> None:
 
 
 def greedy(name: Path, capfd: pytest.CaptureFixture[str]) -> GenerateResult:
-    result = generate(
+    (result,) = generate(
         prompt="The harbour was",
         choice=ModelChoice(str(name), device="cpu"),
         settings=GenerationSettings(max_new_tokens=12, do_sample=False),
+        options=TextOptions(),
         seed=0,
         listener=lambda event: None,
     )

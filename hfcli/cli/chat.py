@@ -1,0 +1,155 @@
+"""`hfcli chat`: a conversation on the terminal, or line by line from a pipe."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hfcli.cli import options
+from hfcli.errors import HfcliError
+
+if TYPE_CHECKING:
+    from hfcli.generation.chat import Conversation
+
+HELP = """\
+/save FILE   write the conversation as JSON     /undo    take back the last question
+/load FILE   go on with a saved one             /reset   forget everything
+Ctrl-C       stop the answer, keep its text     Ctrl-D   leave"""
+
+
+def chat_command(
+    context: typer.Context,
+    model: options.Model = None,
+    revision: options.Revision = None,
+    adapter: options.Adapter = None,
+    system: options.System = None,
+    chat_template: Annotated[
+        bool,
+        typer.Option(
+            "--chat-template/--no-chat-template",
+            help="Use the model's chat template, or plain lines for a model without one.",
+        ),
+    ] = True,
+    max_new_tokens: options.MaxNewTokens = None,
+    do_sample: options.DoSample = None,
+    temperature: options.Temperature = None,
+    top_k: options.TopK = None,
+    top_p: options.TopP = None,
+    min_p: options.MinP = None,
+    repetition_penalty: options.RepetitionPenalty = None,
+    seed: options.Seed = 0,
+    device: options.Device = "auto",
+    dtype: options.Dtype = "auto",
+    load_in: options.LoadIn = None,
+    allow_pickle: options.AllowPickle = False,
+    trust_remote_code: options.TrustRemoteCode = False,
+    offline: options.Offline = False,
+) -> None:
+    """Talk with a model, here and without a server.
+
+    Each turn reads only what is new. /help lists what can be typed beside questions.
+    """
+    _chat(dict(context.params))
+
+
+def _chat(flags: dict[str, Any]) -> None:
+    from hfcli.cli import validate
+    from hfcli.generation.chat import open_conversation
+    from hfcli.render.progress import Reporter
+
+    flags = {"max_new_tokens": 512, **{k: v for k, v in flags.items() if v is not None}}
+    flags = {**dict.fromkeys(("model", "revision", "adapter", "system", "load_in")), **flags}
+    settings = validate.generation_settings(flags)
+    choice = validate.model_choice(flags)
+    with Reporter(stream_text=True) as listener:
+        conversation = open_conversation(
+            choice=choice,
+            settings=settings,
+            system=flags["system"],
+            chat_template=flags["chat_template"],
+            seed=flags["seed"],
+            listener=listener,
+        )
+    converse(conversation)
+
+
+def converse(conversation: Conversation) -> None:
+    """Read lines until there are no more."""
+    from hfcli.render.streams import write_err
+
+    terminal = sys.stdin.isatty()
+    if terminal:
+        write_err(f"{conversation.loaded.source.name}: /help for commands, Ctrl-D leaves")
+    while (line := _read_line(terminal)) is not None:
+        if not line.strip():
+            continue
+        try:
+            if line.startswith("/"):
+                _command(conversation, line)
+            else:
+                _ask(conversation, line)
+        except HfcliError as e:
+            from hfcli.render.streams import write_error
+
+            write_error(e)
+
+
+def _read_line(terminal: bool) -> str | None:
+    if not terminal:
+        line = sys.stdin.readline()
+        return line.removesuffix("\n") if line else None
+    import readline  # noqa: F401 - gives input() its editing and history
+
+    while True:
+        try:
+            return input("> ")
+        except EOFError:
+            from hfcli.render.streams import write_err
+
+            write_err("")
+            return None
+        except KeyboardInterrupt:
+            from hfcli.render.streams import write_err
+
+            write_err("\nCtrl-D leaves")
+
+
+def _ask(conversation: Conversation, text: str) -> None:
+    from hfcli.render.streams import write_err, write_model_text, write_out
+
+    reply = conversation.say(text, write_model_text)
+    write_out("\n")
+    speed = reply.n_new_tokens / reply.seconds if reply.seconds else 0.0
+    stopped = ", stopped" if reply.interrupted else ""
+    write_err(
+        f"[{reply.n_new_tokens} tokens, {speed:.1f} tokens/s, {reply.n_read} read,"
+        f" {reply.n_kept} kept{stopped}]"
+    )
+
+
+def _command(conversation: Conversation, line: str) -> None:
+    from hfcli.render.streams import write_err
+
+    name, _, argument = line.partition(" ")
+    argument = argument.strip()
+    match name:
+        case "/help":
+            write_err(HELP)
+        case "/reset":
+            conversation.reset()
+            write_err("forgotten")
+        case "/undo":
+            write_err("taken back" if conversation.undo() else "there is nothing to take back")
+        case "/save" | "/load" if not argument:
+            write_err(f"{name} needs the name of a file")
+        case "/save":
+            conversation.save(Path(argument).expanduser())
+            write_err(f"{len(conversation.messages)} messages in {argument}")
+        case "/load":
+            conversation.load(Path(argument).expanduser())
+            write_err(f"{len(conversation.messages)} messages from {argument}")
+        case _:
+            write_err(f"unknown command {name}\n{HELP}")

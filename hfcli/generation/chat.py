@@ -1,0 +1,215 @@
+"""A conversation with a model, kept in memory: each turn reads only what is new.
+
+Knows nothing about terminals; `hfcli.cli.chat` does.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hfcli.errors import DataError
+from hfcli.generation.choose import choose
+from hfcli.generation.loading import ModelChoice, load_for_generation
+from hfcli.generation.prompts import Messages, PromptOptions, prompt_ids, uses_chat
+from hfcli.generation.row import Row
+from hfcli.generation.run import RequestMaker, TextOptions
+from hfcli.generation.slots import open_rows
+from hfcli.recipe.generation import GenerationSettings
+from hfcli.results import Listener
+from hfcli.tasks.base import context_length
+
+if TYPE_CHECKING:
+    from hfcli.models.load import LoadedModel
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer.
+
+    Args:
+        n_read: tokens of the conversation that had to be read for it.
+        n_kept: tokens that were in memory from the turns before.
+        interrupted: the user stopped it; `text` is what there was.
+    """
+
+    text: str
+    n_read: int
+    n_kept: int
+    n_new_tokens: int
+    seconds: float
+    interrupted: bool
+
+
+class Conversation:
+    """Messages, and the memory of having read them.
+
+    Args:
+        loaded: the model.
+        settings: how its answers are decoded.
+        system: what it is told first.
+        chat_template: False: plain text, turns on lines of their own, for models without one.
+        seed: of the first answer; the n-th answer has `seed + n`.
+
+    Raises:
+        ModelError: the model has no chat template, and `chat_template` is not False.
+    """
+
+    def __init__(
+        self,
+        *,
+        loaded: LoadedModel,
+        settings: GenerationSettings,
+        system: str | None = None,
+        chat_template: bool = True,
+        seed: int = 0,
+    ) -> None:
+        self.loaded = loaded
+        self.system = system
+        self.seed = seed
+        self.templated = chat_template
+        uses_chat(loaded, PromptOptions(system, chat_template), messages=chat_template)
+        self.maker = RequestMaker(loaded, settings, TextOptions())
+        self.messages: Messages = []
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything but the system prompt."""
+        self.messages = [{"role": "system", "content": self.system}] if self.system else []
+        longest = context_length(self.loaded.tokenizer, self.loaded.model)
+        self._memory = open_rows(self.loaded.model, longest)
+        self._read: list[int] = []
+
+    def undo(self) -> bool:
+        """Take back the last question and its answer; whether there was one."""
+        for i in range(len(self.messages) - 1, -1, -1):
+            if self.messages[i]["role"] == "user":
+                del self.messages[i:]
+                return True
+        return False
+
+    def save(self, path: Path) -> None:
+        """Write the messages as JSON.
+
+        Raises:
+            DataError: the file cannot be written.
+        """
+        partial = path.with_name(path.name + ".tmp")
+        try:
+            text = json.dumps(self.messages, ensure_ascii=False, indent=2)
+            partial.write_text(text + "\n", encoding="utf-8")
+            os.replace(partial, path)
+        except OSError as e:
+            raise DataError(f"{path}: cannot be written ({e.strerror})") from e
+
+    def load(self, path: Path) -> None:
+        """Go on with the messages of a file.
+
+        Raises:
+            DataError: it cannot be read, or holds no messages.
+        """
+        try:
+            messages = json.loads(path.read_text(encoding="utf-8"))
+        except OSError as e:
+            raise DataError(f"{path}: cannot be read ({e.strerror})") from e
+        except ValueError as e:
+            raise DataError(f"{path}: not JSON ({e})") from e
+        roles = ("system", "user", "assistant")
+        if not isinstance(messages, list) or not all(
+            isinstance(m, dict) and m.get("role") in roles and isinstance(m.get("content"), str)
+            for m in messages
+        ):
+            raise DataError(f"{path}: holds no conversation (a list of roles and contents)")
+        self.messages = messages
+
+    def say(self, text: str, on_text: Callable[[str], None]) -> Reply:
+        """Ask, and stream the answer; an interrupt ends it and keeps what there is.
+
+        Raises:
+            DataError: the conversation has outgrown the model's context; nothing was added.
+        """
+        import torch
+
+        asked = [*self.messages, {"role": "user", "content": text}]
+        ids = self._ids(asked)
+        answers = sum(message["role"] == "assistant" for message in self.messages)
+        request = self.maker.make(0, ids, self.seed + answers)
+        row = Row(request, self.loaded.tokenizer, on_text)
+        start = time.perf_counter()
+        interrupted = False
+        kept = 0
+        try:
+            with torch.inference_mode():
+                kept = self._write(row)
+        except KeyboardInterrupt:
+            interrupted = True
+            row.stream.end()
+            self._read = []  # the memory may hold half a step
+        self.messages = [*asked, {"role": "assistant", "content": row.stream.text}]
+        return Reply(
+            text=row.stream.text,
+            n_read=len(ids) - kept,
+            n_kept=kept,
+            n_new_tokens=len(row.new),
+            seconds=time.perf_counter() - start,
+            interrupted=interrupted,
+        )
+
+    def _ids(self, messages: Messages) -> tuple[int, ...]:
+        if self.templated:
+            return prompt_ids(self.loaded, messages, PromptOptions(None, True))
+        text = "\n".join(str(message["content"]) for message in messages)
+        return prompt_ids(self.loaded, text + "\n", PromptOptions(None, False))
+
+    def _write(self, row: Row) -> int:
+        """Write the answer; how many tokens of the prompt were in memory."""
+        ids = list(row.request.ids)
+        kept = 0
+        while kept < min(len(self._read), len(ids) - 1) and self._read[kept] == ids[kept]:
+            kept += 1
+        memory: Any = self._memory
+        if kept and memory.rewind(0, kept):
+            logits = memory.extend([ids[kept:]])[:, -1]
+        else:
+            kept = 0
+            if memory.lengths:
+                memory.leave(0)
+            logits = memory.admit([ids])
+        self._read = ids
+        request = row.request
+        while True:
+            step = [len(row.new)]
+            token = choose(row.rule(logits), [request.decoding], [request.seed], step).tokens[0]
+            row.take(token)
+            if row.finish_reason:
+                return kept
+            logits = memory.extend([[token]])[:, -1]
+            self._read.append(token)
+
+
+def open_conversation(
+    *,
+    choice: ModelChoice,
+    settings: GenerationSettings,
+    system: str | None,
+    chat_template: bool,
+    seed: int,
+    listener: Listener,
+) -> Conversation:
+    """Load the model and begin.
+
+    Raises:
+        ModelError, RunError: see `hfcli.errors`.
+    """
+    return Conversation(
+        loaded=load_for_generation(choice, listener),
+        settings=settings,
+        system=system,
+        chat_template=chat_template,
+        seed=seed,
+    )

@@ -1,0 +1,173 @@
+"""Logits -> the next token of each row, and whether rounding could have changed it.
+
+A batch changes the last digits of a row's logits. The choice is therefore made with a margin:
+where the winner would be another one after an error of `tolerance`, the row is reported as
+unsure, and the caller asks again with logits computed for that row alone. The filters are those
+of transformers' logits warpers, in their order: temperature, top_k, top_p, min_p.
+Knows nothing about models or text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hfcli.generation.noise import gumbel
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+FIRST_CANDIDATES = 256  # enough for most nucleus cuts; sorting a vocabulary takes milliseconds
+RELATIVE_ERROR = 2e-5  # of the largest logit; float32 sums of a few thousand terms stay below it
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How to choose one row's tokens; names and meaning are GenerationConfig's.
+
+    Args:
+        temperature: 0 is greedy.
+        top_k: 0 is all.
+    """
+
+    temperature: float = 0.0
+    top_k: int = 0
+    top_p: float = 1.0
+    min_p: float = 0.0
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The tokens of a batch.
+
+    Args:
+        tokens: one id a row.
+        unsure: rows whose token an error of the tolerance could change.
+    """
+
+    tokens: list[int]
+    unsure: list[int]
+
+
+def choose(
+    logits: Tensor, rows: Sequence[Decoding], seeds: Sequence[int], steps: Sequence[int]
+) -> Choice:
+    """One token a row.
+
+    Args:
+        logits: (rows, vocabulary) float32; -inf for tokens that cannot be.
+        rows: settings of each row.
+        seeds: seed of each row.
+        steps: how many tokens each row has generated.
+    """
+    import torch
+
+    finite = torch.where(torch.isinf(logits), 0.0, logits)
+    tolerance = RELATIVE_ERROR * finite.abs().amax(-1).clamp(min=1.0)
+    tokens = [0] * len(rows)
+    unsure: list[int] = []
+    for kind, indices in _by_kind(rows).items():
+        part = logits if len(indices) == len(rows) else logits[indices]
+        if kind == "greedy":
+            found, safe = _greedy(part, tolerance[indices])
+        else:
+            numbers = ([rows[i] for i in indices], [seeds[i] for i in indices])
+            at = [steps[i] for i in indices]
+            found, safe = _sample(part, *numbers, at, tolerance[indices])
+        for i, token, ok in zip(indices, found.tolist(), safe.tolist(), strict=True):
+            tokens[i] = token
+            if not ok:
+                unsure.append(i)
+    return Choice(tokens, sorted(unsure))
+
+
+def _by_kind(rows: Sequence[Decoding]) -> dict[str, list[int]]:
+    kinds: dict[str, list[int]] = {}
+    for i, row in enumerate(rows):
+        kinds.setdefault("sample" if row.temperature > 0 else "greedy", []).append(i)
+    return kinds
+
+
+def _greedy(logits: Tensor, tolerance: Tensor) -> tuple[Tensor, Tensor]:
+    values, ids = logits.topk(2, dim=-1)
+    return ids[:, 0], values[:, 0] - values[:, 1] > tolerance
+
+
+def _sample(
+    logits: Tensor,
+    rows: Sequence[Decoding],
+    seeds: Sequence[int],
+    steps: Sequence[int],
+    tolerance: Tensor,
+) -> tuple[Tensor, Tensor]:
+    import torch
+
+    def column(values: Sequence[float]) -> Tensor:
+        return torch.tensor(values, dtype=torch.float32, device=logits.device)[:, None]
+
+    temperature = column([row.temperature for row in rows])
+    scores = logits / temperature
+    slack = tolerance[:, None] / temperature
+    if any(row.top_k or row.top_p < 1 or row.min_p for row in rows):
+        top_k = column([row.top_k or logits.shape[-1] for row in rows])
+        top_p = column([row.top_p for row in rows])
+        min_p = column([row.min_p for row in rows])
+        scores, ids = _candidates(scores, top_k, top_p, min_p)
+        kept, surely, maybe = _filters(scores, slack, top_k, top_p, min_p)
+    else:
+        ids = torch.arange(logits.shape[-1], device=logits.device).expand(len(rows), -1)
+        kept = surely = maybe = torch.isfinite(scores)
+    whole = torch.tensor([seeds, steps], dtype=torch.int64, device=logits.device)
+    noisy = scores + gumbel(whole[0], whole[1], ids)
+    winner = noisy.masked_fill(~kept, -torch.inf).argmax(-1, keepdim=True)
+    # Sure: it wins among all that may be in, by more than the error, and is in for certain.
+    rival = noisy.masked_fill(~maybe, -torch.inf).scatter(-1, winner, -torch.inf).amax(-1)
+    lead = noisy.gather(-1, winner)[:, 0] - rival
+    safe = (lead > slack[:, 0]) & surely.gather(-1, winner)[:, 0]
+    return ids.gather(-1, winner)[:, 0], safe
+
+
+def _candidates(
+    scores: Tensor, top_k: Tensor, top_p: Tensor, min_p: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Scores and ids in falling order, as many as the filters could keep, and some more."""
+    import torch
+
+    size = scores.shape[-1]
+    largest_k = int(top_k.max())
+    n = min(size, (largest_k if largest_k < size else FIRST_CANDIDATES) + 8)
+    values, ids = scores.topk(n, dim=-1)
+    if n < size and largest_k >= size:
+        mass = (torch.logsumexp(values, -1) - torch.logsumexp(scores, -1)).exp()[:, None]
+        last = (values[:, -1:] - values[:, :1]).exp()
+        enough = ((top_p < 1) & (mass > top_p + 0.01)) | ((min_p > 0) & (last < min_p * 0.9))
+        enough |= top_k < n - 1
+        if not bool(enough.all()):
+            values, ids = scores.sort(dim=-1, descending=True)
+    return values, ids
+
+
+def _filters(
+    scores: Tensor, slack: Tensor, top_k: Tensor, top_p: Tensor, min_p: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Which of the sorted candidates are in; which are in, and may be in, whatever the error."""
+    import torch
+
+    rank = torch.arange(scores.shape[-1], device=scores.device)[None]
+    kept = (rank < top_k) & torch.isfinite(scores)
+    shares = torch.softmax(scores.masked_fill(~kept, -torch.inf), -1)
+    before = shares.cumsum(-1) - shares  # of the tokens above
+    inside = before < top_p
+    inside |= rank == 0
+    likely = scores - scores[:, :1] >= torch.log(min_p)  # log(0) = -inf keeps all
+    in_ = kept & inside & likely
+    # Near either border of the kept set, the order itself may be an accident.
+    last_in = scores.masked_fill(~in_, torch.inf).amin(-1, keepdim=True)
+    first_out = scores.masked_fill(in_, -torch.inf).amax(-1, keepdim=True)
+    near_p = (before - top_p).abs() < slack
+    near_min = (scores - scores[:, :1] - torch.log(min_p)).abs() < 2 * slack
+    surely = in_ & (scores > first_out + 2 * slack) & ~near_p & ~near_min
+    surely |= in_ & (rank == 0) & (scores > first_out + 2 * slack)
+    maybe = in_ | (scores >= last_in - 2 * slack) | ((near_p | near_min) & (rank < top_k))
+    return in_, surely, maybe & torch.isfinite(scores)

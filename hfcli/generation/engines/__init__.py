@@ -1,0 +1,31 @@
+"""Engines: what turns requests into texts. One file each, named in the table below."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+
+from hfcli.errors import RecipeError, did_you_mean
+from hfcli.generation.engines.base import Engine, EngineOptions
+
+ENGINES = {
+    "transformers": "hfcli.generation.engines.transformers",
+    "vllm": "hfcli.generation.engines.vllm",
+}
+
+
+def open_engine(name: str, options: EngineOptions) -> Engine:
+    """Load the model into an engine.
+
+    Raises:
+        RecipeError: no such engine.
+        ModelError, RunError: see the engine's own `open_engine`.
+    """
+    if name not in ENGINES:
+        near = did_you_mean(name, ENGINES)
+        raise RecipeError(
+            f"unknown engine {name!r}",
+            hint=f"did you mean {near}?" if near else f"known: {', '.join(ENGINES)}",
+        )
+    opener: Callable[[EngineOptions], Engine] = import_module(ENGINES[name]).open_engine
+    return opener(options)

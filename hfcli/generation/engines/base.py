@@ -1,0 +1,55 @@
+"""What an engine must do: load a model, and turn a stream of requests into finished texts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from hfcli.generation.request import Counts, Finished, Request
+
+if TYPE_CHECKING:
+    from hfcli.generation.loading import ModelChoice
+    from hfcli.models.load import LoadedModel
+    from hfcli.results import Listener
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """What every engine is told.
+
+    Args:
+        choice: model, device and number type.
+        batch_size: rows at a time; None: as the engine thinks best.
+        prompt_lookup: guess from the text so far.
+        draft_model: name of a model that guesses.
+        listener: gets notes.
+    """
+
+    choice: ModelChoice
+    listener: Listener
+    batch_size: int | None = None
+    prompt_lookup: bool = False
+    draft_model: str | None = None
+
+
+class Engine(Protocol):
+    """A loaded model that writes.
+
+    Args:
+        loaded: tokenizer and configuration of the model (an engine may hold the weights itself).
+        counts: what was done so far.
+    """
+
+    loaded: LoadedModel
+    counts: Counts
+
+    def run(
+        self, requests: Iterable[Request], on_text: Callable[[str], None] | None = None
+    ) -> Iterator[Finished]:
+        """Finished texts as they come, in any order; requests are taken only as needed.
+
+        Args:
+            requests: what is wanted.
+            on_text: called with the text of a single request as it grows.
+        """

@@ -1,0 +1,271 @@
+"""The default engine: transformers' models in a batch whose finished rows are replaced at once.
+
+Requests are read a window at a time and started longest first. The tokens of a row do not depend
+on its neighbours: in float32, a choice that rounding could have changed is made again for the row
+alone (see `hfcli.generation.choose`). Knows nothing about files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from hfcli.device import free_memory
+from hfcli.errors import ModelError, RunError
+from hfcli.generation.choose import Choice, choose
+from hfcli.generation.engines.base import EngineOptions
+from hfcli.generation.loading import draft_choice, load_for_generation
+from hfcli.generation.logprobs import token_logprobs
+from hfcli.generation.request import Counts, Finished, Request
+from hfcli.generation.row import Row
+from hfcli.generation.slots import Rows, open_rows
+from hfcli.generation.speculate import DraftModel, PromptLookup, Proposer
+from hfcli.models.load import LoadedModel
+from hfcli.results import Note
+from hfcli.tasks.base import context_length
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+WINDOW = 1024  # requests sorted together
+LARGEST_BATCH = 32  # on two cores, more rows win nothing
+PREFILL_TOKENS = 4096  # of new rows read in one pass, padding included
+MEMORY_SHARE = 0.4  # of what is free, for keys, values and logits
+
+
+def open_engine(options: EngineOptions) -> TransformersEngine:
+    """Load the model, and the draft where there is one.
+
+    Raises:
+        ModelError, RunError: see `hfcli.errors`.
+    """
+    loaded = load_for_generation(options.choice, options.listener)
+    return TransformersEngine(loaded, options)
+
+
+class TransformersEngine:
+    """See `hfcli.generation.engines.base.Engine`."""
+
+    def __init__(self, loaded: LoadedModel, options: EngineOptions) -> None:
+        self.loaded = loaded
+        self.options = options
+        self.counts = Counts()
+        self.longest = context_length(loaded.tokenizer, loaded.model)
+        self.exact = str(loaded.model.dtype) == "torch.float32"
+        self.proposer = self._proposer()
+
+    def run(
+        self, requests: Iterable[Request], on_text: Callable[[str], None] | None = None
+    ) -> Iterator[Finished]:
+        """See `Engine.run`."""
+        import torch
+
+        tokenizer = self.loaded.tokenizer
+        source = iter(requests)
+        window = list(islice(source, WINDOW))
+        batch = _Batch(self, self.options.batch_size or self._fitting_batch(window))
+        waiting: list[Row] = []
+        with torch.inference_mode():
+            while window or waiting or batch.rows:
+                if not waiting:
+                    waiting = [Row(request, tokenizer, on_text) for request in window]
+                    waiting.sort(key=_work)
+                    window = list(islice(source, WINDOW))
+                yield from self._finish(batch.advance(waiting))
+
+    def _finish(self, rows: Sequence[Row]) -> Iterator[Finished]:
+        for row in rows:
+            request = row.request
+            self.counts.prompt += len(request.ids)
+            self.counts.new += len(row.new)
+            told = None
+            if request.logprobs is not None:
+                told = token_logprobs(
+                    self.loaded.model, self.loaded.tokenizer, request.ids, row.new, request.logprobs
+                )
+            yield row.finished(told)
+
+    def _proposer(self) -> Proposer | None:
+        if self.options.prompt_lookup:
+            return PromptLookup()
+        if self.options.draft_model is None:
+            return None
+        choice = draft_choice(self.options.choice, self.options.draft_model)
+        draft = load_for_generation(choice, self.options.listener)
+        if draft.tokenizer.get_vocab() != self.loaded.tokenizer.get_vocab():
+            raise ModelError(
+                f"{draft.source.name}: its vocabulary is not that of {self.loaded.source.name}",
+                hint="a draft model must have the same tokenizer",
+            )
+        return DraftModel(draft.model, self.longest)
+
+    def _fitting_batch(self, window: Sequence[Request]) -> int:
+        """Rows whose memory is sure to be there, by the longest request of the first window."""
+        if not window:
+            return 1
+        columns = max(len(request.ids) + request.max_new_tokens for request in window)
+        config: Any = self.loaded.model.config.get_text_config(decoder=True)
+        width = 2 * config.hidden_size * config.num_hidden_layers
+        item = self.loaded.model.dtype.itemsize
+        # Slots double while they grow; logits are copied a few times on the way to a choice.
+        row = 2 * columns * width * item + 12 * 4 * int(config.vocab_size)
+        free = free_memory(self.loaded.model.device)
+        return max(1, min(LARGEST_BATCH, int(MEMORY_SHARE * free / row)))
+
+
+class _Batch:
+    """The rows at work, and the memory of what they have read."""
+
+    def __init__(self, engine: TransformersEngine, size: int) -> None:
+        self.engine = engine
+        self.counts = engine.counts
+        self.memory = self._fresh()
+        self.size = min(size, self.memory.most or size)
+        self.counts.batch_size = self.size
+        self.rows: list[Row] = []
+        self.last: list[int] = []  # the newest token of each row, not yet read
+
+    def _fresh(self) -> Rows:
+        return open_rows(self.engine.loaded.model, self.engine.longest)
+
+    def advance(self, waiting: list[Row]) -> list[Row]:
+        """Start rows where there is room, else write one token of every row; rows now done.
+
+        `waiting` loses from its end what was started, and gets back what did not fit.
+        """
+        before = self.memory.computed
+        room = self.size - len(self.rows)
+        try:
+            # A few at a time: reading one prompt costs nearly as much as reading four.
+            if waiting and (not self.rows or room >= max(1, self.size // 4)):
+                self._start(waiting, room)
+            else:
+                self._step()
+        except RuntimeError as e:
+            if not _out_of_memory(e):
+                raise
+            self._shrink(waiting, e)
+            before = 0
+        self.counts.computed += self.memory.computed - before
+        done = [row for row in self.rows if row.finish_reason]
+        for i in range(len(self.rows) - 1, -1, -1):
+            if self.rows[i].finish_reason:
+                self._leave(i)
+        return done
+
+    def _start(self, waiting: list[Row], room: int) -> None:
+        new = _next_to_read(waiting, room)
+        prompts: list[tuple[int, ...]] = []
+        copies: list[int] = []
+        for row in new:  # samples of one prompt stand together, and read it once
+            ids = tuple(row.ids)
+            if prompts and prompts[-1] == ids and self.memory.most != 1:
+                copies[-1] += 1
+            else:
+                prompts.append(ids)
+                copies.append(0)
+        first = len(self.memory.lengths)
+        logits = self.memory.admit(prompts)
+        order = list(range(len(prompts)))
+        for i, n in enumerate(copies):
+            if n:
+                self.memory.fork(first + i, n)
+                order += [i] * n
+        by_prompt = {prompt: [r for r in new if tuple(r.ids) == prompt] for prompt in prompts}
+        rows = [by_prompt[prompts[i]].pop(0) for i in order]
+        del waiting[len(waiting) - len(new) :]
+        self.rows += rows
+        self._take(rows, logits[order])
+
+    def _step(self) -> None:
+        proposer = self.engine.proposer
+        if proposer is not None and len(self.rows) == 1 and self.memory.most is None:
+            self._speculate(proposer)
+            return
+        logits = self.memory.extend([[row.new[-1]] for row in self.rows])
+        self._take(self.rows, logits[:, -1])
+
+    def _speculate(self, proposer: Proposer) -> None:
+        (row,) = self.rows
+        room = row.request.max_new_tokens - len(row.new) - 1
+        draft = proposer.propose(row, room) if room > 0 else []
+        logits = self.memory.extend([[row.new[-1], *draft]])
+        for i in range(len(draft) + 1):
+            self._take([row], logits[:, i])
+            agreed = i < len(draft) and row.new[-1] == draft[i]
+            self.counts.accepted += agreed
+            if row.finish_reason or not agreed:
+                break
+        self.counts.drafted += len(draft)
+        self.memory.rewind(0, len(row.ids) - 1)
+
+    def _take(self, rows: Sequence[Row], logits: Tensor) -> None:
+        for row, token in zip(rows, self._choose(rows, logits), strict=True):
+            row.take(token)
+
+    def _choose(self, rows: Sequence[Row], logits: Tensor) -> list[int]:
+        chosen = _pick(rows, logits)
+        tokens = chosen.tokens
+        if self.engine.exact:
+            for i in chosen.unsure:
+                alone = self.memory.alone(rows[i].ids)
+                tokens[i] = _pick([rows[i]], alone).tokens[0]
+        return tokens
+
+    def _leave(self, i: int) -> None:
+        self.memory.leave(i)
+        self.rows[i] = self.rows[-1]
+        self.rows.pop()
+
+    def _shrink(self, waiting: list[Row], error: RuntimeError) -> None:
+        """Halve the batch and read everything again: rows go on from the tokens they have."""
+        if self.size == 1:
+            raise RunError(
+                "out of memory with a single row",
+                hint="a smaller model, a shorter prompt, or fewer --max-new-tokens",
+            ) from error
+        self.size = max(1, self.size // 2)
+        self.counts.batch_size = self.size
+        self.engine.options.listener(Note(f"out of memory: going on with batches of {self.size}"))
+        waiting += [row for row in reversed(self.rows) if not row.finish_reason]
+        self.rows = []
+        self.memory = self._fresh()
+
+
+def _pick(rows: Sequence[Row], logits: Tensor) -> Choice:
+    import torch
+
+    if any(row.is_ruled for row in rows):
+        logits = torch.cat([row.rule(logits[i : i + 1]) for i, row in enumerate(rows)])
+    requests = [row.request for row in rows]
+    return choose(
+        logits,
+        [request.decoding for request in requests],
+        [request.seed for request in requests],
+        [len(row.new) for row in rows],
+    )
+
+
+def _work(row: Row) -> tuple[int, int, int]:
+    """Sort key of a window, taken from the end: the longest texts first, samples in order."""
+    request = row.request
+    return (len(request.ids) + request.max_new_tokens, len(request.ids), -request.number)
+
+
+def _next_to_read(waiting: Sequence[Row], room: int) -> list[Row]:
+    """Rows from the end of `waiting`, as many as there is room and one pass should read."""
+    chosen: list[Row] = []
+    longest = 0
+    for row in reversed(waiting):
+        longest = max(longest, len(row.ids))
+        if len(chosen) == room or (chosen and longest * (len(chosen) + 1) > PREFILL_TOKENS):
+            break
+        chosen.append(row)
+    return chosen
+
+
+def _out_of_memory(error: RuntimeError) -> bool:
+    import torch
+
+    return isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)

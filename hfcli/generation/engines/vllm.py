@@ -1,0 +1,168 @@
+"""vLLM for bulk runs on a GPU: the optional extra `hfcli[vllm]`.
+
+Takes the same requests and gives the same records. Its arithmetic depends on the batch, so equal
+runs may differ in a token; a seed is passed on for every row. Knows nothing about files.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from types import SimpleNamespace
+from typing import Any
+
+from hfcli.errors import RecipeError, RunError
+from hfcli.generation.engines.base import EngineOptions
+from hfcli.generation.request import Counts, Finished, Request
+from hfcli.models.load import LoadedModel, load_tokenizer
+from hfcli.models.resolve import ModelSource, resolve_model
+
+INSTALL = "pip install 'hfcli[vllm]'"
+WINDOW = 4096  # requests handed over together; vLLM schedules among them
+# This project's name of a number type -> vLLM's.
+DTYPES = {name: name for name in ("auto", "float32", "bfloat16", "float16")}
+
+
+def open_engine(options: EngineOptions) -> VllmEngine:
+    """Load the model into vLLM.
+
+    Raises:
+        RunError: vLLM is not installed.
+        RecipeError: an option it does not have.
+        ModelError: see `hfcli.models`.
+    """
+    if importlib.util.find_spec("vllm") is None:
+        raise RunError("the engine vllm is not installed", hint=INSTALL)
+    source = resolve_model(
+        options.choice.name, revision=options.choice.revision, offline=options.choice.offline
+    )
+    import vllm
+
+    return VllmEngine(vllm.LLM(**engine_arguments(source, options)), source)
+
+
+def engine_arguments(source: ModelSource, options: EngineOptions) -> dict[str, Any]:
+    """Keyword arguments of `vllm.LLM`.
+
+    Raises:
+        RecipeError: an option that has no counterpart.
+    """
+    choice = options.choice
+    refused = {
+        "--prompt-lookup": options.prompt_lookup,
+        "--draft-model": options.draft_model is not None,
+        "--adapter": choice.adapter is not None,
+        "--load-in": choice.load_in is not None,
+        f"--device {choice.device}": choice.device not in ("auto", "cuda"),
+    }
+    for flag, given in refused.items():
+        if given:
+            raise RecipeError(f"the engine vllm does not take {flag}")
+    folder = source.folder / source.gguf_file if source.gguf_file else source.folder
+    arguments: dict[str, Any] = {
+        "model": str(folder),
+        "dtype": DTYPES[choice.dtype],
+        "trust_remote_code": choice.trust_remote_code,
+        "disable_log_stats": True,
+    }
+    if options.batch_size is not None:
+        arguments["max_num_seqs"] = options.batch_size
+    return arguments
+
+
+def sampling_arguments(request: Request) -> dict[str, Any]:
+    """Keyword arguments of `vllm.SamplingParams` for a request.
+
+    Raises:
+        RecipeError: a setting that has no counterpart.
+    """
+    if request.constraint is not None:
+        raise RecipeError("the engine vllm does not take --choices, --regex or --json-schema yet")
+    penalty = 1.0
+    for processor in request.processors:
+        if type(processor).__name__ != "RepetitionPenaltyLogitsProcessor":
+            raise RecipeError(f"the engine vllm has no {type(processor).__name__}")
+        penalty = float(processor.penalty)  # type: ignore[attr-defined]
+    decoding = request.decoding
+    return {
+        "n": 1,
+        "temperature": decoding.temperature,
+        "top_k": decoding.top_k if decoding.temperature else 0,  # 0: all
+        "top_p": decoding.top_p,
+        "min_p": decoding.min_p,
+        "repetition_penalty": penalty,
+        "max_tokens": request.max_new_tokens,
+        "seed": request.seed,
+        "stop": list(request.stops) or None,
+        "stop_token_ids": sorted(request.eos) or None,
+        "logprobs": request.logprobs,
+        "skip_special_tokens": True,
+    }
+
+
+class VllmEngine:
+    """See `hfcli.generation.engines.base.Engine`."""
+
+    def __init__(self, llm: Any, source: ModelSource) -> None:
+        config = llm.llm_engine.model_config
+        model: Any = SimpleNamespace(
+            config=config.hf_config,
+            dtype=config.dtype,
+            device="cuda",
+            generation_config=_generation_config(source),
+        )
+        self.llm = llm
+        self.loaded = LoadedModel(model, load_tokenizer(source), source)
+        self.counts = Counts()
+
+    def run(
+        self, requests: Iterable[Request], on_text: Callable[[str], None] | None = None
+    ) -> Iterator[Finished]:
+        """See `Engine.run`; texts come a window at a time."""
+        from vllm import SamplingParams
+
+        source = iter(requests)
+        while window := list(islice(source, WINDOW)):
+            outputs = self.llm.generate(
+                [{"prompt_token_ids": list(request.ids)} for request in window],
+                [SamplingParams(**sampling_arguments(request)) for request in window],
+                use_tqdm=False,
+            )
+            for request, output in zip(window, outputs, strict=True):
+                finished = to_finished(request, output.outputs[0])
+                self.counts.prompt += len(request.ids)
+                self.counts.new += len(finished.ids)
+                self.counts.computed += len(request.ids) + len(finished.ids)
+                yield finished
+
+
+def to_finished(request: Request, output: Any) -> Finished:
+    """A `vllm.CompletionOutput` -> a finished text."""
+    stopped = output.finish_reason == "stop"
+    by_string = stopped and isinstance(output.stop_reason, str)
+    reason = "stop_string" if by_string else "stop" if stopped else "length"
+    told = None
+    if output.logprobs is not None and request.logprobs is not None:
+        told = [
+            _told(token, found, request.logprobs)
+            for token, found in zip(output.token_ids, output.logprobs, strict=True)
+        ]
+    return Finished(request, tuple(output.token_ids), output.text, reason, told)
+
+
+def _told(token: int, found: Any, alternatives: int) -> dict[str, Any]:
+    entries = {
+        i: {"token": value.decoded_token, "id": i, "logprob": round(value.logprob, 5)}
+        for i, value in found.items()
+    }
+    top = sorted(entries.values(), key=lambda entry: -entry["logprob"])[:alternatives]
+    return {**entries[token], "top": top}
+
+
+def _generation_config(source: ModelSource) -> Any:
+    from transformers import GenerationConfig
+
+    if not (source.folder / "generation_config.json").is_file():
+        return GenerationConfig()
+    return GenerationConfig.from_pretrained(source.folder)

@@ -1,0 +1,142 @@
+"""What the user gives -> the token ids a model reads: templates, chat templates, system prompts."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hfcli.errors import DataError, ModelError, RecipeError, did_you_mean
+from hfcli.models.load import LoadedModel
+from hfcli.tasks.base import context_length
+
+Messages = list[dict[str, Any]]
+ROLES = ("system", "user", "assistant", "tool", "developer")
+
+
+@dataclass(frozen=True)
+class PromptOptions:
+    """How a prompt is put.
+
+    Args:
+        system: what the model is told before the prompt.
+        chat_template: put the prompt into the model's chat template; None: where it has one.
+    """
+
+    system: str | None = None
+    chat_template: bool | None = None
+
+
+def fill_template(template: str, columns: Mapping[str, Any]) -> str:
+    """`{column}` -> its value; `{{` and `}}` are braces.
+
+    Raises:
+        RecipeError: the template's braces do not match.
+        DataError: there is no such column.
+    """
+    parts: list[str] = []
+    try:
+        fields = list(string.Formatter().parse(template))
+    except ValueError as e:
+        raise RecipeError(
+            f"the template is broken: {e}", hint="write {{ and }} for braces that stay"
+        ) from e
+    for literal, name, _spec, _conversion in fields:
+        parts.append(literal)
+        if name is None:
+            continue
+        if name not in columns:
+            near = did_you_mean(name, columns)
+            raise DataError(
+                f"the template names the column {name!r}, the data has {', '.join(columns)}",
+                hint=f"did you mean {near}?" if near else "write {{ and }} for braces that stay",
+            )
+        value = columns[name]
+        parts.append("" if value is None else str(value))
+    return "".join(parts)
+
+
+def uses_chat(loaded: LoadedModel, options: PromptOptions, *, messages: bool = False) -> bool:
+    """Whether the chat template is applied.
+
+    Raises:
+        ModelError: it is wanted, and the model has none.
+    """
+    has = bool(getattr(loaded.tokenizer, "chat_template", None))
+    if options.chat_template is False and not messages:
+        return False
+    wanted = options.chat_template or options.system is not None or messages
+    if wanted and not has:
+        raise ModelError(
+            f"{loaded.source.name}: has no chat template; it continues text, and was not trained"
+            " to answer",
+            hint="--no-chat-template puts the system prompt before the text, or choose an"
+            " instruction-tuned model",
+        )
+    return has
+
+
+def prompt_ids(
+    loaded: LoadedModel, prompt: str | Messages, options: PromptOptions
+) -> tuple[int, ...]:
+    """The ids the model reads; at least one, since nothing cannot be continued.
+
+    Raises:
+        ModelError: a chat template is wanted, and the model has none or it fails.
+        DataError: messages that are not a conversation.
+    """
+    tokenizer: Any = loaded.tokenizer
+    messages = not isinstance(prompt, str)
+    if uses_chat(loaded, options, messages=messages):
+        return _chat_ids(loaded, _conversation(prompt, options.system))
+    text = prompt if isinstance(prompt, str) else ""
+    if options.system:
+        text = f"{options.system}\n\n{text}"
+    ids = tokenizer(text, verbose=False)["input_ids"]
+    if not ids:
+        first = tokenizer.bos_token_id
+        ids = [first if first is not None else tokenizer.eos_token_id]
+    return tuple(ids)
+
+
+def room_for_text(loaded: LoadedModel, n_prompt: int) -> int:
+    """Tokens that can follow the prompt.
+
+    Raises:
+        DataError: none.
+    """
+    context = context_length(loaded.tokenizer, loaded.model)
+    if n_prompt >= context:
+        raise DataError(
+            f"the prompt has {n_prompt} tokens, the model takes {context} with the text to come",
+            hint="shorten the prompt, or choose a model with a longer context",
+        )
+    return context - n_prompt
+
+
+def _conversation(prompt: str | Messages, system: str | None) -> Messages:
+    messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else list(prompt)
+    for message in messages:
+        if not isinstance(message, dict) or not isinstance(message.get("content"), str):
+            raise DataError("messages must be objects with a role and a text as content")
+        if message.get("role") not in ROLES:
+            raise DataError(f"unknown role {message.get('role')!r}; known: {', '.join(ROLES)}")
+    if not messages:
+        raise DataError("messages is an empty list")
+    if system is not None and messages[0]["role"] != "system":
+        messages.insert(0, {"role": "system", "content": system})
+    return messages
+
+
+def _chat_ids(loaded: LoadedModel, messages: Messages) -> tuple[int, ...]:
+    from jinja2.exceptions import TemplateError
+
+    tokenizer: Any = loaded.tokenizer
+    try:
+        output = tokenizer.apply_chat_template(
+            messages, add_generation_prompt=True, tokenize=True, return_dict=True
+        )
+    except TemplateError as e:
+        raise ModelError(f"{loaded.source.name}: its chat template refuses this: {e}") from e
+    return tuple(output["input_ids"])
