@@ -100,7 +100,8 @@ def generate_file(
     opened = open_engine(
         engine, EngineOptions(choice=choice, listener=listener, batch_size=batch_size)
     )
-    run = _Run(rows, files, opened, RequestMaker(opened.loaded, settings, options), seed, listener)
+    maker = RequestMaker(opened.loaded, settings, options)
+    run = _Run(rows, files, choice, opened, maker, seed, listener)
     return run.to_stdout() if files.output == DASH else run.to_file()
 
 
@@ -123,6 +124,7 @@ class _Run:
         self,
         rows: InputRows,
         files: BulkFiles,
+        choice: ModelChoice,
         engine: Engine,
         maker: RequestMaker,
         seed: int,
@@ -130,6 +132,7 @@ class _Run:
     ) -> None:
         self.rows = rows
         self.files = files
+        self.choice = choice
         self.engine = engine
         self.maker = maker
         self.seed = seed
@@ -146,7 +149,7 @@ class _Run:
         output = Path(self.files.output)
         with Journal(output, self._asked(), overwrite=self.files.overwrite) as journal:
             if journal.complete:
-                return self._nothing_to_do(output)
+                return self._nothing_to_do(journal)
             self.done = journal.done
             resumed = self.done.texts
             for entry in self._entries():
@@ -157,7 +160,9 @@ class _Run:
             partial = output.with_name(output.name + ".tmp")
             suffix = output_suffix(output, self.files.output_format)
             write_records(partial, suffix, lambda: self._dressed(journal.entries()))
-            journal.close_with(partial)
+            done = self.done
+            counts = {"rows": self.n_rows, "texts": done.texts, "errors": done.errors}
+            journal.close_with(partial, counts)
         return self._result(str(output), resumed)
 
     def to_stdout(self) -> BulkResult:
@@ -329,6 +334,8 @@ class _Run:
             "model": loaded.source.name,
             "revision": loaded.source.revision,
             "weights_sha256": weights_fingerprint(loaded),
+            "adapter": self.choice.adapter,
+            "load_in": self.choice.load_in,
             "dtype": str(loaded.model.dtype).removeprefix("torch."),
             "settings": effective_settings(self.maker.config),
             "options": asdict(options),
@@ -349,9 +356,11 @@ class _Run:
             total *= self.maker.options.num_samples
         self.listener(TextsDone(self.done.texts, total, speed, self.done.errors))
 
-    def _nothing_to_do(self, output: Path) -> BulkResult:
-        self.n_rows = self.rows.total or 0
-        return self._result(str(output), 0)
+    def _nothing_to_do(self, journal: Journal) -> BulkResult:
+        self.n_rows = journal.found.get("rows", 0)
+        self.done.texts = journal.found.get("texts", 0)
+        self.done.errors = journal.found.get("errors", 0)
+        return self._result(str(journal.output), self.done.texts)
 
     def _result(self, output: str, resumed: int) -> BulkResult:
         counts, loaded = self.engine.counts, self.engine.loaded

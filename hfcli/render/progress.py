@@ -42,7 +42,7 @@ class Reporter:
         self.live = is_live()
         self._progress: Progress | None = None
         self._task = TaskID(0)
-        self._last_line = 0.0
+        self._last_line = time.monotonic()
         self._last_eval = ""
         self._started = time.monotonic()
 
