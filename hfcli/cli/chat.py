@@ -83,18 +83,16 @@ def converse(conversation: Conversation) -> None:
     terminal = sys.stdin.isatty()
     if terminal:
         write_err(f"{conversation.loaded.source.name}: /help for commands, Ctrl-D leaves")
-    while (line := _read_line(terminal)) is not None:
-        if not line.strip():
-            continue
+    while True:
         try:
-            if line.startswith("/"):
-                _command(conversation, line)
-            else:
-                _ask(conversation, line)
-        except HfcliError as e:
-            from hfcli.render.streams import write_error
-
-            write_error(e)
+            line = _read_line(terminal)
+            if line is None:
+                return
+            _obey(conversation, line)
+        except KeyboardInterrupt:
+            if not terminal:
+                raise
+            write_err("\nCtrl-D leaves")
 
 
 def _read_line(terminal: bool) -> str | None:
@@ -103,18 +101,23 @@ def _read_line(terminal: bool) -> str | None:
         return line.removesuffix("\n") if line else None
     import readline  # noqa: F401 - gives input() its editing and history
 
-    while True:
-        try:
-            return input("> ")
-        except EOFError:
-            from hfcli.render.streams import write_err
+    try:
+        return input("> ")
+    except EOFError:
+        sys.stderr.write("\n")
+        return None
 
-            write_err("")
-            return None
-        except KeyboardInterrupt:
-            from hfcli.render.streams import write_err
 
-            write_err("\nCtrl-D leaves")
+def _obey(conversation: Conversation, line: str) -> None:
+    from hfcli.render.streams import write_error
+
+    try:
+        if line.startswith("/"):
+            _command(conversation, line)
+        elif line.strip():
+            _ask(conversation, line)
+    except HfcliError as e:
+        write_error(e)
 
 
 def _ask(conversation: Conversation, text: str) -> None:

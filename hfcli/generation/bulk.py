@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from hfcli import __version__
+import hfcli
 from hfcli.data.prompts import DASH, InputRow, InputRows, open_rows
 from hfcli.errors import DataError, HfcliError
 from hfcli.generation import batch_api
@@ -23,7 +23,13 @@ from hfcli.generation.engines.base import Engine, EngineOptions
 from hfcli.generation.journal import Done, Entry, Journal
 from hfcli.generation.loading import ModelChoice
 from hfcli.generation.noise import row_seed
-from hfcli.generation.prompts import Messages, fill_template, prompt_ids, uses_chat
+from hfcli.generation.prompts import (
+    Messages,
+    MissingColumnError,
+    fill_template,
+    prompt_ids,
+    uses_chat,
+)
 from hfcli.generation.request import Finished, Request
 from hfcli.generation.run import RequestMaker, TextOptions
 from hfcli.generation.settings import effective_settings
@@ -198,6 +204,8 @@ class _Run:
             try:
                 found = self._wanted_of(row)
             except HfcliError as e:
+                if isinstance(e, MissingColumnError) and row.number == 0:
+                    raise DataError(f"{row.origin}: {e.message}", hint=e.hint) from e
                 self._fail(row, e.message)
                 continue
             for request, wanted in found:
@@ -253,7 +261,7 @@ class _Run:
             return fill_template(self.files.template, row.values)
         name = self.files.prompt_column or _prompt_column(row.values)
         if name not in row.values:
-            raise DataError(f"no column {name!r}; the row has {', '.join(row.values)}")
+            raise MissingColumnError(f"no column {name!r}; the row has {', '.join(row.values)}")
         value = row.values[name]
         if value is not None and not isinstance(value, str | list):
             raise DataError(f"column {name!r} holds no text but {type(value).__name__}")
@@ -328,7 +336,7 @@ class _Run:
             if k not in ("input", "output", "overwrite", "on_error")
         }
         return {
-            "hfcli": __version__,
+            "hfcli": hfcli.__version__,
             "input": self.rows.name,
             "input_sha256": self.rows.fingerprint,
             "model": loaded.source.name,
@@ -406,7 +414,7 @@ def _prompt_column(values: dict[str, Any]) -> str:
             return name
     if len(values) == 1:
         return next(iter(values))
-    raise DataError(
+    raise MissingColumnError(
         f"which column is the prompt? The row has {', '.join(values)}",
         hint="--prompt-column NAME, or --template FILE",
     )

@@ -15,6 +15,10 @@ Messages = list[dict[str, Any]]
 ROLES = ("system", "user", "assistant", "tool", "developer")
 
 
+class MissingColumnError(DataError):
+    """The data lacks the column that the prompt is made from."""
+
+
 @dataclass(frozen=True)
 class PromptOptions:
     """How a prompt is put.
@@ -33,7 +37,7 @@ def fill_template(template: str, columns: Mapping[str, Any]) -> str:
 
     Raises:
         RecipeError: the template's braces do not match.
-        DataError: there is no such column.
+        MissingColumnError: there is no such column.
     """
     parts: list[str] = []
     try:
@@ -48,7 +52,7 @@ def fill_template(template: str, columns: Mapping[str, Any]) -> str:
             continue
         if name not in columns:
             near = did_you_mean(name, columns)
-            raise DataError(
+            raise MissingColumnError(
                 f"the template names the column {name!r}, the data has {', '.join(columns)}",
                 hint=f"did you mean {near}?" if near else "write {{ and }} for braces that stay",
             )

@@ -273,10 +273,10 @@ def test_a_template_names_columns_and_a_wrong_one_is_told(tiny_gpt2: Path, tmp_p
         "keeper {and} lamp", "baker {and} bread",
     ]  # fmt: skip
     template.write_text("{who} {wat}\n", encoding="utf-8")
-    wrong = bulk(tiny_gpt2, source, "-", "--template", template, "--on-error", "fail")
+    wrong = bulk(tiny_gpt2, source, "-", "--template", template)
     assert wrong.returncode == 3
     assert "did you mean what?" in wrong.stderr
-    unclear = bulk(tiny_gpt2, source, "-", "--on-error", "fail")
+    unclear = bulk(tiny_gpt2, source, "-")
     assert unclear.returncode == 3
     assert "--prompt-column" in unclear.stderr
 

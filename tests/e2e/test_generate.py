@@ -23,7 +23,8 @@ COMMAND = [sys.executable, "-m", "hfcli", "generate", "--model", "bundled"]
 ONLINE = {"HF_HUB_OFFLINE": "0"}
 RECORD_KEYS = {
     "prompt", "text", "finish_reason", "n_prompt_tokens", "n_new_tokens", "seconds",
-    "tokens_per_second", "model", "revision", "seed", "settings",
+    "tokens_per_second", "model", "revision", "seed", "settings", "sample", "logprobs",
+    "acceptance_rate",
 }  # fmt: skip
 
 
