@@ -66,12 +66,21 @@ class Terminal:
     def say(self, text: str, pattern: str) -> str:
         """Type a line, and wait for its answer and the prompt after it.
 
-        The prompt matters: a control key typed before the line editor listens is not one.
+        The prompt matters: before it, the line editor does not listen.
         """
         self.type(f"{text}\n")
         answer = self.wait_for(pattern)
         self.wait_for("> ")
         return answer
+
+    def press(self, key: str) -> None:
+        """Type a control key, as fast as a person could.
+
+        CPython shows the prompt a moment before it waits for input, and a signal in that moment
+        is seen with the next key only.
+        """
+        time.sleep(0.3)
+        self.type(key)
 
     def leaves_with(self) -> int:
         return self.process.wait(timeout=60)
@@ -101,10 +110,10 @@ def test_a_conversation_on_a_terminal(tiny_chat: Path, tmp_path: Path) -> None: 
     chat.say(f"/load {saved}", "5 messages from")
     chat.say("/load nowhere.json", "error: nowhere.json: cannot be read")
     chat.say("/reset", "forgotten")
-    chat.type("\x03")
+    chat.press("\x03")
     chat.wait_for("Ctrl-D leaves")
     chat.wait_for("> ")
-    chat.type("\x04")
+    chat.press("\x04")
     assert chat.leaves_with() == 0
 
 
@@ -122,7 +131,7 @@ def test_ctrl_c_stops_the_answer_and_keeps_its_text(tmp_path: Path) -> None:
     saved = tmp_path / "talk.json"
     chat.say(f"/save {saved}", "2 messages")
     assert json.loads(saved.read_text())[1]["content"]
-    chat.type("\x04")
+    chat.press("\x04")
     assert chat.leaves_with() == 0
 
 
