@@ -162,7 +162,7 @@ def test_wrong_grammars_are_told(tmp_path: Path) -> None:
         (["--regex", "a", "--choices", "b"], "exclude each other"),
         (["--choices", "a,,b"], "--choices"),
     ):
-        done = generate(PROMPT, "--model", "bundled", *flags)  # type: ignore[arg-type]
+        done = generate(PROMPT, "--model", "bundled", *flags)
         assert done.returncode == 2
         assert told in done.stderr
 
