@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 
 from hfcli.device import resolve_device, resolve_dtype
 from hfcli.errors import ModelError
-from hfcli.models.load import LoadedModel, LoadOptions, load_model
+from hfcli.models.load import LoadedModel, load_model
+from hfcli.models.options import LoadOptions
 from hfcli.models.resolve import resolve_model
 from hfcli.results import Listener, Note
 from hfcli.tasks.text_generation import TextGeneration

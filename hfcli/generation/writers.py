@@ -18,21 +18,26 @@ from hfcli.generation.journal import Entry
 
 ROWS_PER_GROUP = 4096
 Record = dict[str, Any]
-Dress = Callable[[list[Record]], list[Record]]
 
 
-def in_order(entries: Iterable[Entry]) -> Iterator[list[Record]]:
-    """The records of each row, rows and samples in order."""
-    early: list[tuple[int, int, Entry]] = []
-    row, records = 0, list[Record]()
-    for entry in entries:
+class InOrder:
+    """Entries in any order in; the records of each row out, rows and samples in order."""
+
+    def __init__(self) -> None:
+        self._early: list[tuple[int, int, Entry]] = []
+        self._row = 0
+        self._records: list[Record] = []
+
+    def push(self, entry: Entry) -> Iterator[list[Record]]:
+        """The rows that are complete and next, now that `entry` is there."""
+        early = self._early
         heapq.heappush(early, (entry.row, entry.sample, entry))
-        while early and early[0][0] == row and early[0][1] == len(records):
+        while early and early[0][:2] == (self._row, len(self._records)):
             ready = heapq.heappop(early)[2]
-            records.append(ready.record)
-            if len(records) == ready.of:
-                yield records
-                row, records = row + 1, []
+            self._records.append(ready.record)
+            if len(self._records) == ready.of:
+                yield self._records
+                self._row, self._records = self._row + 1, []
 
 
 def output_suffix(output: Path, format: str | None) -> str:

@@ -8,7 +8,6 @@ Knows nothing about data; asks nothing of the network (`hfcli.models.resolve` di
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import io
 import json
 import sys
@@ -18,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from hfcli import hub
 from hfcli.device import Placement
-from hfcli.errors import ModelError, RunError
+from hfcli.errors import ModelError
+from hfcli.models.options import LoadOptions, needs_pickle, quantization
 from hfcli.models.resolve import ModelSource, resolve_model
 from hfcli.tasks.base import Task
 
@@ -36,23 +36,6 @@ class LoadedModel:
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     source: ModelSource
-
-
-@dataclass(frozen=True)
-class LoadOptions:
-    """What goes beyond loading the weights as they are.
-
-    Args:
-        adapter: a peft adapter to merge into the model.
-        load_in: `8bit` or `4bit`: quantize by bitsandbytes while loading.
-        allow_pickle: load pickled weights where there are no safetensors.
-        trust_remote_code: run Python code from the model's folder.
-    """
-
-    adapter: ModelSource | None = None
-    load_in: str | None = None
-    allow_pickle: bool = False
-    trust_remote_code: bool = False
 
 
 def load_model(
@@ -87,8 +70,8 @@ def load_model(
     keywords = {
         "dtype": dtype,
         **placement.load_options(_weight_bytes(base)),
-        **_quantization(options.load_in),
-        "use_safetensors": not _needs_pickle(base, options),
+        **quantization(options.load_in),
+        "use_safetensors": not needs_pickle(base, options),
         "trust_remote_code": options.trust_remote_code,
     }
     model = _load_weights(base, task, keywords, config_overrides or {}, new_head)
@@ -222,30 +205,6 @@ def _with_adapter(model: PreTrainedModel, source: ModelSource) -> PreTrainedMode
             f"{source.name}: the adapter does not fit its base model ({_first_line(e)})"
         ) from e
     return adapted.merge_and_unload()  # type: ignore[no-any-return]
-
-
-def _quantization(load_in: str | None) -> dict[str, Any]:
-    if load_in is None:
-        return {}
-    if importlib.util.find_spec("bitsandbytes") is None:
-        raise RunError(f"--load-in {load_in} needs bitsandbytes", hint="pip install bitsandbytes")
-    from transformers import BitsAndBytesConfig
-
-    config = BitsAndBytesConfig(load_in_8bit=load_in == "8bit", load_in_4bit=load_in == "4bit")
-    return {"quantization_config": config}
-
-
-def _needs_pickle(source: ModelSource, options: LoadOptions) -> bool:
-    if source.gguf_file or any(source.folder.glob("*.safetensors")):
-        return False
-    if not any(source.folder.glob("*.bin")):
-        return False
-    if not options.allow_pickle:
-        raise ModelError(
-            f"{source.name}: its weights are a pickle, which can run code when it is loaded",
-            hint="if you trust where it comes from, --allow-pickle",
-        )
-    return True
 
 
 def _check_vocabulary(

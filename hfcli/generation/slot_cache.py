@@ -1,0 +1,95 @@
+"""A transformers Cache in which every row of a batch has a slot of its own length."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+GROWTH = 64  # columns by which slots grow
+
+
+class View:
+    """Where the layers of the cache write, told before each forward pass."""
+
+    def __init__(self) -> None:
+        self.layers: list[Any] = []
+        self.reading = True
+        self.first = self.rows = self.columns = 0
+        self.positions: Any = None
+        self.row_numbers: Any = None
+
+    def start_reading(self, *, first: int, rows: int, columns: int) -> None:
+        self.reading, self.first, self.rows, self.columns = True, first, first + rows, columns
+
+    def start_extending(self, positions: Tensor, columns: int) -> None:
+        import torch
+
+        self.reading, self.columns, self.rows = False, columns, len(positions)
+        self.positions = positions
+        self.row_numbers = torch.arange(len(positions), device=positions.device)[:, None]
+
+    def copy(self, source: int, targets: Sequence[int], length: int) -> None:
+        for layer in self.layers:
+            layer.fit(max(*targets, source) + 1, length)
+            for target in targets:
+                layer.keys[target, :, :length] = layer.keys[source, :, :length]
+                layer.values[target, :, :length] = layer.values[source, :, :length]
+
+
+def slot_cache() -> tuple[Any, View]:
+    """A transformers Cache that writes into slots, and the view that says where."""
+    from transformers import Cache
+    from transformers.cache_utils import DynamicLayer
+
+    view = View()
+
+    class SlotLayer(DynamicLayer):
+        keys: Any
+        values: Any
+
+        def __init__(self) -> None:
+            super().__init__()  # type: ignore[no-untyped-call]
+            view.layers.append(self)
+
+        def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
+            heads, width = key_states.shape[1], key_states.shape[3]
+            self.keys = key_states.new_zeros(0, heads, 0, width)
+            self.values = value_states.new_zeros(0, heads, 0, value_states.shape[3])
+            self.is_initialized = True
+
+        def fit(self, rows: int, columns: int) -> None:
+            """Room for so many rows and columns; zeros, since 0 * NaN would leave its mask."""
+            held_rows, _heads, held, _width = self.keys.shape
+            if rows <= held_rows and columns <= held:
+                return
+            shape = (max(rows, held_rows), max(-(-columns // GROWTH) * GROWTH, held))
+            for name in ("keys", "values"):
+                old: Tensor = getattr(self, name)
+                new = old.new_zeros(shape[0], old.shape[1], shape[1], old.shape[3])
+                new[:held_rows, :, :held] = old
+                setattr(self, name, new)
+
+        def update(
+            self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any
+        ) -> tuple[Tensor, Tensor]:
+            if not self.is_initialized:
+                self.lazy_initialization(key_states, value_states)
+            self.fit(view.rows, view.columns)
+            if view.reading:
+                rows = slice(view.first, view.rows)
+                self.keys[rows, :, : view.columns] = key_states
+                self.values[rows, :, : view.columns] = value_states
+                return key_states, value_states
+            at = (view.row_numbers, view.positions)
+            self.keys.transpose(1, 2)[at] = key_states.transpose(1, 2)
+            self.values.transpose(1, 2)[at] = value_states.transpose(1, 2)
+            n, columns = view.rows, view.columns
+            return self.keys[:n, :, :columns], self.values[:n, :, :columns]
+
+        def get_seq_length(self) -> int:
+            return 0 if view.reading else view.columns
+
+    return Cache(layer_class_to_replicate=SlotLayer), view

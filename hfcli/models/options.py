@@ -1,0 +1,61 @@
+"""What goes beyond loading weights as they are, and is done only when asked for by name."""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import dataclass
+from typing import Any
+
+from hfcli.errors import ModelError, RunError
+from hfcli.models.resolve import ModelSource
+
+
+@dataclass(frozen=True)
+class LoadOptions:
+    """What goes beyond loading the weights as they are.
+
+    Args:
+        adapter: a peft adapter to merge into the model.
+        load_in: `8bit` or `4bit`: quantize by bitsandbytes while loading.
+        allow_pickle: load pickled weights where there are no safetensors.
+        trust_remote_code: run Python code from the model's folder.
+    """
+
+    adapter: ModelSource | None = None
+    load_in: str | None = None
+    allow_pickle: bool = False
+    trust_remote_code: bool = False
+
+
+def quantization(load_in: str | None) -> dict[str, Any]:
+    """Keyword arguments of from_pretrained for `--load-in`.
+
+    Raises:
+        RunError: bitsandbytes is not installed.
+    """
+    if load_in is None:
+        return {}
+    if importlib.util.find_spec("bitsandbytes") is None:
+        raise RunError(f"--load-in {load_in} needs bitsandbytes", hint="pip install bitsandbytes")
+    from transformers import BitsAndBytesConfig
+
+    config = BitsAndBytesConfig(load_in_8bit=load_in == "8bit", load_in_4bit=load_in == "4bit")
+    return {"quantization_config": config}
+
+
+def needs_pickle(source: ModelSource, options: LoadOptions) -> bool:
+    """Whether the weights have to be read from a pickle.
+
+    Raises:
+        ModelError: they have to, and it is not allowed.
+    """
+    if source.gguf_file or any(source.folder.glob("*.safetensors")):
+        return False
+    if not any(source.folder.glob("*.bin")):
+        return False
+    if not options.allow_pickle:
+        raise ModelError(
+            f"{source.name}: its weights are a pickle, which can run code when it is loaded",
+            hint="if you trust where it comes from, --allow-pickle",
+        )
+    return True
