@@ -131,6 +131,13 @@ def fake_hub(repos: dict[str, Path], asked: list[str] | None = None) -> Iterator
         thread.join()
 
 
+def hub_env(endpoint: str, home: Path) -> dict[str, str]:
+    """Environment of a command that talks to `endpoint` and keeps its cache in `home`."""
+    # Code under test switches these on in its own process, and children inherit them.
+    online = dict.fromkeys(("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "HF_EVALUATE_OFFLINE"), "0")
+    return {**online, "HF_HOME": str(home), "HF_ENDPOINT": endpoint}
+
+
 def split_api(path: str) -> tuple[str, str, str, str]:
     """/api/KIND/OWNER/NAME/REST -> its four parts."""
     parts = [*unquote(urlsplit(path).path).strip("/").split("/", 4), "", "", ""]

@@ -7,6 +7,8 @@ word. Made in a factory, because it must subclass a transformers class.
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from hfcli.metrics import shipped_metrics
@@ -15,7 +17,7 @@ from hfcli.tasks.base import Prepared, Task
 from hfcli.tasks.scoring import score
 
 if TYPE_CHECKING:
-    from transformers import Trainer, TrainerCallback, TrainingArguments
+    from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainingArguments
 
 
 def make_trainer(
@@ -40,13 +42,14 @@ def make_trainer(
             metric_key_prefix: str = "eval",
         ) -> dict[str, float]:
             assert validation is not None, "evaluation is off without a validation split"
-            scores = score(
-                task=task,
-                model=loaded.model,
-                prepared=validation,
-                batch_size=self.args.per_device_eval_batch_size,
-                pad_token_id=pad_token_id,
-            )
+            with _own_forward(loaded.model):
+                scores = score(
+                    task=task,
+                    model=loaded.model,
+                    prepared=validation,
+                    batch_size=self.args.per_device_eval_batch_size,
+                    pad_token_id=pad_token_id,
+                )
             metrics = {f"{metric_key_prefix}_loss": scores.loss}
             for name in task.default_metrics:
                 metric = shipped_metrics()[name]
@@ -72,3 +75,19 @@ def make_trainer(
     )
     trainer.remove_callback(PrinterCallback)  # it prints to stdout
     return trainer
+
+
+@contextmanager
+def _own_forward(model: PreTrainedModel) -> Iterator[None]:
+    """The model without the autocast that accelerate wraps around its `forward` for training.
+
+    Scores are those of the saved weights in float32, as `hfcli eval` will compute them.
+    """
+    wrapped = model.__dict__.get("forward")
+    if wrapped is not None:
+        del model.forward
+    try:
+        yield
+    finally:
+        if wrapped is not None:
+            model.forward = wrapped

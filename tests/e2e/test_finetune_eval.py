@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.fake_hub import fake_hub
+from tests.fake_hub import fake_hub, hub_env
 from tests.helpers import RECIPES, SHARED, hfcli, write_csv
 
 SHIPPED = sorted(RECIPES.glob("*.yaml"))
@@ -89,7 +89,7 @@ def test_shipped_recipe_runs_from_end_to_end(
         small += ["data.validation_size=0.002"]
     repos = hub_of_small_things(tmp_path / "hub", tiny_gpt2_long)
     with fake_hub(repos) as endpoint:
-        env = {"HF_HUB_OFFLINE": "0", "HF_HOME": str(tmp_path / "home"), "HF_ENDPOINT": endpoint}
+        env = hub_env(endpoint, tmp_path / "home")
         done = hfcli("finetune", path, *small, "--json", env=env)
         assert done.returncode == 0, done.stderr
         result = json.loads(done.stdout)
@@ -281,7 +281,7 @@ def test_a_hub_metric_is_fetched_and_agrees_with_the_shipped_one(
     )
     metrics = ["--metric", "someone/agreement", "--metric", "accuracy"]
     with fake_hub({"spaces/someone/agreement": space}) as endpoint:
-        env = {"HF_HUB_OFFLINE": "0", "HF_HOME": str(tmp_path / "home"), "HF_ENDPOINT": endpoint}
+        env = hub_env(endpoint, tmp_path / "home")
         done = hfcli("eval", finished, *metrics, "--json", env=env)
     assert done.returncode == 0, done.stderr
     values = json.loads(done.stdout)["metrics"]

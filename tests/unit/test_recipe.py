@@ -128,7 +128,7 @@ def test_all_errors_come_at_once(tmp_path: Path) -> None:
     with pytest.raises(RecipeError) as caught:
         load_recipe(write(tmp_path, text), ["seed=-1"])
     assert len(caught.value.message.splitlines()) == 4
-    assert "--set seed: seed: " in caught.value.message
+    assert "--set seed: input should be greater than" in caught.value.message
 
 
 def test_overrides_are_read_as_yaml_and_win(tmp_path: Path) -> None:
