@@ -48,6 +48,15 @@ class Evaluated:
 
 
 @dataclass(frozen=True)
+class SampleWritten:
+    """What the model in training wrote after one of the recipe's prompts."""
+
+    step: int
+    prompt: str
+    text: str
+
+
+@dataclass(frozen=True)
 class RowsScored:
     """Rows done of an evaluation."""
 
@@ -79,7 +88,16 @@ class TextsDone:
     errors: int
 
 
-Event = TextsDone | Note | TrainingStarted | StepDone | Evaluated | RowsScored | TextPiece
+Event = (
+    TextsDone
+    | SampleWritten
+    | Note
+    | TrainingStarted
+    | StepDone
+    | Evaluated
+    | RowsScored
+    | TextPiece
+)
 Listener = Callable[[Event], None]
 
 
@@ -157,6 +175,8 @@ class FinetuneResult:
         train_loss: mean loss since the logging step before the last; None without one.
         metrics: scores of the saved model on the validation split.
         seconds: time of the training loop.
+        labels: label names in the order of their indices, where the task has labels.
+        data: what became of the rows of each split; see `hfcli.tasks.prepared.RowCounts`.
         try_next: commands that use the model, with `{folder}` where its folder goes.
     """
 
@@ -174,6 +194,8 @@ class FinetuneResult:
     seed: int
     device: str
     bf16: bool
+    labels: list[str] | None = None
+    data: dict[str, dict[str, Any]] = field(default_factory=dict)
     try_next: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 

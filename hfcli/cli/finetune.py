@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -64,24 +66,36 @@ def _finetune(
     if device is not None:
         overrides = [*overrides, f"device={device}"]
 
-    from hfcli.recipe.load import load_recipe
+    from hfcli.recipe.load import load_recipe, read_record
 
     loaded = load_recipe(recipe, overrides)
 
+    from hfcli.generation.samples import write_samples
     from hfcli.render.progress import Reporter
     from hfcli.render.streams import write_json
     from hfcli.render.tables import show_finetune
-    from hfcli.training.run import finetune
+    from hfcli.training.run import RunOptions, finetune
 
+    options = RunOptions(
+        resume=resume,
+        overwrite=overwrite,
+        offline=offline,
+        command=tuple(sys.argv),
+        resume_command=_resume_command(),
+        reproduce=read_record(recipe),
+        write_samples=write_samples,
+    )
     with Reporter() as listener:
-        result = finetune(
-            recipe=loaded,
-            listener=listener,
-            resume=resume,
-            overwrite=overwrite,
-            offline=offline,
-        )
+        result = finetune(recipe=loaded, listener=listener, options=options)
     if json:
         write_json(result.to_dict())
     else:
         show_finetune(result)
+
+
+def _resume_command() -> str:
+    """The command that was typed, going on instead of beginning anew."""
+    arguments = [argument for argument in sys.argv[1:] if argument not in ("--overwrite",)]
+    if "--resume" not in arguments:
+        arguments.append("--resume")
+    return shlex.join(["hfcli", *arguments])
