@@ -108,8 +108,15 @@ def _watch(step: StepState, checkpoint: Path | None) -> TrainerCallback:
         def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             self.trainer.restore_loss_window(checkpoint)
 
+        def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            step.random = torch.get_rng_state()
+
         def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            step.random, step.touched = torch.get_rng_state(), False
+            # The data loader draws a number when an epoch begins, and draws it again when the
+            # epoch is begun again: there, what counts is the state before that.
+            if not float(state.epoch or 0).is_integer():
+                step.random = torch.get_rng_state()
+            step.touched = False
 
         def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             step.touched = True
