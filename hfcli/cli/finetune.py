@@ -5,11 +5,14 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hfcli.cli import options
+
+if TYPE_CHECKING:
+    from hfcli.recipe.schema import Recipe
 
 
 def finetune_command(
@@ -29,10 +32,16 @@ def finetune_command(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Delete an earlier run in the output folder.")
     ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="Load and check everything, say what the run would be, and stop."
+        ),
+    ] = False,
     offline: options.Offline = False,
     json: options.Json = False,
 ) -> None:
-    """Train a model as a recipe says.
+    """Train a model as a recipe says, or as the run.json of an earlier run does.
 
     The output folder holds the model, the resolved recipe, metrics.jsonl and result.json.
     """
@@ -43,6 +52,7 @@ def finetune_command(
         device=device,
         resume=resume,
         overwrite=overwrite,
+        dry_run=dry_run,
         offline=offline,
         json=json,
     )
@@ -56,6 +66,7 @@ def _finetune(
     device: str | None,
     resume: bool,
     overwrite: bool,
+    dry_run: bool,
     offline: bool,
     json: bool,
 ) -> None:
@@ -69,6 +80,9 @@ def _finetune(
     from hfcli.recipe.load import load_recipe, read_record
 
     loaded = load_recipe(recipe, overrides)
+    if dry_run:
+        show_plan_of(recipe=loaded, offline=offline, json=json)
+        return
 
     from hfcli.generation.samples import write_samples
     from hfcli.render.progress import Reporter
@@ -91,6 +105,21 @@ def _finetune(
         write_json(result.to_dict())
     else:
         show_finetune(result)
+
+
+def show_plan_of(*, recipe: Recipe, offline: bool, json: bool) -> None:
+    """Make the plan of a run and show it."""
+    from hfcli.render.plan import show_plan
+    from hfcli.render.progress import Reporter
+    from hfcli.render.streams import write_json
+    from hfcli.training.plan import plan
+
+    with Reporter() as listener:
+        result = plan(recipe=recipe, listener=listener, offline=offline)
+    if json:
+        write_json(result.to_dict())
+    else:
+        show_plan(result)
 
 
 def _resume_command() -> str:
