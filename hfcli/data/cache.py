@@ -96,7 +96,11 @@ def features_key(
 def tokenizer_hash(tokenizer: PreTrainedTokenizerBase) -> str:
     """By what the tokenizer does: its tokens, rules and templates, not its name."""
     backend: Any = getattr(tokenizer, "backend_tokenizer", None)
-    rules = backend.to_str() if backend is not None else sorted(tokenizer.get_vocab().items())
+    rules: Any = sorted(tokenizer.get_vocab().items())
+    if backend is not None:
+        rules = json.loads(backend.to_str())
+        for name in ("truncation", "padding"):  # as the last call left them
+            del rules[name]
     special = {k: str(v) for k, v in tokenizer.special_tokens_map.items()}
     template = str(getattr(tokenizer, "chat_template", None))
     return digest({"rules": rules, "special": special, "template": template})
