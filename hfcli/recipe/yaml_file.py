@@ -103,7 +103,7 @@ def dump_yaml(data: Any) -> str:
 
 def dump_value(value: Any) -> str:
     """One value on one line, which `parse_scalar` reads back as an equal value."""
-    for style in (None, '"'):  # only double quotes keep a line end inside a line
+    for style in (None, '"'):  # only double quotes escape line ends and their kin
         text: str = yaml.dump(
             value,
             Dumper=_CoreDumper,
@@ -113,7 +113,7 @@ def dump_value(value: Any) -> str:
             width=math.inf,
         )
         text = text.removesuffix("\n").removesuffix("\n...")
-        if "\n" not in text:
+        if text.isprintable():
             break
     return text
 
