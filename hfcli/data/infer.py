@@ -48,7 +48,7 @@ def look(
     """
     wanted = _wanted(task, text_column, label_column)
     files = _by_split(patterns)
-    names = tuple(column_names) if column_names else None
+    names = tuple(name.strip() for name in column_names) if column_names else None
     seen = survey(expand(files["train"]), FileOptions(names))
     shape = shape_of(seen, wanted)
     _check_filled(seen, shape)

@@ -142,7 +142,7 @@ def _plain(seen: Survey, wanted: Wanted) -> Shape | None:
     if custom and wanted.task is None:
         raise DataError(
             f"column {custom[0].name!r} has the name of a label, and not the values:"
-            f" {custom[0].describe()}",
+            f" {custom[0].describe()} in {seen.rows:,} rows",
             hint="--label-column names the label; if there is none, give --task"
             f" {TextGeneration.model_fields['name'].default}",
         )

@@ -32,12 +32,11 @@ def write_recipe(*, data: DataFacts, model: ModelFacts, to: Path) -> str:
     """
     tokens = _count(data, model)
     held = held_out(data)
+    rows, total = (math.floor(n * held.training_share) for n in (data.rows, tokens.total))
     if data.labels:
-        rows = math.floor(data.rows * held.training_share)
         length, training = for_labels(data.labels, rows, tokens, model)
     else:
-        total = math.floor(tokens.total * held.training_share)
-        length, training = for_texts(data.has_rows, total, tokens, model)
+        length, training = for_texts(rows if data.has_rows else None, total, tokens, model)
     folder = to.parent
     name = _path(model.name, folder) if model.is_local else model.name
     sections: dict[str, list[Entry]] = {

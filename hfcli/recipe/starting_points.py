@@ -23,6 +23,7 @@ UNKNOWN_CONTEXT = 512  # what BERT and its kin take; GPT-2 and later models take
 # for models of a billion parameters and more.
 RATES = ((256, 5e-4), (512, 1e-4), (1024, 5e-5), (2**31, 2e-5))
 UNKNOWN_RATE = 5e-5
+MARKS = 8  # tokens that a task may set around and between the parts of a row, and EOS
 UNEVEN = 3  # the commonest label has more than so many times the rows of the rarest
 
 
@@ -93,24 +94,26 @@ def for_labels(
 
 
 def for_texts(
-    has_rows: bool, total: int, tokens: TokenFacts, model: ModelFacts
+    rows: int | None, total: int, tokens: TokenFacts, model: ModelFacts
 ) -> tuple[Entry, list[Entry]]:
     """The length of a block, and how to train on them.
 
     Args:
-        has_rows: whether a row must fit into a block.
+        rows: to train on, where a row must fit into a block; None where texts are cut.
         total: tokens to train on.
     """
-    if has_rows:
-        block, about = _length_for(tokens.longest), "the longest row fits"
+    longest = tokens.longest + MARKS
+    if rows is not None:
+        block, about = _length_for(max(longest, 64)), "the longest row fits"
     else:
         block = next((size for size in (256, 128, 64) if total >= 32 * size), 32)
         about = "texts follow each other, cut into blocks"
     block = min(block, model.context or UNKNOWN_CONTEXT)
-    if has_rows and block < tokens.longest:
+    if rows is not None and block < longest:
         about = "longer rows do not fit"
+    inputs = total // block if rows is None else rows
     sizes = (size for size in (8, 4, 2) if size * block <= TOKENS_A_STEP)
-    batch = next((size for size in sizes if total >= 10 * size * block), 1)
+    batch = next((size for size in sizes if inputs >= 10 * size), 1)
     epochs = 6 if total < 200_000 else 3 if total < 5_000_000 else 1
     return ("block_size", block, about), [
         ("num_train_epochs", epochs, f"about {total:,} tokens each"),

@@ -155,12 +155,29 @@ def test_an_input_is_as_long_as_the_data_and_never_longer_than_the_model() -> No
 def test_a_block_fits_the_model_and_leaves_steps_to_make() -> None:
     for total in (50, 1000, 20_000, 10**7):
         for context in (32, 64, 1024):
-            block, training = for_texts(False, total, TokenFacts(9, 9, 9, total), facts(context))
+            block, training = for_texts(None, total, TokenFacts(9, 9, 9, total), facts(context))
             values = {key: value for key, value, _ in training}
             assert 32 <= block[1] <= context
             assert values["per_device_train_batch_size"] * block[1] <= max(2048, total / 10)
-    block, _ = for_texts(True, 10**5, TokenFacts(90, 200, 300, 10**5), facts(1024))
-    assert block[:2] == ("block_size", 512)  # the longest row fits
+
+
+@pytest.mark.parametrize(
+    ("longest", "context", "block", "about"),
+    [
+        (300, 1024, 512, "the longest row fits"),
+        (256, 1024, 512, "the longest row fits"),  # and EOS with it
+        (9, 1024, 64, "the longest row fits"),
+        (300, 128, 128, "longer rows do not fit"),
+    ],
+)
+def test_a_row_that_must_fit_fits_or_the_recipe_says_so(
+    longest: int, context: int, block: int, about: str
+) -> None:
+    tokens = TokenFacts(9, 9, longest, 1000)
+    entry, training = for_texts(100, 1000, tokens, facts(context))
+    assert entry == ("block_size", block, about)
+    batch = {key: value for key, value, _ in training}["per_device_train_batch_size"]
+    assert batch <= 100 / 10
 
 
 def test_uneven_labels_are_not_judged_by_accuracy(tmp_path: Path) -> None:
