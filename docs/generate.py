@@ -1,10 +1,13 @@
-"""Write docs/recipes.md and docs/cli.md from the code: python docs/generate.py.
+"""Write docs/recipes.md, docs/cli.md and docs/recipe.schema.json from the code.
+
+Run it with: python docs/generate.py
 
 A test holds the files to what this gives, so that they cannot fall behind.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -15,11 +18,15 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from hfcli.metrics import shipped_metrics
+from hfcli.recipe.json_schema import recipe_schema
 from hfcli.recipe.schema import Recipe
 from hfcli.tasks import task_classes
 
 DOCS = Path(__file__).parent
-COMMANDS = ("", "generate", "finetune", "eval")
+COMMANDS = (
+    "", "generate", "finetune", "eval",
+    "recipes", "recipes list", "recipes show", "recipes copy", "recipes init", "recipes schema",
+)  # fmt: skip
 
 
 def recipes_page() -> str:
@@ -57,6 +64,11 @@ def cli_page() -> str:
     return "\n".join(parts)
 
 
+def schema_page() -> str:
+    """What `hfcli recipes schema` prints."""
+    return json.dumps(recipe_schema(), ensure_ascii=False, indent=2) + "\n"
+
+
 def _sections() -> set[str]:
     return {
         name
@@ -92,6 +104,8 @@ def _strip(text: str) -> str:
     return "\n".join(line.rstrip() for line in text.strip().splitlines())
 
 
+PAGES = {"recipes.md": recipes_page, "cli.md": cli_page, "recipe.schema.json": schema_page}
+
 if __name__ == "__main__":
-    (DOCS / "recipes.md").write_text(recipes_page(), encoding="utf-8")
-    (DOCS / "cli.md").write_text(cli_page(), encoding="utf-8")
+    for name, page in PAGES.items():
+        (DOCS / name).write_text(page(), encoding="utf-8")

@@ -18,6 +18,7 @@ from hfcli.cli.chat import chat_command
 from hfcli.cli.evaluate import evaluate_command
 from hfcli.cli.finetune import finetune_command
 from hfcli.cli.generate import generate_command
+from hfcli.cli.recipes import recipes_app
 from hfcli.errors import HfcliError
 from hfcli.render.streams import StdoutClosed, write_error, write_out
 
@@ -44,6 +45,7 @@ app.command("generate")(generate_command)
 app.command("chat")(chat_command)
 app.command("finetune")(finetune_command)
 app.command("eval")(evaluate_command)
+app.add_typer(recipes_app, name="recipes")
 
 
 def _version(wanted: bool) -> None:
