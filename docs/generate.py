@@ -16,17 +16,24 @@ from typing import Any, get_args
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
+from typer import Typer
 
+from hfcli.cli.app import app
 from hfcli.metrics import shipped_metrics
 from hfcli.recipe.json_schema import recipe_schema
 from hfcli.recipe.schema import Recipe
 from hfcli.tasks import task_classes
 
 DOCS = Path(__file__).parent
-COMMANDS = (
-    "", "generate", "finetune", "eval",
-    "recipes", "recipes list", "recipes show", "recipes copy", "recipes init", "recipes schema",
-)  # fmt: skip
+
+
+def commands(group: Typer = app, before: str = "") -> list[str]:
+    """Every command of the program, groups before what is in them."""
+    found = [f"{before} {command.name}".strip() for command in group.registered_commands]
+    for inner in group.registered_groups:
+        name = f"{before} {inner.name}".strip()
+        found += [name, *commands(inner.typer_instance, name)] if inner.typer_instance else []
+    return found
 
 
 def recipes_page() -> str:
@@ -52,7 +59,7 @@ def recipes_page() -> str:
 def cli_page() -> str:
     """The help of every command, 100 columns wide."""
     parts = ["# Commands\n\nMade by `python docs/generate.py` from `--help`.\n"]
-    for command in COMMANDS:
+    for command in ("", *commands()):
         shown = subprocess.run(
             [sys.executable, "-m", "hfcli", *command.split(), "--help"],
             capture_output=True,

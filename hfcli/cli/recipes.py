@@ -31,6 +31,18 @@ def show_command(name: Name) -> None:
     _show(name=name)
 
 
+@recipes_app.command("check")
+def check_command(
+    recipe: Annotated[Path, typer.Argument(help="The recipe (YAML).", show_default=False)],
+    overrides: options.Overrides = None,
+    set_: options.Set = None,
+    offline: options.Offline = False,
+    json: options.Json = False,
+) -> None:
+    """Say what a run of the recipe would be; the same as finetune --dry-run."""
+    _check(recipe=recipe, overrides=[*(overrides or []), *(set_ or [])], offline=offline, json=json)
+
+
 @recipes_app.command("copy")
 def copy_command(
     name: Name,
@@ -102,6 +114,13 @@ def schema_command() -> None:
     hfcli recipes schema > recipe.schema.json
     """
     _schema()
+
+
+def _check(*, recipe: Path, overrides: list[str], offline: bool, json: bool) -> None:
+    from hfcli.cli.finetune import show_plan_of
+    from hfcli.recipe.load import load_recipe
+
+    show_plan_of(recipe=load_recipe(recipe, overrides), offline=offline, json=json)
 
 
 def _list(*, json: bool) -> None:

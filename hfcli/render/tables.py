@@ -70,7 +70,7 @@ def show_recipes(recipes: Sequence[Mapping[str, str]]) -> None:
     table = Table(*columns, box=SIMPLE)
     for recipe in recipes:
         table.add_row(*(Text(recipe[column]) for column in columns))
-    _print(table)
+    print_table(table)
 
 
 def describe_bulk(result: BulkResult) -> str:
