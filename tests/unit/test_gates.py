@@ -68,10 +68,10 @@ def test_a_drop_is_measured_in_the_direction_of_the_metric(
     if passes:
         check(gates, report)
     else:
-        with pytest.raises(GateError, match="went from 0.9100 to 0.8900, more than 0.01 worse"):
+        with pytest.raises(GateError, match=r"went from 0.9100 to 0.8900, more than 0.01 worse"):
             check(gates, report)
     worse = {"metrics": {"accuracy": {"value": 0.91}, "perplexity": {"value": 22.0}}}
-    with pytest.raises(GateError, match="perplexity went from 20.0000 to 22.0000"):
+    with pytest.raises(GateError, match=r"perplexity went from 20.0000 to 22.0000"):
         check(gates, worse)
 
 
@@ -91,7 +91,7 @@ def test_flags_that_make_no_gate_are_errors(flags: dict[str, Any]) -> None:
 
 
 def test_a_metric_that_was_not_measured_is_an_error_with_a_suggestion() -> None:
-    with pytest.raises(RecipeError, match="did you mean accuracy?"):
+    with pytest.raises(RecipeError, match=r"did you mean accuracy\?"):
         check(parse_gates(fail_under=["acuracy=0.9"]), REPORT)
     with pytest.raises(RecipeError, match="has no interval"):
         check(parse_gates(fail_under_ci=["loss=0.9"]), REPORT)
