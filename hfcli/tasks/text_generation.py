@@ -79,6 +79,7 @@ class TextGeneration(Task):
     head_suffixes: ClassVar[tuple[str, ...]] = ("ForCausalLM", "LMHeadModel")
     overflows: ClassVar[tuple[Overflow, ...]] = ("split", "truncate", "drop", "error")
     generates: ClassVar[bool] = True
+    tokens_at_once: ClassVar[int | None] = 4096  # each has a row of logits over the vocabulary
 
     try_next: ClassVar[tuple[str, ...]] = (
         'hfcli generate --model {folder} "your prompt"',
