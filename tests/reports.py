@@ -34,7 +34,7 @@ def finetune_result(**changes: Any) -> dict[str, Any]:
         "epochs": 4.0,
         "train_rows": 3200,
         "train_loss": 0.41,
-        "metrics": {"loss": 0.52, "accuracy": 0.8725, "f1_macro": 0.86, "rows": 800},
+        "metrics": {"loss": 0.52, "accuracy": 0.8725, "f1_macro": 0.86},
         "tokens_seen": 123_456,
         "seconds": 98.7,
         "seed": 42,
@@ -63,7 +63,8 @@ def finetune_folder(folder: Path, steps: int = 400) -> Path:
     """A folder with the logs of a run of `steps` steps, evaluated every eighth of it."""
     folder.mkdir(parents=True, exist_ok=True)
     random_ = random.Random(0)
-    lines, samples = [], []
+    lines: list[dict[str, Any]] = []
+    samples: list[dict[str, Any]] = []
     every = steps // 8
     for step in range(5, steps + 1, 5):
         done = step / steps
@@ -156,6 +157,28 @@ def predictions(count: int = 200) -> list[dict[str, Any]]:
         })  # fmt: skip
     rows.append({"id": count, "text": "", "gold": LABELS[0], "error": "the text is empty"})
     return rows
+
+
+def language_report() -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """A report of a language model, and its rows: documents of different length."""
+    report = eval_report(
+        task="text-generation",
+        labels=None,
+        per_class=None,
+        confusion_matrix=None,
+        reliability=None,
+        metrics={
+            "loss": score(3.2, 0.1, "block bootstrap over documents"),
+            "perplexity": score(24.5, 2.5, "block bootstrap over documents"),
+            "bits_per_byte": score(1.12, 0.04, "block bootstrap over documents"),
+        },
+    )
+    texts = [f"Document {i}. {'The lamp was lit. ' * (i * 9)}{HOSTILE}" for i in range(30)]
+    rows = [
+        {"id": i, "text": text, "nll": len(text) * (0.5 + i % 7 / 10), "error": None}
+        for i, text in enumerate(texts)
+    ]
+    return report, rows
 
 
 def _write_lines(path: Path, lines: list[dict[str, Any]]) -> None:

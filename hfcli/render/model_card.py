@@ -1,4 +1,4 @@
-"""A finished run -> README.md as the Hub reads it: metadata, what the model is, and what is unknown.
+"""A finished run -> README.md as the Hub reads it: metadata, what is known, and what is not.
 
 Says only what the run knows. Knows nothing about the Hub's network.
 """
@@ -56,6 +56,12 @@ def model_card(
     return str(ModelCard(f"---\n{data.to_yaml()}\n---\n\n{body}"))
 
 
+def short_name(result: Mapping[str, Any]) -> str:
+    """A Hub id as it is; of a folder of this machine only its own name."""
+    model = str(result.get("model") or "a model")
+    return visible(model if result.get("revision") else Path(model).name)
+
+
 def _use(result: Mapping[str, Any]) -> list[Block]:
     commands = [command.format(folder=PLACE) for command in result.get("try_next") or []]
     python = (
@@ -70,7 +76,7 @@ def _use(result: Mapping[str, Any]) -> list[Block]:
 
 
 def _facts(result: Mapping[str, Any]) -> list[tuple[str, str]]:
-    start = _name(result)
+    start = short_name(result)
     if result.get("revision"):
         start += f" at {result['revision']}"
     facts = [("task", str(result.get("task"))), ("started from", start)]
@@ -127,9 +133,3 @@ def _data_section(recipe_text: str) -> Mapping[str, Any]:
     recipe = yaml.safe_load(recipe_text)
     section = recipe.get("data") if isinstance(recipe, dict) else None
     return section if isinstance(section, dict) else {}
-
-
-def _name(result: Mapping[str, Any]) -> str:
-    """A Hub id as it is; of a folder of this machine only its own name."""
-    model = str(result.get("model") or "a model")
-    return visible(model if result.get("revision") else Path(model).name)

@@ -6,7 +6,7 @@ the business of the templates.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -17,14 +17,14 @@ class Table:
 
     Args:
         caption: what the table shows; a table without one is not accessible.
-        text_columns: how many leading columns hold words; the others are numbers, set to the right.
+        words: the columns that hold words; the others are numbers, set to the right.
     """
 
     template: ClassVar[str] = "table"
     caption: str
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
-    text_columns: int = 1
+    words: Collection[int] = (0,)
 
 
 @dataclass(frozen=True)

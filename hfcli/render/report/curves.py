@@ -39,14 +39,14 @@ def loss_chart(history: History) -> Chart | None:
         axes = figure.subplots()
         if len(train) >= SMOOTH_FROM:
             _line(axes, train, palette.first, label="training", alpha=0.35, linewidth=0.8)
-            width = len(train) // 25
+            width = max(2, len(train) // 50)
             label = f"training, mean of {2 * width + 1} logged steps"
             _line(axes, _running_mean(train, width), palette.first, label=label)
         elif train:
             _line(axes, train, palette.first, label="training")
         if held:
             _line(axes, held, palette.second, label="validation", linestyle="--", marker="s")
-        axes.set(xlabel="step", ylabel="loss")
+        axes.set_ylabel("loss")
         figure.legend(loc="outside upper left", ncols=3, borderaxespad=0)
 
     said = [_said("training loss", train), _said("validation loss", held)]
@@ -69,7 +69,7 @@ def learning_rate_chart(history: History) -> Chart | None:
     def plot(figure: Figure, palette: Palette) -> None:
         axes = figure.subplots()
         _line(axes, points, palette.first)
-        axes.set(xlabel="step", ylabel="learning rate")
+        axes.set_ylabel("learning rate")
         axes.set_ylim(bottom=0)
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:.3g}")
 
@@ -98,7 +98,7 @@ def metrics_chart(history: History) -> Chart | None:
     rows = math.ceil(len(shown) / columns)
 
     def plot(figure: Figure, palette: Palette) -> None:
-        panels = figure.subplots(rows, columns, squeeze=False, sharex=True)
+        panels = figure.subplots(rows, columns, squeeze=False)
         flat = [panel for row in panels for panel in row]
         for panel, (name, points) in zip(flat, shown, strict=False):
             _line(panel, points, palette.second, marker="s")
@@ -107,9 +107,6 @@ def metrics_chart(history: History) -> Chart | None:
             panel.margins(y=0.15)
         for panel in flat[len(shown) :]:
             panel.set_axis_off()
-        for panel in flat[len(shown) - columns : len(shown)]:
-            panel.set_xlabel("step")
-            panel.tick_params(labelbottom=True)
 
     left_out = len(series) - len(shown)
     said = [_said(name, points) for name, points in shown]
@@ -118,13 +115,15 @@ def metrics_chart(history: History) -> Chart | None:
         name="metrics",
         title="Validation scores over steps",
         description=" ".join(said),
-        size=(WIDTH, 1.9 * rows + 0.3),
+        size=(WIDTH, 2.1 * rows),
         plot=plot,
     )
     return replace(made, table=table)
 
 
 def _line(axes: Axes, points: Points, color: str, marker: str = "o", **style: Any) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     axes.plot(
         [step for step, _ in points],
         [value for _, value in points],
@@ -132,6 +131,9 @@ def _line(axes: Axes, points: Points, color: str, marker: str = "o", **style: An
         marker=marker if len(points) <= POINTS_WITH_MARKERS else None,
         **style,
     )
+    axes.set_xlabel("step")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.xaxis.set_major_formatter("{x:,.0f}")
 
 
 def _points(lines: Sequence[dict[str, Any]], key: str) -> Points:
@@ -139,14 +141,14 @@ def _points(lines: Sequence[dict[str, Any]], key: str) -> Points:
 
 
 def _running_mean(points: Points, width: int) -> Points:
-    """The mean of each point and up to `width` neighbours on both sides, as many on each."""
+    """The mean of each point and up to `width` neighbours on both sides."""
     sums = [0.0]
     for _, value in points:
         sums.append(sums[-1] + value)
     means = []
     for i, (step, _) in enumerate(points):
-        reach = min(width, i, len(points) - 1 - i)
-        means.append((step, (sums[i + reach + 1] - sums[i - reach]) / (2 * reach + 1)))
+        low, high = max(0, i - width), min(len(points), i + width + 1)
+        means.append((step, (sums[high] - sums[low]) / (high - low)))
     return means
 
 
@@ -164,6 +166,12 @@ def _said(name: str, points: Points) -> str:
     )
 
 
+def _short(key: str, value: Any) -> str:
+    """A number without digits that say nothing."""
+    digits = {"epoch": ".2f", "tokens_per_second": ",.0f"}.get(key)
+    return format(value, digits) if digits and is_finite(value) else number(value)
+
+
 def _training_table(lines: list[dict[str, Any]]) -> Table | None:
     if not lines:
         return None
@@ -175,8 +183,8 @@ def _training_table(lines: list[dict[str, Any]]) -> Table | None:
     return Table(
         caption=f"Training{part}",
         columns=[names[key] for key in keys],
-        rows=[[number(line.get(key)) for key in keys] for line in shown],
-        text_columns=0,
+        rows=[[_short(key, line.get(key)) for key in keys] for line in shown],
+        words=(),
     )
 
 
@@ -190,6 +198,6 @@ def _evaluation_table(history: History) -> Table | None:
     return Table(
         caption=f"Validation{part}",
         columns=[visible(key) for key in keys],
-        rows=[[number(line.get(key)) for key in keys] for line in shown],
-        text_columns=0,
+        rows=[[_short(key, line.get(key)) for key in keys] for line in shown],
+        words=(),
     )

@@ -47,7 +47,9 @@ def _page(report: Report, worst: Worst) -> Page:
     if report.get("per_class"):
         candidates.append(("Labels", [per_class_chart(report["per_class"])]))
     if matrix:
-        candidates.append(("Confusion matrix", [confusion_chart(matrix, report.get("labels") or [])]))
+        candidates.append(
+            ("Confusion matrix", [confusion_chart(matrix, report.get("labels") or [])])
+        )
     if report.get("reliability"):
         candidates.append(("Calibration", [reliability_chart(report["reliability"])]))
     candidates += _looked_at(worst)
@@ -83,7 +85,8 @@ def _scores(report: Report) -> list[Block]:
         rows = [row[:2] for row in rows]
     columns = ("score", "value", "95 % interval", "method")
     width = len(rows[0]) if rows else 2
-    blocks: list[Block] = [Table("Scores", columns[:width], rows)]
+    caption = f"On {number(report.get('n_rows'))} rows of {visible(str(report.get('data')))}"
+    blocks: list[Block] = [Table(caption, columns[:width], rows, words=(0, 3))]
     return blocks + ([Notes(report["notes"])] if report.get("notes") else [])
 
 
@@ -100,7 +103,8 @@ def _looked_at(worst: Worst) -> list[tuple[str, list[Block]]]:
         found.append((worst.title, [Prose("No row is wrong.")]))
     if worst.failed:
         few = f"; the first {KEPT} are shown" if worst.n_failed > KEPT else ""
-        about = Prose(f"{worst.n_failed:,} rows could not be scored{few}.")
+        rows = "1 row" if worst.n_failed == 1 else f"{worst.n_failed:,} rows"
+        about = Prose(f"{rows} could not be scored{few}.")
         found.append(("Failed rows", [about, *worst.failed]))
     return found
 
@@ -116,11 +120,11 @@ def _making(report: Report) -> list[Block]:
         if report.get(name)
     ]
     if hashes:
-        blocks.append(Table("SHA-256", ("of", "hash"), hashes, text_columns=2))
+        blocks.append(Table("SHA-256", ("of", "hash"), hashes, words=(0, 1)))
     for name in ("settings", "versions"):
         rows = [[key, _setting(value)] for key, value in (report.get(name) or {}).items()]
         if rows:
-            blocks.append(Table(name.capitalize(), ("name", "value"), rows, text_columns=2))
+            blocks.append(Table(name.capitalize(), ("name", "value"), rows, words=(0, 1)))
     return blocks
 
 

@@ -7,10 +7,9 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from hfcli.render.model_card import model_card
+from hfcli.render.model_card import model_card, short_name
 from hfcli.render.report.blocks import (
     Block,
-    Chart,
     Code,
     Excerpts,
     Notes,
@@ -20,7 +19,7 @@ from hfcli.render.report.blocks import (
     Table,
 )
 from hfcli.render.report.curves import learning_rate_chart, loss_chart, metrics_chart
-from hfcli.render.report.history import History, is_number, read_history
+from hfcli.render.report.history import is_number, read_history
 from hfcli.render.report.page import html, write_bytes, write_text
 from hfcli.render.report.scores import confusion_chart
 from hfcli.render.report.text import number, percent, visible
@@ -62,7 +61,10 @@ def write_finetune_report(folder: Path, result: dict[str, Any], recipe_text: str
     write_text(folder / CARD_FILE, card)
     known += [Section("Samples", _samples(history.samples))] if history.samples else []
     known.append(Section("Recipe", [Code("The resolved recipe", recipe_text, "yaml")]))
-    write_text(folder / REPORT_FILE, html(Page(f"Finetuning of {_model(result)}", _facts(result), known)))
+    write_text(
+        folder / REPORT_FILE,
+        html(Page(f"Finetuning of {short_name(result)}", _facts(result), known)),
+    )
 
 
 def _scores(result: Result) -> list[Block]:
@@ -130,10 +132,16 @@ def _facts(result: Result) -> list[tuple[str, str]]:
         "training time": None if seconds is None else f"{seconds:,.1f} s",
         "tokens/s": f"{tokens / seconds:,.0f}" if tokens and seconds else None,
         "device": result.get("device"),
-        "precision": {True: "bfloat16 autocast", False: "float32"}.get(result.get("bf16")),
+        "precision": _precision(result),
         "seed": None if result.get("seed") is None else str(result["seed"]),
     }
     return [(name, number(value)) for name, value in facts.items() if value is not None]
+
+
+def _precision(result: Result) -> str | None:
+    if result.get("bf16") is None:
+        return None
+    return "bfloat16 autocast" if result["bf16"] else "float32"
 
 
 def _model(result: Result) -> str:

@@ -1,4 +1,7 @@
-"""A page of blocks -> Markdown. A chart is its table there, and where it has a file, its picture."""
+"""A page of blocks -> Markdown.
+
+A chart is its table there, and its picture where that is a file.
+"""
 
 from __future__ import annotations
 
@@ -18,14 +21,16 @@ def markdown(page: Page, *, pictures: bool = False) -> str:
     Args:
         pictures: every chart has been written beside the page as `NAME.png`.
     """
-    facts = Table("", ("", ""), page.facts, text_columns=2)
+    facts = Table("", ("", ""), page.facts, words=(0, 1))
     parts = [f"# {escaped(page.title)}", table(facts)]
     for section in page.sections:
         parts.append(f"## {escaped(section.title)}")
         for one in section.blocks:
             if pictures and isinstance(one, Chart):
                 parts.append(f"![{escaped(one.description)}]({one.name}.png)")
-            parts.append(block(one))
+                parts += [block(one.table)] if one.table else []
+            else:
+                parts.append(block(one))
     return "\n\n".join(parts) + "\n"
 
 
@@ -49,7 +54,7 @@ def block(one: Block) -> str:
 
 def table(one: Table) -> str:
     """A table in GitHub's Markdown."""
-    rules = ["---" if i < one.text_columns else "---:" for i in range(len(one.columns))]
+    rules = ["---" if i in one.words else "---:" for i in range(len(one.columns))]
     lines = [_row(one.columns), _row(rules, raw=True), *(_row(row) for row in one.rows)]
     return "\n".join(lines)
 

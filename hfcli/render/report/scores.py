@@ -5,6 +5,8 @@ Knows nothing about files or pages.
 
 from __future__ import annotations
 
+import textwrap
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -13,7 +15,7 @@ from hfcli.render.report.blocks import Chart, Table
 from hfcli.render.report.canvas import chart
 from hfcli.render.report.history import is_finite
 from hfcli.render.report.palette import Palette
-from hfcli.render.report.text import interval, number, percent, shorten, value_of, visible
+from hfcli.render.report.text import NOTHING, interval, number, percent, shorten, value_of, visible
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 LABEL_LENGTH = 20  # characters of a label in a chart; tables have it whole
 CELLS_WITH_SHARE = 8  # labels of a matrix whose cells have room for count and share
 CELLS_WITH_COUNT = 20
+WRAPPED = 6  # labels that stand upright below their columns
+NAMED = 60  # labels whose names can be read
 FULL_MATRIX = 30  # labels; above it the table lists the most frequent confusions
 BARS = 25
 CONFUSIONS = 50
@@ -46,7 +50,7 @@ def confusion_chart(counts: Sequence[Sequence[int]], labels: Sequence[str]) -> C
                 _cell(axes, x, y, count, totals[y], len(counts), palette)
         _matrix_axes(axes, names)
 
-    side = min(0.75 * len(counts), 0.32 * len(counts) + 3)
+    side = min(1.1 * len(counts), 0.32 * len(counts) + 3)
     made = chart(
         name="confusion_matrix",
         title="Confusion matrix",
@@ -119,7 +123,7 @@ def reliability_chart(bins: Sequence[Mapping[str, Any]]) -> Chart:
         plot=plot,
     )
     rows = [[number(one.get(k)) for k in ("confidence", "accuracy", "count")] for one in bins]
-    table = Table("Bins of confidence", ("mean confidence", "accuracy", "rows"), rows, 0)
+    table = Table("Bins of confidence", ("mean confidence", "accuracy", "rows"), rows, ())
     return replace(made, table=table)
 
 
@@ -134,17 +138,17 @@ def _cell(axes: Axes, x: int, y: int, count: int, total: int, size: int, palette
         share = count / total
         axes.add_patch(Rectangle((x, y), 1, 1, facecolor=palette.heat, alpha=share, linewidth=0))
     if size <= CELLS_WITH_SHARE:
-        axes.text(x + 0.5, y + 0.42, f"{count:,}", ha="center", va="center")
-        share_text = percent(count, total)
-        axes.text(x + 0.5, y + 0.7, share_text, ha="center", va="center", fontsize=7)
+        axes.text(x + 0.5, y + 0.53, f"{count:,}", ha="center", va="bottom")
+        axes.text(x + 0.5, y + 0.57, percent(count, total), ha="center", va="top", fontsize=8)
     elif size <= CELLS_WITH_COUNT and count:
-        axes.text(x + 0.5, y + 0.5, f"{count:,}", ha="center", va="center", fontsize=7)
+        axes.text(x + 0.5, y + 0.5, f"{count:,}", ha="center", va="center", fontsize=8)
 
 
 def _matrix_axes(axes: Axes, names: list[str]) -> None:
     size = len(names)
-    short = [shorten(name, LABEL_LENGTH) for name in names]
-    steep = size > 6 or max(map(len, short)) > 9
+    # Too small to read: the table names the labels that matter.
+    short = [_lines(name) if size <= NAMED else "" for name in names]
+    steep = size > WRAPPED or max(_width(line) for n in short for line in n.split("\n")) > 13
     ticks = [i + 0.5 for i in range(size)]
     font = 9 if size <= CELLS_WITH_COUNT else max(3, 180 / size)
     axes.set(xlim=(0, size), ylim=(size, 0), aspect="equal", xlabel="predicted", ylabel="true")
@@ -154,15 +158,26 @@ def _matrix_axes(axes: Axes, names: list[str]) -> None:
     axes.grid(False)
     axes.set_xticks(range(size + 1), minor=True)
     axes.set_yticks(range(size + 1), minor=True)
-    axes.grid(True, which="minor")
+    axes.grid(size <= NAMED, which="minor")
     axes.tick_params(which="minor", length=0)
     axes.spines[:].set_visible(True)
+
+
+def _lines(name: str) -> str:
+    """A label on up to two lines, about as wide as a cell."""
+    return "\n".join(textwrap.wrap(shorten(name, LABEL_LENGTH), 12, max_lines=2)) or name
+
+
+def _width(text: str) -> int:
+    """Letters of Chinese, Japanese and Korean are as wide as two others."""
+    return sum(2 if unicodedata.east_asian_width(one) in "WF" else 1 for one in text)
 
 
 def _bars(axes: Axes, scores: list[Any], color: str, palette: Palette) -> None:
     for y, score in enumerate(scores):
         value = value_of(score)
         if not is_finite(value):
+            axes.text(1.04, y, NOTHING, va="center", fontsize=8)
             continue
         axes.barh(y, value, height=0.55, color=color)
         if isinstance(score, Mapping) and is_finite(score.get("low")):
@@ -174,9 +189,7 @@ def _bars(axes: Axes, scores: list[Any], color: str, palette: Palette) -> None:
     axes.tick_params(axis="y", length=0)
 
 
-def _matrix_table(
-    counts: Sequence[Sequence[int]], names: list[str], totals: list[int]
-) -> Table:
+def _matrix_table(counts: Sequence[Sequence[int]], names: list[str], totals: list[int]) -> Table:
     rows = [
         [names[y], *(f"{n:,} ({percent(n, totals[y])})" for n in row), f"{totals[y]:,}"]
         for y, row in enumerate(counts)
@@ -185,18 +198,12 @@ def _matrix_table(
     return Table("Counts, and shares of the true label's row", columns, rows)
 
 
-def _confusions(
-    counts: Sequence[Sequence[int]], names: list[str], totals: list[int]
-) -> Table:
-    cells = [
-        (count, y, x) for y, row in enumerate(counts) for x, count in enumerate(row) if x != y
-    ]
+def _confusions(counts: Sequence[Sequence[int]], names: list[str], totals: list[int]) -> Table:
+    cells = [(count, y, x) for y, row in enumerate(counts) for x, count in enumerate(row) if x != y]
     worst = sorted((cell for cell in cells if cell[0]), key=lambda c: (-c[0], c[1], c[2]))
-    rows = [
-        [names[y], names[x], f"{n:,}", percent(n, totals[y])] for n, y, x in worst[:CONFUSIONS]
-    ]
+    rows = [[names[y], names[x], f"{n:,}", percent(n, totals[y])] for n, y, x in worst[:CONFUSIONS]]
     caption = f"The {len(rows)} most frequent confusions of {len(worst):,}"
-    return Table(caption, ("true", "predicted", "rows", "share of true"), rows, 2)
+    return Table(caption, ("true", "predicted", "rows", "share of true"), rows, (0, 1))
 
 
 def _per_class_table(per_class: Mapping[str, Mapping[str, Any]]) -> Table:

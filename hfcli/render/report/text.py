@@ -1,4 +1,4 @@
-"""Values and foreign texts -> strings that are safe to read: numbers, intervals, control characters.
+"""Values and foreign texts -> strings that can be read: numbers, intervals, control characters.
 
 Knows nothing about HTML or Markdown but the one mark that `marked` sets.
 """
@@ -45,7 +45,7 @@ def shorten(text: str, limit: int) -> str:
 
 
 def number(value: Any) -> str:
-    """A value for a table: four places or digits, thousands apart, a dash for none."""
+    """A value for a table: four places where they say enough, thousands apart, a dash for none."""
     if value is None:
         return NOTHING
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -54,7 +54,9 @@ def number(value: Any) -> str:
         return f"{value:,}"
     if not math.isfinite(value):
         return str(value)
-    return f"{value:,.4f}" if value == 0 or 1e-3 <= abs(value) < 1e6 else f"{value:.4g}"
+    if 1_000 <= abs(value) < 1e9:
+        return f"{value:,.1f}"
+    return f"{value:.4f}" if value == 0 or 1e-3 <= abs(value) < 1_000 else f"{value:.4g}"
 
 
 def value_of(score: Any) -> Any:
@@ -71,7 +73,7 @@ def interval(score: Any) -> str:
 
 def percent(part: float, whole: float) -> str:
     """`12.5 %`, or a dash for a share of nothing."""
-    return f"{100 * part / whole:.1f} %" if whole else NOTHING
+    return f"{100 * part / whole:.1f}\u00a0%" if whole else NOTHING
 
 
 def _escape(character: str) -> str:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import heapq
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 from hfcli.render.report.blocks import Excerpts
 from hfcli.render.report.history import is_finite, is_number
@@ -40,30 +41,34 @@ class Worst:
     n_failed: int = 0
 
 
-class Ranking(Protocol):
+class Ranking(ABC):
     """A way to say how bad a row is."""
 
     title: ClassVar[str]
     about: ClassVar[str]
 
+    @abstractmethod
     def reads(self, row: Row) -> bool:
         """Whether rows like this one can be ranked this way."""
 
+    @abstractmethod
     def badness(self, row: Row) -> float | None:
         """Higher is worse; None for a row without a fault."""
 
+    @abstractmethod
     def facts(self, row: Row) -> str:
         """What the row's line says."""
 
 
-class BitsPerByte:
+class BitsPerByte(Ranking):
     """Texts without a right answer: what the model found hardest to predict."""
 
     title = "Hardest documents"
     about = "The documents with the most bits per byte."
 
     def reads(self, row: Row) -> bool:
-        return row.get("gold") is None and self.badness(row) is not None
+        measured = is_finite(row.get("bits_per_byte")) or is_finite(row.get("nll"))
+        return row.get("gold") is None and measured
 
     def badness(self, row: Row) -> float | None:
         if is_finite(row.get("bits_per_byte")):
@@ -78,7 +83,7 @@ class BitsPerByte:
 
 
 @dataclass(frozen=True)
-class Confident:
+class Confident(Ranking):
     """Wrong labels, by how sure the model was of them."""
 
     title: ClassVar[str] = "Worst errors"
@@ -92,7 +97,7 @@ class Confident:
         return bool(row.get("probabilities")) and row.get("gold") is not None
 
     def badness(self, row: Row) -> float | None:
-        if row.get("prediction") == row.get("gold"):
+        if _same(row.get("prediction"), row.get("gold")):
             return None
         chosen = self._probability(row, row.get("prediction"))
         return chosen if chosen is not None else float(row.get("nll") or 0.0)
@@ -118,10 +123,10 @@ class Confident:
         else:
             names = [str(name) for name in self.labels]
             found = probabilities[names.index(str(label))] if str(label) in names else None
-        return float(found) if is_number(found) else None
+        return float(found) if found is not None else None
 
 
-class Distance:
+class Distance(Ranking):
     """Numbers, by how far the prediction is off."""
 
     title = "Worst errors"
@@ -137,7 +142,7 @@ class Distance:
         return f"true {number(row['gold'])}, predicted {number(row['prediction'])}"
 
 
-class Mismatch:
+class Mismatch(Ranking):
     """Anything else with a right answer: the first rows whose prediction is another."""
 
     title = "Errors"
@@ -148,13 +153,11 @@ class Mismatch:
 
     def badness(self, row: Row) -> float | None:
         gold, given = row["gold"], row["prediction"]
-        right = given in gold if isinstance(gold, list) and not isinstance(given, list) else False
-        if right or given == gold:
-            return None
-        return float(row["nll"]) if is_finite(row.get("nll")) else 0.0
+        one_of_several = isinstance(gold, list) and given in gold
+        return None if one_of_several or _same(gold, given) else 0.0
 
     def facts(self, row: Row) -> str:
-        return "another answer"
+        return f"predicted {shorten(str(row['prediction']), 60)}"
 
 
 def worst_rows(predictions: Iterable[Row], labels: Sequence[str]) -> Worst:
@@ -162,7 +165,8 @@ def worst_rows(predictions: Iterable[Row], labels: Sequence[str]) -> Worst:
 
     Args:
         predictions: id, text, gold, prediction, probabilities (by name, or in the order of
-            `labels`), nll, error; each may be absent.
+            `labels`), nll (in nats, of the whole row), bits_per_byte, error (why a row could not
+            be scored); each may be absent.
     """
     failed: list[Excerpts] = []
     n_failed = 0
@@ -192,11 +196,18 @@ def worst_rows(predictions: Iterable[Row], labels: Sequence[str]) -> Worst:
     return Worst(ranking.title, ranking.about, excerpts, failed, n_failed)
 
 
+def _same(one: Any, other: Any) -> bool:
+    """Equal; sets of labels in any order."""
+    if isinstance(one, list) and isinstance(other, list):
+        return sorted(map(str, one)) == sorted(map(str, other))
+    return bool(one == other)
+
+
 def _excerpt(row: Row, facts: str) -> Excerpts:
     texts = [("text", row.get("text"))]
     if not row.get("probabilities") and not is_number(row.get("prediction")):
         texts += [("prediction", row.get("prediction")), ("reference", row.get("gold"))]
-    shown = [(name, _cut(str(text))) for name, text in texts if text is not None]
+    shown = [(name, _cut(str(text)) or "(empty)") for name, text in texts if text is not None]
     length = sum(len(text) for _, text in shown)
     return Excerpts(
         summary=shorten(f"{facts}; row {row.get('id', 'without an id')}", 300),
