@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from hfcli import __version__
+import hfcli
 from hfcli.render.report.blocks import Block, Code, Notes, Page, Prose, Section
 from hfcli.render.report.markdown import markdown
 from hfcli.render.report.text import visible
@@ -84,7 +84,7 @@ def _facts(result: Mapping[str, Any]) -> list[tuple[str, str]]:
         facts.append(("trained for", f"{result['steps']:,} steps, {result['epochs']:.3g} epochs"))
     if result.get("train_rows") is not None:
         facts.append(("training rows", f"{result['train_rows']:,}"))
-    facts.append(("trained with", f"hfcli {__version__}"))
+    facts.append(("trained with", f"hfcli {hfcli.__version__}"))
     return facts
 
 

@@ -12,7 +12,8 @@ from hfcli.render.report.finetune import write_finetune_report
 from tests.reports import RECIPE, finetune_folder, finetune_result
 
 
-def card(folder: Path, recipe: str = RECIPE, **changes: Any) -> ModelCard:
+def card(folder: Path, recipe: str = RECIPE, **changes: Any) -> Any:
+    """The card that is written, as the Hub's own class reads it."""
     write_finetune_report(folder, finetune_result(**changes), recipe)
     return ModelCard.load(folder / "README.md")
 

@@ -98,7 +98,7 @@ def metrics_chart(history: History) -> Chart | None:
     rows = math.ceil(len(shown) / columns)
 
     def plot(figure: Figure, palette: Palette) -> None:
-        panels = figure.subplots(rows, columns, squeeze=False)
+        panels = figure.subplots(rows, columns, squeeze=False, gridspec_kw={"hspace": 0.08})
         flat = [panel for row in panels for panel in row]
         for panel, (name, points) in zip(flat, shown, strict=False):
             _line(panel, points, palette.second, marker="s")
@@ -132,7 +132,7 @@ def _line(axes: Axes, points: Points, color: str, marker: str = "o", **style: An
         **style,
     )
     axes.set_xlabel("step")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10], integer=True, min_n_ticks=1))
     axes.xaxis.set_major_formatter("{x:,.0f}")
 
 

@@ -79,7 +79,8 @@ class BitsPerByte(Ranking):
         return float(row["nll"]) / math.log(2) / size
 
     def facts(self, row: Row) -> str:
-        return f"{number(self.badness(row))} bits per byte"
+        start = shorten(" ".join(str(row.get("text") or "").split()), 70)
+        return f"{number(self.badness(row))} bits per byte: {start}"
 
 
 @dataclass(frozen=True)
