@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -14,15 +12,11 @@ from typing import Any
 import pytest
 
 from hfcli.errors import RunError
-from hfcli.render.report.curves import _running_mean
 from hfcli.render.report.evaluate import SCHEMA_FILE, write_eval_report
 from hfcli.render.report.finetune import write_finetune_report
-from hfcli.render.report.history import History, thin
 from hfcli.render.report.markdown import escaped, fenced
-from hfcli.render.report.palette import DARK, LIGHT, SLOTS, Palette
-from hfcli.render.report.scores import confusion_chart, per_class_chart
+from hfcli.render.report.palette import SLOTS, Palette
 from hfcli.render.report.text import number, visible
-from hfcli.render.report.worst import worst_rows
 from tests.reports import (
     HOSTILE,
     LABELS,
@@ -263,165 +257,7 @@ def test_markdown_cells_and_fences_hold_any_text(evaluation: Path) -> None:
     assert fenced("``` x ````") == "`````\n``` x ````\n`````"
 
 
-@pytest.mark.parametrize("size", [2, 9, 31, 70])
-def test_the_table_of_a_matrix_tells_every_confusion_or_the_most_frequent(size: int) -> None:
-    counts = [[10 * (x == y) + (x == y + 1) * (y + 1) for x in range(size)] for y in range(size)]
-    made = confusion_chart(counts, [f"label {i}" for i in range(size)])
-    assert made.table is not None
-    assert f"{10 * size:,} of {10 * size + size * (size - 1) // 2:,}" in made.description
-    if size > 30:
-        assert list(made.table.rows[0])[:3] == [
-            f"label {size - 2}", f"label {size - 1}", f"{size - 1}"
-        ]  # fmt: skip
-        assert len(made.table.rows) == min(50, size - 1)
-    else:
-        assert len(made.table.rows) == size
-        assert made.table.rows[0][1] == "10 (90.9\u00a0%)"
-
-
-def test_many_labels_are_shown_from_the_weakest() -> None:
-    scores = {
-        f"l{i}": {"precision": 1.0, "recall": 1.0, "f1": i / 40, "support": 1} for i in range(40)
-    }
-    made = per_class_chart(scores)
-    assert "l0<" in made.svg
-    assert "l24<" in made.svg
-    assert "l25<" not in made.svg
-    assert made.table is not None
-    assert len(made.table.rows) == 40
-
-
-@pytest.mark.parametrize("palette", [LIGHT, DARK], ids=["light", "dark"])
-def test_every_text_can_be_read(palette: Palette) -> None:
-    steps = [i / 20 for i in range(21)]
-    cells = [_mixed(palette.heat, palette.surface, share) for share in steps]
-    for back in (palette.surface, palette.panel):
-        for front in (palette.ink, palette.muted, palette.accent, palette.second):
-            assert _contrast(_rgb(front), _rgb(back)) >= 4.5
-        for front in (palette.first, palette.second, palette.third):
-            assert _contrast(_rgb(front), _rgb(back)) >= 3  # graphics
-    assert min(_contrast(_rgb(palette.ink), cell) for cell in cells) >= 4.5
-    assert _contrast(_rgb(palette.heat), _rgb(palette.surface)) >= 2  # a full cell and an empty one
-
-
-def test_worst_rows_are_the_confident_errors() -> None:
-    rows = predictions(300)
-    found = worst_rows(iter(rows), LABELS)
-    wrong = [row for row in rows if not row["error"] and row["prediction"] != row["gold"]]
-    order = sorted(wrong, key=lambda row: -max(row["probabilities"]))
-    shown = [int(one.summary.rpartition(" ")[2]) for one in found.rows]
-    assert len(shown) == 20
-    assert shown == [row["id"] for row in order[:20]]
-    assert f"({max(order[0]['probabilities']):.3f}); row" in found.rows[0].summary
-    assert found.n_failed == 1
-    assert found.failed[0].summary == "the text is empty; row 300"
-
-
-def test_probabilities_may_stand_under_their_names() -> None:
-    rows = predictions(50)
-    named = [
-        row | {"probabilities": dict(zip(LABELS, row["probabilities"], strict=True))}
-        if row.get("probabilities")
-        else row
-        for row in rows
-    ]
-    assert worst_rows(named, LABELS) == worst_rows(rows, LABELS)
-
-
-RANKED: dict[str, tuple[list[dict[str, Any]], list[int]]] = {
-    "documents": ([{"text": "é" * 4, "nll": 4.0}, {"text": "aaaa", "nll": 3.0},
-                   {"text": "", "nll": 0.0}], [1, 0]),
-    "stated bits": ([{"nll": 9.0, "bits_per_byte": 1.0}, {"nll": 1.0, "bits_per_byte": 2.0}],
-                    [1, 0]),
-    "numbers": ([{"gold": 1.0, "prediction": 1.5}, {"gold": 1.0, "prediction": -4},
-                 {"gold": 2.0, "prediction": 2.0}], [1, 0]),
-    "answers": ([{"gold": "a", "prediction": "a"}, {"gold": ["a", "b"], "prediction": "b"},
-                 {"gold": ["a", "b"], "prediction": "c"}, {"gold": "x", "prediction": "y"}],
-                [2, 3]),
-    "several labels": ([{"gold": ["a", "b"], "prediction": ["b", "a"], "probabilities": [1, 1]},
-                        {"gold": ["a"], "prediction": [], "probabilities": [0, 0], "nll": 1.0},
-                        {"gold": ["a"], "prediction": ["b"], "probabilities": [0, 1], "nll": 2.0}],
-                       [2, 1]),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize(("rows", "order"), RANKED.values(), ids=RANKED.keys())
-def test_what_is_worst_depends_on_what_the_rows_hold(
-    rows: list[dict[str, Any]], order: list[int]
-) -> None:
-    found = worst_rows([row | {"id": i} for i, row in enumerate(rows)], ["a", "b"])
-    assert [int(one.summary.rpartition(" ")[2]) for one in found.rows] == order
-
-
-def test_predictions_are_read_once_and_not_kept() -> None:
-    alive = 0
-    most = 0
-
-    class Counted(dict[str, Any]):
-        def __init__(self, **values: Any) -> None:
-            nonlocal alive, most
-            super().__init__(**values)
-            alive += 1
-            most = max(most, alive)
-
-        def __del__(self) -> None:
-            nonlocal alive
-            alive -= 1
-
-    def rows() -> Iterator[Counted]:
-        for i in range(2_000):
-            yield Counted(id=i, text="x", nll=float(i % 977))
-
-    assert len(worst_rows(rows(), []).rows) == 20
-    assert most < 40
-
-
-def test_a_long_text_is_cut_and_says_so() -> None:
-    found = worst_rows([{"id": 0, "text": "a" * 10_000, "nll": 5.0}], [])
-    assert found.rows[0].texts[0][1].endswith("a\n[6,000 more characters]")
-    assert not found.rows[0].is_open
-
-
 def test_no_error_is_news(tmp_path: Path) -> None:
     right = [row for row in predictions() if not row["error"] and row["prediction"] == row["gold"]]
     write_eval_report(tmp_path, eval_report(), right)
     assert "No row is wrong." in Page(tmp_path / "report.html").text
-
-
-def test_thinning_keeps_both_ends_and_means_keep_a_constant() -> None:
-    assert thin(range(1_000), 12)[0] == 0
-    assert thin(range(1_000), 12)[-1] == 999
-    assert len(set(thin(range(1_000), 12))) == 12
-    assert thin(range(5), 12) == [0, 1, 2, 3, 4]
-    assert _running_mean([(i, 2.5) for i in range(50)], 4) == [(i, 2.5) for i in range(50)]
-    assert _running_mean([(0, 1.0), (1, 2.0), (2, 6.0)], 1)[1] == (1, 3.0)
-
-
-def test_a_long_run_makes_a_page_of_moderate_size() -> None:
-    from hfcli.render.report.curves import loss_chart
-
-    lines = [{"step": i, "loss": (i * 7919 % 1000) / 1000} for i in range(50_000)]
-    made = loss_chart(History(lines, [], []))
-    assert made is not None
-    assert len(made.svg) < 600_000
-    assert io.BytesIO(made.png).read(4) == b"\x89PNG"
-
-
-def _rgb(colour: str) -> tuple[float, ...]:
-    return tuple(int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))
-
-
-def _mixed(front: str, back: str, share: float) -> tuple[float, ...]:
-    return tuple(share * f + (1 - share) * b for f, b in zip(_rgb(front), _rgb(back), strict=True))
-
-
-def _contrast(one: tuple[float, ...], other: tuple[float, ...]) -> float:
-    """WCAG 2.1's contrast ratio of two colours in sRGB."""
-    light = [
-        sum(
-            weight * (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4)
-            for weight, c in zip((0.2126, 0.7152, 0.0722), colour, strict=True)
-        )
-        for colour in (one, other)
-    ]
-    return (max(light) + 0.05) / (min(light) + 0.05)
