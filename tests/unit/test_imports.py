@@ -16,6 +16,7 @@ from tests.helpers import ROOT
 HEAVY = {
     "torch", "transformers", "datasets", "accelerate", "evaluate", "numpy", "sklearn", "peft",
     "pyarrow", "tokenizers", "safetensors", "huggingface_hub", "pandas", "scipy",
+    "matplotlib", "jinja2",
 }  # fmt: skip
 LIGHT = {
     "help": ["--help"],
