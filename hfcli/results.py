@@ -176,6 +176,7 @@ class FinetuneResult:
         metrics: scores of the saved model on the validation split.
         seconds: time of the training loop.
         labels: label names in the order of their indices, where the task has labels.
+        confusion_matrix: of the validation split; rows are true labels, in that order.
         data: what became of the rows of each split; see `hfcli.tasks.prepared.RowCounts`.
         try_next: commands that use the model, with `{folder}` where its folder goes.
     """
@@ -195,6 +196,7 @@ class FinetuneResult:
     device: str
     bf16: bool
     labels: list[str] | None = None
+    confusion_matrix: list[list[int]] | None = None
     data: dict[str, dict[str, Any]] = field(default_factory=dict)
     try_next: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)

@@ -77,7 +77,7 @@ def _finetune(
     if device is not None:
         overrides = [*overrides, f"device={device}"]
 
-    from hfcli.recipe.load import load_recipe, read_record
+    from hfcli.recipe.load import load_recipe, public_recipe, read_record, without_folders
 
     loaded = load_recipe(recipe, overrides)
     if dry_run:
@@ -86,6 +86,7 @@ def _finetune(
 
     from hfcli.generation.samples import write_samples
     from hfcli.render.progress import Reporter
+    from hfcli.render.report.finetune import write_finetune_report
     from hfcli.render.streams import write_json
     from hfcli.render.tables import show_finetune
     from hfcli.training.run import RunOptions, finetune
@@ -101,6 +102,8 @@ def _finetune(
     )
     with Reporter() as listener:
         result = finetune(recipe=loaded, listener=listener, options=options)
+        told = without_folders(result.to_dict())
+        write_finetune_report(Path(result.output_dir), told, public_recipe(loaded))
     if json:
         write_json(result.to_dict())
     else:

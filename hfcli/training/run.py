@@ -26,7 +26,7 @@ from hfcli.training.callbacks import StepLog, make_callback, make_early_stopper,
 from hfcli.training.interrupts import Interrupts, held_back
 from hfcli.training.loop import Split, train
 from hfcli.training.setup import RunSetup, set_up
-from hfcli.training.trainer import Order, make_trainer
+from hfcli.training.trainer import Order, make_trainer, validation_scores
 
 if TYPE_CHECKING:
     from transformers import Trainer, TrainerCallback
@@ -96,8 +96,8 @@ def finetune(*, recipe: Recipe, listener: Listener, options: RunOptions) -> Fine
             hint=f"to go on: {options.resume_command}",
         )
     notes += _best(trainer, listener)
-    metrics = _finish(trainer, setup.loaded, recipe, folder)
-    result = _result(recipe, trainer, setup, metrics, seconds, notes)
+    scores = _finish(trainer, setup, recipe, folder)
+    result = _result(recipe, trainer, setup, scores, seconds, notes)
     output.write_text(folder / output.RESULT_FILE, json.dumps(result.to_dict(), indent=2) + "\n")
     return result
 
@@ -198,19 +198,17 @@ def _best(trainer: Trainer, listener: Listener) -> list[str]:
     return notes
 
 
-def _finish(
-    trainer: Trainer, loaded: LoadedModel, recipe: Recipe, folder: Path
-) -> dict[str, float]:
-    """Save the model, and return the scores of exactly what was saved."""
+def _finish(trainer: Trainer, setup: RunSetup, recipe: Recipe, folder: Path) -> dict[str, Any]:
+    """Save the model, and return the scores of exactly what was saved, matrices included."""
     import torch
 
-    model: Any = loaded.model
+    model: Any = setup.loaded.model
     save_dtype = recipe.training.save_dtype
     if save_dtype is not None:
         model.to(getattr(torch, save_dtype)).to(torch.float32)
-    metrics = _known_scores(trainer)
-    if trainer.eval_dataset is not None and (metrics is None or save_dtype):
-        metrics = trainer.evaluate()
+    scores = None if save_dtype else _known_scores(trainer)
+    if setup.validation is not None and scores is None:
+        scores = validation_scores(setup, recipe.training.per_device_eval_batch_size)
     if save_dtype is not None:
         model.to(getattr(torch, save_dtype))
     for name, value in recipe.generation.model_dump(exclude_none=True).items():
@@ -220,25 +218,21 @@ def _finish(
     model.config.use_cache = True
     trainer.save_model(str(folder))
     (folder / "training_args.bin").unlink(missing_ok=True)  # a pickle that nobody needs
-    scores = metrics or {}
-    return {k.removeprefix("eval_"): v for k, v in scores.items() if k.startswith("eval_")}
+    return scores or {}
 
 
-def _known_scores(trainer: Trainer) -> dict[str, float] | None:
-    """Scores of the model as it is now, when the run has measured them already."""
+def _known_scores(trainer: Any) -> dict[str, Any] | None:
+    """Scores of the model as it is now, when this process has measured them already."""
     state = trainer.state
     best = state.best_global_step if trainer.args.load_best_model_at_end else None
-    for entry in reversed(state.log_history):
-        if "eval_loss" in entry and entry["step"] == (best or state.global_step):
-            return entry
-    return None
+    return trainer.known_scores.get(best or state.global_step)  # type: ignore[no-any-return]
 
 
 def _result(
     recipe: Recipe,
     trainer: Trainer,
     setup: RunSetup,
-    metrics: dict[str, float],
+    scores: dict[str, Any],
     seconds: float,
     notes: list[str],
 ) -> FinetuneResult:
@@ -254,7 +248,8 @@ def _result(
         epochs=float(state.epoch or 0),
         train_rows=len(setup.train.lengths),
         train_loss=losses[-1] if losses else None,
-        metrics=metrics,
+        metrics={k: v for k, v in scores.items() if not isinstance(v, list)},
+        confusion_matrix=scores.get("confusion_matrix"),
         tokens_seen=int(state.num_input_tokens_seen),
         seconds=seconds,
         seed=recipe.seed,

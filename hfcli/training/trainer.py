@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hfcli.errors import RunError
-from hfcli.metrics import scalar_metrics, shipped_metrics
+from hfcli.metrics import shipped_metrics
 from hfcli.tasks.base import Feature, Task
 from hfcli.tasks.scoring import score
 from hfcli.training import checkpoints
@@ -84,6 +84,10 @@ def _trainer_class(setup: RunSetup, order: Order) -> Any:
     class HfcliTrainer(Trainer):
         _saving: Path | None = None
 
+        def __init__(self, **options: Any) -> None:
+            super().__init__(**options)
+            self.known_scores: dict[int, dict[str, Any]] = {}  # by step, matrices included
+
         def _get_train_sampler(self, train_dataset: Any = None) -> Any:
             lengths, seed = setup.train.lengths, self.args.seed
             return make_sampler(lengths, order.strategy, seed, order.rows_per_step)
@@ -120,7 +124,12 @@ def _trainer_class(setup: RunSetup, order: Order) -> Any:
             metric_key_prefix: str = "eval",
         ) -> dict[str, float]:
             scores = validation_scores(setup, self.args.per_device_eval_batch_size)
-            metrics = {f"{metric_key_prefix}_{name}": value for name, value in scores.items()}
+            metrics = {
+                f"{metric_key_prefix}_{name}": value
+                for name, value in scores.items()
+                if not isinstance(value, list)  # a matrix is for the report, not for a curve
+            }
+            self.known_scores[self.state.global_step] = scores
             if not math.isfinite(metrics[f"{metric_key_prefix}_loss"]):
                 raise self._not_finite("the validation loss is not finite", [])
             self.log(metrics)
@@ -167,8 +176,8 @@ def _trainer_class(setup: RunSetup, order: Order) -> Any:
     return HfcliTrainer
 
 
-def validation_scores(setup: RunSetup, batch_size: int) -> dict[str, float]:
-    """Loss and the task's metrics on the validation rows, matrices left out."""
+def validation_scores(setup: RunSetup, batch_size: int) -> dict[str, Any]:
+    """Loss and the task's metrics on the validation rows."""
     assert setup.validation is not None, "evaluation is off without a validation split"
     with _own_forward(setup.loaded.model):
         scores = score(
@@ -178,10 +187,12 @@ def validation_scores(setup: RunSetup, batch_size: int) -> dict[str, float]:
             batch_size=batch_size,
             pad_token_id=int(setup.loaded.tokenizer.pad_token_id),
         )
-    metrics = {"loss": scores.loss}
-    for name in scalar_metrics(setup.task.metrics()):
+    metrics: dict[str, Any] = {"loss": scores.loss}
+    for name in setup.task.metrics():
         metric = shipped_metrics()[name]
-        metrics[name] = metric.compute(**{key: scores.inputs[key] for key in metric.inputs})
+        options = {key: scores.options[key] for key in metric.options}
+        inputs = {key: scores.inputs[key] for key in metric.inputs}
+        metrics[name] = metric.compute(**inputs, **options)
     return metrics
 
 
