@@ -196,6 +196,14 @@ def test_the_number_of_trained_parameters_is_that_of_the_formula(
     assert count(tiny_bert, TextClassification()) == bert + 3 * 32 + 3
 
 
+def test_every_key_and_default_of_the_section_is_that_of_peft() -> None:
+    from peft import LoraConfig
+
+    theirs = LoraConfig()
+    for name, value in LoraSection.model_validate({}):
+        assert getattr(theirs, name) == value, name
+
+
 def test_layers_are_found_and_told_how_they_store_their_weights(
     tiny_gpt2: Path, tiny_llama: Path
 ) -> None:
