@@ -20,7 +20,7 @@ from hfcli.recipe.schema import Recipe
 from hfcli.tasks import task_classes
 
 DOCS = Path(__file__).parent
-COMMANDS = ("", "generate", "finetune", "eval")
+COMMANDS = ("", "generate", "finetune", "eval", "export merge", "export push")
 
 
 def recipes_page() -> str:

@@ -12,10 +12,11 @@ from datasets import Dataset
 from safetensors import safe_open
 
 from hfcli.device import Placement
-from hfcli.errors import ModelError, RecipeError
+from hfcli.errors import ModelError, RecipeError, RunError
 from hfcli.models.adapter import quiet_peft, resolve_chain
 from hfcli.models.load import PAD_TOKEN, LoadedModel, ensure_pad_token, load_model
 from hfcli.models.lora import add_lora
+from hfcli.models.merge import merge_adapter
 from hfcli.models.resolve import resolve_model
 from hfcli.models.task import guess_task
 from hfcli.recipe.lora import LoraSection
@@ -154,6 +155,59 @@ def test_saved_and_loaded_equals_the_adapter_in_memory(
     assert guess_task(resolve_model(str(tmp_path))) == task.name
 
 
+@pytest.mark.parametrize("case", ["gpt2", "llama-classifier", "bert-without-pooler"])
+def test_an_exported_model_is_whole_and_equals_base_and_adapter(
+    case: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    from transformers import AutoTokenizer
+
+    fixture, task = CASES[case]
+    loaded = adapted(request.getfixturevalue(fixture), task)
+    expected = logits(loaded.model)
+    loaded.model.config.use_cache = False  # as Trainer leaves it
+    loaded.model.save_pretrained(tmp_path / "run")
+    loaded.tokenizer.save_pretrained(tmp_path / "run")
+    (tmp_path / "run" / "recipe.yaml").write_text("seed: 1\n")
+    result = merge_adapter(name=str(tmp_path / "run"), folder=tmp_path / "deep" / "merged")
+    folder = Path(result.output)
+    model, info = task.auto_class().from_pretrained(folder, output_loading_info=True)
+    assert not any(info.values())
+    torch.testing.assert_close(logits(model.eval()), expected, atol=1e-5, rtol=0)
+    assert model.config.use_cache is True
+    assert model.config.pad_token_id == loaded.tokenizer.pad_token_id
+    assert model.config.id2label == loaded.model.config.id2label
+    tokenizer: Any = AutoTokenizer.from_pretrained(folder)
+    assert len(tokenizer) == len(loaded.tokenizer)
+    assert model.can_generate() == (folder / "generation_config.json").is_file()
+    assert (folder / "recipe.yaml").read_text() == "seed: 1\n"
+    assert result.parameters == sum(p.numel() for p in model.parameters())
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["merged"]
+
+
+def test_an_export_can_be_in_half_the_bytes(padless_gpt2: Path, tmp_path: Path) -> None:
+    loaded = adapted(padless_gpt2, TextGeneration())
+    loaded.model.save_pretrained(tmp_path / "run")
+    sizes = []
+    for dtype in ("float32", "bfloat16"):
+        merge_adapter(name=str(tmp_path / "run"), folder=tmp_path / dtype, dtype=dtype)
+        sizes.append((tmp_path / dtype / "model.safetensors").stat().st_size)
+    assert sizes[1] == pytest.approx(sizes[0] / 2, rel=0.1)
+
+
+def test_what_is_no_adapter_is_not_exported_and_nothing_is_overwritten(
+    tiny_gpt2: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ModelError, match="is a whole model, not an adapter"):
+        merge_adapter(name=str(tiny_gpt2), folder=tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.txt").write_text("years of work")
+    for target in (tmp_path / "full", tmp_path / "full" / "thesis.txt"):
+        with pytest.raises(RunError, match=r"is not empty|is a file"):
+            merge_adapter(name=str(tiny_gpt2), folder=target)
+    assert (tmp_path / "full" / "thesis.txt").read_text() == "years of work"
+
+
 @pytest.mark.parametrize(("fixture", "task"), CASES.values(), ids=CASES.keys())
 def test_only_adapter_and_head_are_trained_and_saved(
     fixture: str, task: Task, request: pytest.FixtureRequest, tmp_path: Path
@@ -208,7 +262,7 @@ def test_layers_are_found_and_told_how_they_store_their_weights(
     tiny_gpt2: Path, tiny_llama: Path
 ) -> None:
     for folder, conv1d in ((tiny_gpt2, True), (tiny_llama, False)):
-        config = adapted(folder, TextGeneration()).model.peft_config["default"]
+        config: Any = adapted(folder, TextGeneration()).model.peft_config["default"]
         assert config.fan_in_fan_out is conv1d
         assert "lm_head" not in config.target_modules
 
@@ -299,7 +353,7 @@ def test_an_adapter_with_missing_weights_is_refused(tiny_gpt2: Path, tmp_path: P
     weights = load_file(tmp_path / "adapter_model.safetensors")
     weights.popitem()
     save_file(weights, tmp_path / "adapter_model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(ModelError, match="does not fit its base model .*missing adapter keys"):
+    with pytest.raises(ModelError, match=r"does not fit its base model .*missing adapter keys"):
         load(tmp_path, TextGeneration(), train=False)
 
 

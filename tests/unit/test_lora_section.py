@@ -50,7 +50,10 @@ def test_all_linear_is_the_default_and_one_name_is_a_list() -> None:
     ("value", "line"),
     [
         ({"lora_alfa": 3}, "r.yaml:7: model.lora.lora_alfa: unknown key, did you mean lora_alpha?"),
-        ({"name_or_path": "x"}, "model.lora.name_or_path: unknown key here, it belongs under model"),
+        (
+            {"name_or_path": "x"},
+            "model.lora.name_or_path: unknown key here, it belongs under model",
+        ),
         ({"r": 0}, "model.lora.r: input should be greater than or equal to 1 (found 0)"),
         ({"init_lora_weights": "pissa"}, "model.lora.init_lora_weights: input should be True or"),
         ({"target_modules": []}, "model.lora.target_modules: list should have at least 1 item"),
