@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError
 
-SUFFIXES = {
-    ".safetensors", ".json", ".jsonl", ".txt", ".model", ".jinja", ".yaml",
-    ".md", ".html", ".png", ".svg",
+PICTURES = {".png", ".svg"}
+SUFFIXES = PICTURES | {
+    ".safetensors", ".json", ".jsonl", ".txt", ".model", ".jinja", ".yaml", ".md", ".html",
 }  # fmt: skip
 STAYS = {"run.json", "trainer_state.json"}
 LOGIN = "`hf auth login` saves a token of https://huggingface.co/settings/tokens with write access"
@@ -110,16 +110,17 @@ def files_to_push(folder: Path) -> list[Path]:
             f"{folder}: the run is not finished (no result.json)",
             hint="go on with `hfcli finetune RECIPE --resume`",
         )
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.is_file()
-        and path.suffix in SUFFIXES
-        and path.name not in STAYS
-        and not any(
-            part.startswith((".", "checkpoint-")) for part in path.relative_to(folder).parts
-        )
-    )
+    found = [
+        path for path in folder.glob("*") if path.suffix in SUFFIXES and path.name not in STAYS
+    ]
+    # Below it stand checkpoints and the logs of trackers, and pictures of the report.
+    pictures = [path for path in folder.glob("*/*") if path.suffix in PICTURES]
+    hidden = [path for path in (*found, *pictures) if _is_hidden(path.relative_to(folder))]
+    return sorted(path for path in {*found, *pictures} - {*hidden} if path.is_file())
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith((".", "checkpoint-")) for part in path.parts)
 
 
 def _notes(folder: Path) -> list[str]:

@@ -33,7 +33,8 @@ STAYS = [
     "run.json", "training_args.bin", "optimizer.pt", "rng_state.pth", "trainer_state.json",
     ".config.json.tmp", "texts.jsonl.part", "checkpoint-3/model.safetensors",
     "checkpoint-3/config.json", ".cache/huggingface/x.json", "runs/events.out.tfevents.1",
-    "checkpoint-3.tmp/config.json",
+    "checkpoint-3.tmp/config.json", "checkpoint-3/loss.png", "wandb/run/files/requirements.txt",
+    "wandb/settings.json", "trackio/huggingface.db", "mlflow.db", "rows.csv",
 ]  # fmt: skip
 
 
