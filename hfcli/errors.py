@@ -5,6 +5,7 @@
       DataError        3   file or data set not found, column missing, empty split, unseen label
       ModelError       4   model not found, wrong architecture for the task, no tokenizer
       RunError         5   device absent, out of memory, NaN loss, output folder not empty
+      Interrupted    130   by Ctrl-C, 143 by SIGTERM, with everything saved
 
 Usage errors (Typer) exit with 2, an interrupt with 130, a bug with 1 and its plain traceback.
 The classes know nothing about terminals: `hfcli.cli.app.main` turns them into a line and a code.
@@ -54,6 +55,16 @@ class RunError(HfcliError):
     """The run itself cannot start or go on."""
 
     exit_code = 5
+
+
+class Interrupted(HfcliError):  # noqa: N818 - not an error, an end
+    """A signal ended the run, and it can go on; the exit code is 128 + the signal."""
+
+    exit_code = 130
+
+    def __init__(self, message: str, *, signal: int, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.exit_code = 128 + signal  # type: ignore[misc]
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str | None:

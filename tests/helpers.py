@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parent.parent
 RECIPES = ROOT / "recipes"
@@ -32,6 +33,15 @@ def hfcli(
         timeout=timeout,
         check=False,
     )
+
+
+def prepared(task: Any, rows: Any, loaded: Any, *, train: bool, **options: Any) -> Any:
+    """Rows encoded for a model, as a run does it."""
+    from hfcli.data.prepare import prepare
+    from hfcli.tasks.base import Tools
+
+    tools = Tools(loaded.tokenizer, loaded.model, **options)
+    return prepare(task=task, rows=lambda: rows, tools=tools, train=train)
 
 
 def write_csv(path: Path, rows: Sequence[tuple[str, str]], header: str = "text,label") -> Path:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hfcli.cli import options
+
+if TYPE_CHECKING:
+    from hfcli.recipe.schema import Recipe
 
 
 def finetune_command(
@@ -27,10 +32,16 @@ def finetune_command(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Delete an earlier run in the output folder.")
     ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="Load and check everything, say what the run would be, and stop."
+        ),
+    ] = False,
     offline: options.Offline = False,
     json: options.Json = False,
 ) -> None:
-    """Train a model as a recipe says.
+    """Train a model as a recipe says, or as the run.json of an earlier run does.
 
     The output folder holds the model, the resolved recipe, metrics.jsonl and result.json.
     """
@@ -41,6 +52,7 @@ def finetune_command(
         device=device,
         resume=resume,
         overwrite=overwrite,
+        dry_run=dry_run,
         offline=offline,
         json=json,
     )
@@ -54,6 +66,7 @@ def _finetune(
     device: str | None,
     resume: bool,
     overwrite: bool,
+    dry_run: bool,
     offline: bool,
     json: bool,
 ) -> None:
@@ -64,24 +77,54 @@ def _finetune(
     if device is not None:
         overrides = [*overrides, f"device={device}"]
 
-    from hfcli.recipe.load import load_recipe
+    from hfcli.recipe.load import load_recipe, read_record
 
     loaded = load_recipe(recipe, overrides)
+    if dry_run:
+        show_plan_of(recipe=loaded, offline=offline, json=json)
+        return
 
+    from hfcli.generation.samples import write_samples
     from hfcli.render.progress import Reporter
     from hfcli.render.streams import write_json
     from hfcli.render.tables import show_finetune
-    from hfcli.training.run import finetune
+    from hfcli.training.run import RunOptions, finetune
 
+    options = RunOptions(
+        resume=resume,
+        overwrite=overwrite,
+        offline=offline,
+        command=tuple(sys.argv),
+        resume_command=_resume_command(),
+        reproduce=read_record(recipe),
+        write_samples=write_samples,
+    )
     with Reporter() as listener:
-        result = finetune(
-            recipe=loaded,
-            listener=listener,
-            resume=resume,
-            overwrite=overwrite,
-            offline=offline,
-        )
+        result = finetune(recipe=loaded, listener=listener, options=options)
     if json:
         write_json(result.to_dict())
     else:
         show_finetune(result)
+
+
+def show_plan_of(*, recipe: Recipe, offline: bool, json: bool) -> None:
+    """Make the plan of a run and show it."""
+    from hfcli.render.plan import show_plan
+    from hfcli.render.progress import Reporter
+    from hfcli.render.streams import write_json
+    from hfcli.training.plan import plan
+
+    with Reporter() as listener:
+        result = plan(recipe=recipe, listener=listener, offline=offline)
+    if json:
+        write_json(result.to_dict())
+    else:
+        show_plan(result)
+
+
+def _resume_command() -> str:
+    """The command that was typed, going on instead of beginning anew."""
+    arguments = [argument for argument in sys.argv[1:] if argument not in ("--overwrite",)]
+    if "--resume" not in arguments:
+        arguments.append("--resume")
+    return shlex.join(["hfcli", *arguments])

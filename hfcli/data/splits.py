@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hfcli.data.files import FileOptions, Row, expand, read_rows
+from hfcli.data.spool import spool
 from hfcli.errors import DataError, did_you_mean
 from hfcli.recipe.schema import DataSection
 from hfcli.tasks.base import ORIGIN, Task
@@ -108,39 +109,16 @@ def _check_hub_rows(rows: Dataset, task: Task, where: str) -> None:
 
 
 def _from_files(paths: Sequence[Path], options: FileOptions, task: Task) -> Dataset:
-    from datasets import Dataset
+    def read() -> Iterator[Row]:
+        for path in paths:
+            for origin, row in read_rows(path, options):
+                _check_columns(row, task, origin)
+                problem = task.check_row(row)
+                if problem is not None:
+                    raise DataError(f"{origin}: {problem}")
+                yield {**{name: row[name] for name in task.columns()}, ORIGIN: origin}
 
-    columns: dict[str, list[Any]] = {name: [] for name in (*task.columns(), ORIGIN)}
-    for path in paths:
-        for origin, row in read_rows(path, options):
-            _check_row(row, task, origin)
-            for name in task.columns():
-                columns[name].append(row[name])
-            columns[ORIGIN].append(origin)
-    for name in task.columns()[1:]:
-        kinds = {type(value) for value in columns[name]}
-        large = any(isinstance(v, int) and abs(v) >= 2**63 for v in columns[name])
-        # Arrow has one type a column, of 64 bits; labels are matched by name anyway.
-        if len(kinds) > 1 or large:
-            columns[name] = [str(value) for value in columns[name]]
-    return Dataset.from_dict(columns)
-
-
-def _check_row(row: Row, task: Task, origin: str) -> None:
-    _check_columns(row, task, origin)
-    text, *others = task.columns()
-    if not isinstance(row[text], str):
-        raise DataError(f"{origin}: column {text!r} must be text, found {type(row[text]).__name__}")
-    try:
-        row[text].encode()
-    except UnicodeEncodeError as e:
-        raise DataError(f"{origin}: column {text!r} holds half a surrogate pair") from e
-    for name in others:
-        if row[name] is None or row[name] == "" or not isinstance(row[name], str | int | bool):
-            found = "nothing" if row[name] in (None, "") else type(row[name]).__name__
-            raise DataError(f"{origin}: column {name!r} must be text, int or bool, found {found}")
-    if others and not row[text].strip():
-        raise DataError(f"{origin}: column {text!r} is empty", hint="remove or complete the row")
+    return spool(read)
 
 
 def _check_columns(present: Iterable[str], task: Task, origin: str) -> None:

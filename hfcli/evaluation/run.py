@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from hfcli.data.prepare import prepare
 from hfcli.data.splits import load_splits
 from hfcli.device import resolve_device, resolve_dtype
 from hfcli.errors import DataError
@@ -14,7 +15,7 @@ from hfcli.models.load import LoadedModel, ensure_pad_token, load_model
 from hfcli.models.resolve import resolve_model
 from hfcli.recipe.schema import DataSection, Recipe
 from hfcli.results import EvalResult, Listener, Note, RowsScored
-from hfcli.tasks.base import Scores, Task
+from hfcli.tasks.base import Scores, Task, Tools
 from hfcli.tasks.scoring import score
 
 if TYPE_CHECKING:
@@ -34,11 +35,12 @@ def evaluate(*, recipe: Recipe, listener: Listener, offline: bool = False) -> Ev
     """
     task = recipe.task
     split, rows, notes = _rows(recipe, offline)
-    metrics = recipe.evaluation.metrics or list(task.default_metrics)
+    metrics = recipe.evaluation.metrics or list(task.metrics())
     modules = {name: load_module(name, offline=offline) for name in metrics}
     loaded = _load(recipe, task, offline)
-    prepared = task.prepare(rows, loaded.tokenizer, loaded.model, train=False)
-    notes += prepared.notes
+    tools = Tools(loaded.tokenizer, loaded.model, recipe.data.on_overflow)
+    prepared = prepare(task=task, rows=lambda: rows, tools=tools, train=False)
+    notes += prepared.counts.sentences()
     for note in notes:
         listener(Note(note))
     start = time.perf_counter()

@@ -7,6 +7,8 @@ functions as `evaluate` modules.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from hfcli.metrics import classification, language_modeling
 from hfcli.metrics.base import Metric
 
@@ -21,6 +23,12 @@ def shipped_metrics() -> dict[str, Metric]:
 def metric_names() -> list[str]:
     """The names a recipe or `--metric` may give without the network."""
     return list(shipped_metrics())
+
+
+def scalar_metrics(names: Iterable[str]) -> list[str]:
+    """Those of the names that have a direction; a matrix has none."""
+    known = shipped_metrics()
+    return [name for name in names if known[name].higher_is_better is not None]
 
 
 def higher_is_better(name: str) -> bool:

@@ -111,8 +111,25 @@ def _read(path: FilePath) -> Draft:
             f"{path}: a recipe is a mapping with the sections task, model and data",
             hint="see recipes/README.md for examples",
         )
-    origins = {key: f"{path}:{line}" for key, line in document.lines.items()}
-    return Draft(document.data, str(path), path.parent.absolute(), origins)
+    data = document.data
+    under: Path = ()
+    if _is_record(data):
+        data, under = data["recipe"], ("recipe",)
+    n = len(under)
+    origins = {
+        key[n:]: f"{path}:{line}" for key, line in document.lines.items() if key[:n] == under
+    }
+    return Draft(data, str(path), path.parent.absolute(), origins)
+
+
+def read_record(path: FilePath) -> dict[str, Any] | None:
+    """The record of a run (run.json) where `path` is one, None where it is a recipe."""
+    data = parse_yaml(path.read_text(encoding="utf-8")).data
+    return data if _is_record(data) else None
+
+
+def _is_record(data: dict[str, Any]) -> bool:
+    return "hfcli" in data and isinstance(data.get("recipe"), dict)
 
 
 def _nearby(path: FilePath) -> str | None:

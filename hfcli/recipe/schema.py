@@ -12,11 +12,13 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from hfcli.metrics import metric_names
+from hfcli.errors import did_you_mean
+from hfcli.metrics import metric_names, scalar_metrics
 from hfcli.recipe.generation import GenerationSettings
 from hfcli.recipe.training_arguments import check_extra
 from hfcli.recipe.upstream import config_fields
 from hfcli.tasks import AnyTask
+from hfcli.tasks.prepared import Overflow
 
 BUNDLED = "bundled"  # the name of the model that ships in the package
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
@@ -48,6 +50,9 @@ class ModelSection(Section):
     )
     tokenizer: str | None = Field(
         None, description="From scratch: take the tokenizer of this model instead."
+    )
+    freeze_layers: int = Field(
+        0, ge=0, description="Keep the embeddings and this many of the first layers as they are."
     )
 
     @field_validator("config")
@@ -105,6 +110,18 @@ class DataSection(Section):
     max_samples: int | None = Field(
         None, ge=1, description="At most this many rows of each split, chosen by the seed."
     )
+    streaming: bool = Field(
+        False, description="Read a Hub data set row by row, without fetching all of it first."
+    )
+    on_overflow: Overflow | None = Field(
+        None,
+        description="Rows too long for the model: `truncate`, `split` (language modelling),"
+        " `drop`, or `error`; default: split plain text, cut everything else.",
+    )
+    max_dropped: float = Field(
+        0.1, ge=0, le=1, description="Largest share of the training rows that may be left out."
+    )
+    cache: bool = Field(True, description="Keep encoded rows for the next run.")
 
     @field_validator("train", "validation", "test", mode="before")
     @classmethod
@@ -117,6 +134,8 @@ class DataSection(Section):
             raise ValueError("give at least one of train, validation and test")
         if self.path is None and (self.name or self.revision):
             raise ValueError("name and revision go with path, the id of a Hub data set")
+        if self.streaming and self.path is None:
+            raise ValueError("streaming goes with path; files are read row by row anyway")
         return self
 
 
@@ -140,6 +159,12 @@ class TrainingSection(Section):
     save_dtype: Literal["float32", "bfloat16", "float16"] | None = Field(
         None, description="Number type of the saved weights; default: as trained."
     )
+    label_smoothing_factor: float = Field(0.0, ge=0, lt=1)
+    train_sampling_strategy: Literal["random", "sequential", "group_by_length"] | None = Field(
+        None,
+        description="Order of the rows; default: group_by_length for rows that are padded, random"
+        " for packed ones.",
+    )
     logging_steps: int = Field(10, ge=1)
     eval_strategy: Interval = "epoch"
     eval_steps: int | None = Field(None, ge=1)
@@ -147,7 +172,16 @@ class TrainingSection(Section):
     save_steps: int = Field(500, ge=1)
     save_total_limit: int | None = Field(2, ge=1)
     load_best_model_at_end: bool = False
-    metric_for_best_model: str | None = None
+    metric_for_best_model: str | None = Field(
+        None, description="Default: loss. Its direction is the metric's own."
+    )
+    early_stopping_patience: int | None = Field(
+        None, ge=1, description="Evaluations without a better metric_for_best_model to stop after."
+    )
+    early_stopping_threshold: float = Field(0.0, ge=0, description="What counts as better.")
+    sample_prompts: list[str] = Field(
+        default_factory=list, description="Prompts to continue at every evaluation."
+    )
     extra: dict[str, Any] = Field(
         default_factory=dict, description="Any other TrainingArguments name."
     )
@@ -181,6 +215,17 @@ class TrainingSection(Section):
             raise ValueError("load_best_model_at_end needs eval_strategy equal to save_strategy")
         if self.eval_strategy == "steps" and self.eval_steps is None:
             raise ValueError("eval_strategy: steps needs eval_steps")
+        if self.early_stopping_patience is not None and self.eval_strategy == "no":
+            raise ValueError("early_stopping_patience needs an eval_strategy")
+        if self.early_stopping_threshold and self.early_stopping_patience is None:
+            raise ValueError("early_stopping_threshold goes with early_stopping_patience")
+        if self.sample_prompts and self.eval_strategy == "no":
+            raise ValueError("sample_prompts needs an eval_strategy")
+        if 0 < self.max_steps <= self.warmup_steps:
+            raise ValueError(
+                f"warmup_steps ({self.warmup_steps:g}) is not shorter than the run"
+                f" (max_steps {self.max_steps})"
+            )
         return self
 
 
@@ -198,8 +243,6 @@ class EvaluationSection(Section):
     @field_validator("metrics")
     @classmethod
     def _known_metrics(cls, value: list[str] | None) -> list[str] | None:
-        from hfcli.errors import did_you_mean
-
         for name in value or []:
             if "/" not in name and name not in metric_names():
                 near = did_you_mean(name, metric_names())
@@ -223,3 +266,26 @@ class Recipe(Section):
     seed: int = Field(42, ge=0, lt=2**32)
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps, ...")
     output_dir: Path | None = None
+
+    @model_validator(mode="after")
+    def _fits_the_task(self) -> Recipe:
+        overflow, task = self.data.on_overflow, self.task
+        if overflow is not None and overflow not in task.overflows:
+            raise ValueError(
+                f"data.on_overflow: {overflow} does not go with {task.name}; known:"
+                f" {', '.join(task.overflows)}"
+            )
+        wanted = self.training.metric_for_best_model
+        if wanted is not None:
+            known = ("loss", *scalar_metrics(task.metrics()))
+            name = wanted.removeprefix("eval_")
+            if name not in known:
+                near = did_you_mean(name, known)
+                tail = f"did you mean {near}?" if near else f"known: {', '.join(known)}"
+                raise ValueError(
+                    f"training.metric_for_best_model: {wanted!r} is not measured in training,"
+                    f" {tail}"
+                )
+        if self.training.sample_prompts and not task.generates:
+            raise ValueError(f"training.sample_prompts does not go with {task.name}")
+        return self

@@ -10,12 +10,13 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from hfcli.render.streams import write_err, write_model_text
+from hfcli.render.streams import CONTROL, write_err, write_model_text
 from hfcli.results import (
     Evaluated,
     Event,
     Note,
     RowsScored,
+    SampleWritten,
     StepDone,
     TextPiece,
     TextsDone,
@@ -71,6 +72,9 @@ class Reporter:
                 self._step(event)
             case Evaluated():
                 self._evaluated(event)
+            case SampleWritten():
+                shown = CONTROL.sub(lambda c: c[0].encode("unicode_escape").decode(), event.text)
+                self._line(f"step {event.step}  sample  {event.prompt}{shown}")
             case RowsScored():
                 self._scored(event)
             case TextsDone():

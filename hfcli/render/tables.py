@@ -26,10 +26,10 @@ def show_eval(result: EvalResult) -> None:
     for name, value in result.metrics.items():
         if not isinstance(value, list):
             table.add_row(Text(name), _number(value))
-    _print(table)
+    print_table(table)
     for name, value in result.metrics.items():
         if isinstance(value, list):
-            _print(_matrix(name, value, result.labels or []))
+            print_table(_matrix(name, value, result.labels or []))
     write_err(
         f"{result.n_rows:,} rows of {result.data} ({result.split}) with {result.model}"
         f" on {result.device} in {result.seconds:.1f} s"
@@ -43,7 +43,7 @@ def show_finetune(result: FinetuneResult) -> None:
     for name, value in result.metrics.items():
         table.add_row(Text(name), _number(value))
     if result.metrics:
-        _print(table)
+        print_table(table)
     write_err(
         f"{result.steps:,} steps ({result.epochs:.3g} epochs) in {result.seconds:.0f} s on"
         f" {result.device}{' in bfloat16' if result.bf16 else ''}; model in {result.output_dir}"
@@ -98,7 +98,8 @@ def _number(value: Any) -> str:
     return f"{value:.4f}" if abs(value) < 1e6 else f"{value:.4g}"
 
 
-def _print(table: Table) -> None:
+def print_table(table: Table) -> None:
+    """A table on stdout, as wide as it is in a pipe."""
     terminal = sys.stdout.isatty()
     console = Console(width=None if terminal else WIDE, highlight=False)
     with console.capture() as captured:

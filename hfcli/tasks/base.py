@@ -9,37 +9,37 @@ the tensors of a batch.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict
+
+from hfcli.tasks.prepared import (
+    IGNORE,
+    ORIGIN,
+    Feature,
+    Features,
+    Overflow,
+    Prepared,
+    RowCounts,
+    Tools,
+    context_length,
+    pad_right,
+)
 
 if TYPE_CHECKING:
     from datasets import Dataset
     from torch import Tensor
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-ORIGIN = "__origin__"
-IGNORE = -100  # transformers' label of a position that is not scored
+__all__ = [
+    "IGNORE", "ORIGIN", "Feature", "Features", "LossFunction", "Overflow", "Prepared", "Reduced",
+    "RowCounts", "Scores", "Task", "Tools", "context_length", "origin_of", "pad_right",
+]  # fmt: skip
 
-Feature = dict[str, Any]
 LossFunction = Callable[..., "Tensor"]
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """Features ready for `collate`, and what a user should know of how they came about.
-
-    Args:
-        features: one dict a model input row.
-        notes: sentences about rows that were shortened or left out.
-        facts: per-document facts that the scores need, by name.
-    """
-
-    features: list[Feature]
-    notes: list[str] = field(default_factory=list)
-    facts: dict[str, list[Any]] = field(default_factory=dict)
+Reduced = list[tuple[float, ...]]
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,9 @@ class Task(BaseModel):
 
     name: str
     padding_side: ClassVar[Literal["left", "right"]] = "right"
-    default_metrics: ClassVar[tuple[str, ...]] = ()
     head_suffixes: ClassVar[tuple[str, ...]]  # how transformers' class names for the task end
+    overflows: ClassVar[tuple[Overflow, ...]] = ("truncate", "drop", "error")
+    generates: ClassVar[bool] = False  # whether its models write text
 
     try_next: ClassVar[tuple[str, ...]] = ("hfcli eval {folder}",)
 
@@ -80,8 +81,21 @@ class Task(BaseModel):
         return None
 
     @abstractmethod
+    def check_row(self, row: dict[str, Any]) -> str | None:
+        """Why a row, which has all columns, cannot be used (without where it stands), or None."""
+
+    def texts(self, rows: Dataset) -> Iterator[str]:
+        """All text, for a tokenizer that is trained from scratch."""
+        for start in range(0, len(rows), 1000):
+            yield from rows[start : start + 1000][self.columns()[0]]
+
+    @abstractmethod
     def auto_class(self) -> Any:
         """The transformers auto class that loads a model for this task."""
+
+    @abstractmethod
+    def metrics(self) -> tuple[str, ...]:
+        """Names of the shipped metrics that are computed by default."""
 
     def config_overrides(self, train: Dataset) -> dict[str, Any]:
         """Configuration values that the training rows determine, such as the labels."""
@@ -92,30 +106,46 @@ class Task(BaseModel):
         return f"it lacks the weights {', '.join(missing[:3])}" if missing else None
 
     @abstractmethod
-    def prepare(
-        self,
-        rows: Dataset,
-        tokenizer: PreTrainedTokenizerBase,
-        model: PreTrainedModel,
-        *,
-        train: bool,
-    ) -> Prepared:
-        """Tokenize and label rows, for training or for scoring.
+    def encode(self, rows: Dataset, tools: Tools, *, train: bool) -> Iterator[Feature]:
+        """Tokenize and label rows, for training or for scoring; `tools.counts` is filled.
+
+        Every feature has `input_ids`, `labels` and `origin`.
 
         Raises:
-            DataError: a label the model does not have, or nothing left to work on.
+            DataError: a label the model does not have, or a row that is too long.
         """
 
-    @abstractmethod
-    def collate(self, features: Sequence[Feature], pad_token_id: int) -> dict[str, Tensor]:
-        """Pad features on the right into input_ids, attention_mask and labels (rows, length)."""
+    def arrange(
+        self, features: Features, lengths: Sequence[int], tools: Tools
+    ) -> tuple[Features, Sequence[int]]:
+        """Put encoded training features together, such as several in one; and their lengths."""
+        return features, lengths
 
-    def loss_function(self) -> LossFunction | None:
-        """`(outputs, labels, num_items_in_batch) -> loss` for Trainer; None: the model's own."""
+    def label_names(self, model: PreTrainedModel) -> list[str] | None:
+        """Label names in the order of their indices, where the task has labels."""
         return None
 
     @abstractmethod
-    def reduce(self, logits: Tensor, labels: Tensor) -> list[tuple[float, ...]]:
+    def show(self, feature: Feature, tokenizer: PreTrainedTokenizerBase) -> list[tuple[str, bool]]:
+        """A training feature as text, in parts; True for the parts that are learned."""
+
+    @abstractmethod
+    def collate(self, features: Sequence[Feature], pad_token_id: int) -> dict[str, Tensor]:
+        """Pad features on the right into input_ids, labels and what else the model reads."""
+
+    def loss_function(
+        self, *, labels: Mapping[str, int], label_smoothing: float
+    ) -> LossFunction | None:
+        """`(outputs, labels, num_items_in_batch) -> loss` for Trainer; None: the model's own.
+
+        Args:
+            labels: training rows of each label, in the order of their indices.
+            label_smoothing: TrainingArguments' label_smoothing_factor.
+        """
+        return None
+
+    @abstractmethod
+    def reduce(self, logits: Tensor, labels: Tensor) -> Reduced:
         """Shrink the logits of a batch to a few numbers a row, so that they can be kept."""
 
     @abstractmethod
@@ -123,26 +153,6 @@ class Task(BaseModel):
         """Put the reduced rows of all batches, in input order, together."""
 
 
-def context_length(tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel) -> int:
-    """Longest input in tokens: the smaller of the tokenizer's and the configuration's limit.
-
-    Tokenizers without a limit hold a huge number; RoBERTa's configuration counts two more
-    positions than can be used, which its tokenizer knows.
-    """
-    limits = [int(tokenizer.model_max_length)]
-    for name in ("n_positions", "max_position_embeddings", "n_ctx"):
-        value = getattr(model.config, name, None)
-        if isinstance(value, int) and value > 0:
-            limits.append(value)
-    return min(limits)
-
-
-def pad_right(rows: Sequence[Sequence[int]], value: int) -> Tensor:
-    """A (rows, longest) int64 tensor of `rows`, filled up with `value`."""
-    import torch
-
-    longest = max(len(row) for row in rows)
-    out = torch.full((len(rows), longest), value, dtype=torch.long)
-    for i, row in enumerate(rows):
-        out[i, : len(row)] = torch.as_tensor(row, dtype=torch.long)
-    return out
+def origin_of(batch: dict[str, list[Any]], i: int, number: int) -> str:
+    """Where row `i` of a batch stands: file and line, or its number in the split."""
+    return str(batch[ORIGIN][i]) if ORIGIN in batch else f"row {number}"

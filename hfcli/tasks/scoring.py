@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from hfcli.tasks.base import Prepared, Scores, Task
+from hfcli.tasks.base import Prepared, Reduced, Scores, Task
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -34,10 +34,10 @@ def score(
     """
     import torch
 
-    features = prepared.features
+    features, lengths = prepared.features, prepared.lengths
     # Longest first: what does not fit into memory fails at once, and little is padded.
-    order = sorted(range(len(features)), key=lambda i: -len(features[i]["input_ids"]))
-    reduced: list[tuple[float, ...]] = [()] * len(features)
+    order = sorted(range(len(features)), key=lambda i: -lengths[i])
+    reduced: Reduced = [()] * len(features)
     was_training = model.training
     model.eval()
     with torch.inference_mode():

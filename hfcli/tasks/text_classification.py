@@ -7,7 +7,7 @@ is only evaluated brings its own. Knows nothing about where rows come from.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
@@ -18,16 +18,34 @@ from hfcli.tasks.base import (
     Feature,
     LossFunction,
     Prepared,
+    Reduced,
     Scores,
     Task,
+    Tools,
     context_length,
+    origin_of,
     pad_right,
 )
+from hfcli.tasks.documents import not_text
 
 if TYPE_CHECKING:
     from datasets import Dataset
     from torch import Tensor
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+ROWS_AT_ONCE = 1000
+METRICS = (
+    "accuracy",
+    "f1_macro",
+    "f1_weighted",
+    "precision_macro",
+    "precision_weighted",
+    "recall_macro",
+    "recall_weighted",
+    "matthews_correlation",
+    "confusion_matrix",
+)
 
 
 class TextClassification(Task):
@@ -38,17 +56,6 @@ class TextClassification(Task):
     label_column: str = Field("label", description="Column with the label: text, int or bool.")
     max_length: int | None = Field(
         None, ge=1, description="Longest input in tokens; default: what the model takes."
-    )
-    default_metrics: ClassVar[tuple[str, ...]] = (
-        "accuracy",
-        "f1_macro",
-        "f1_weighted",
-        "precision_macro",
-        "precision_weighted",
-        "recall_macro",
-        "recall_weighted",
-        "matthews_correlation",
-        "confusion_matrix",
     )
     head_suffixes: ClassVar[tuple[str, ...]] = ("ForSequenceClassification",)
 
@@ -89,33 +96,52 @@ class TextClassification(Task):
             return None
         return f"it has no trained classification head ({', '.join(missing[:3])} missing)"
 
-    def prepare(
-        self,
-        rows: Dataset,
-        tokenizer: PreTrainedTokenizerBase,
-        model: PreTrainedModel,
-        *,
-        train: bool,
-    ) -> Prepared:
-        limit = context_length(tokenizer, model)
+    def metrics(self) -> tuple[str, ...]:
+        return METRICS
+
+    def check_row(self, row: dict[str, Any]) -> str | None:
+        problem = not_text(row, self.text_column)
+        if problem is not None:
+            return problem
+        label = row[self.label_column]
+        if label is None or label == "" or not isinstance(label, str | int | bool):
+            found = "nothing" if label in (None, "") else type(label).__name__
+            return f"column {self.label_column!r} must be text, int or bool, found {found}"
+        if not row[self.text_column].strip():
+            return f"column {self.text_column!r} is empty: remove or complete the row"
+        return None
+
+    def label_names(self, model: PreTrainedModel) -> list[str]:
+        names = {i: name for name, i in _label_index(model).items()}
+        return [names[i] for i in sorted(names)]
+
+    def encode(self, rows: Dataset, tools: Tools, *, train: bool) -> Iterator[Feature]:
+        tokenizer = tools.tokenizer
+        limit = context_length(tokenizer, tools.model)
         max_length = min(self.max_length or limit, limit)
-        labels = self._label_ids(rows, model)
-        encoded = tokenizer(list(rows[self.text_column]))
-        notes = []
-        too_long = sum(len(ids) > max_length for ids in encoded["input_ids"])
-        if too_long:
-            encoded = tokenizer(
-                list(rows[self.text_column]), truncation=True, max_length=max_length
-            )
-            notes.append(f"{too_long} of {len(rows)} texts were cut to {max_length} tokens")
-        names = [name for name in tokenizer.model_input_names if name in encoded]
-        features = [
-            {**{name: encoded[name][i] for name in names}, "labels": label}
-            for i, label in enumerate(labels)
-        ]
-        names_by_index = {i: name for name, i in _label_index(model).items()}
-        ordered = [names_by_index[i] for i in sorted(names_by_index)]
-        return Prepared(features, notes, {"labels": ordered})
+        labels = self._label_ids(rows, tools.model)
+        names = self.label_names(tools.model)
+        for start in range(0, len(rows), ROWS_AT_ONCE):
+            batch = rows[start : start + ROWS_AT_ONCE]
+            texts = list(batch[self.text_column])
+            whole = tokenizer(texts)
+            cut = tokenizer(texts, truncation=True, max_length=max_length)
+            inputs = [name for name in tokenizer.model_input_names if name in cut]
+            for i in range(len(texts)):
+                origin = origin_of(batch, i, start + i)
+                n_tokens = len(whole["input_ids"][i])
+                if not _fits(n_tokens, max_length, origin, tools):
+                    continue
+                label = labels[start + i]
+                tools.counts.tokens += len(cut["input_ids"][i])
+                tools.counts.supervised += 1
+                tools.counts.labels[names[label]] += 1
+                values = {name: cut[name][i] for name in inputs if name != "attention_mask"}
+                yield {**values, "labels": label, "origin": origin}
+
+    def show(self, feature: Feature, tokenizer: PreTrainedTokenizerBase) -> list[tuple[str, bool]]:
+        text = str(tokenizer.decode([int(i) for i in feature["input_ids"]]))
+        return [(text, False), (str(feature["labels"]), True)]
 
     def collate(self, features: Sequence[Feature], pad_token_id: int) -> dict[str, Tensor]:
         import torch
@@ -123,12 +149,15 @@ class TextClassification(Task):
         batch = {
             name: pad_right([f[name] for f in features], pad_token_id if name == "input_ids" else 0)
             for name in features[0]
-            if name != "labels"
+            if name not in ("labels", "origin")
         }
-        batch["labels"] = torch.tensor([f["labels"] for f in features])
+        lengths = torch.tensor([len(f["input_ids"]) for f in features])
+        columns = torch.arange(batch["input_ids"].shape[1])
+        batch["attention_mask"] = (columns < lengths[:, None]).long()
+        batch["labels"] = torch.tensor([int(f["labels"]) for f in features])
         return batch
 
-    def loss_function(self) -> LossFunction:
+    def loss_function(self, *, labels: Mapping[str, int], label_smoothing: float) -> LossFunction:
         def cross_entropy(
             outputs: Any, labels: Tensor, num_items_in_batch: Tensor | int | None = None
         ) -> Tensor:
@@ -141,7 +170,7 @@ class TextClassification(Task):
 
         return cross_entropy
 
-    def reduce(self, logits: Tensor, labels: Tensor) -> list[tuple[float, ...]]:
+    def reduce(self, logits: Tensor, labels: Tensor) -> Reduced:
         import torch
 
         nll = torch.nn.functional.cross_entropy(logits.float(), labels, reduction="none")
@@ -152,10 +181,10 @@ class TextClassification(Task):
             loss=sum(nll for _, nll in reduced) / len(reduced),
             inputs={
                 "predictions": [int(prediction) for prediction, _ in reduced],
-                "references": [int(f["labels"]) for f in prepared.features],
+                "references": [int(label) for label in prepared.column("labels")],
             },
-            options={"labels": list(range(len(prepared.facts["labels"])))},
-            labels=prepared.facts["labels"],
+            options={"labels": list(range(len(prepared.labels or ())))},
+            labels=prepared.labels,
         )
 
     def _label_ids(self, rows: Dataset, model: PreTrainedModel) -> list[int]:
@@ -174,6 +203,26 @@ class TextClassification(Task):
                 " by name, or by index when all are indices",
             )
         return [by_name[name] for name in names]
+
+
+def _fits(n_tokens: int, max_length: int, origin: str, tools: Tools) -> bool:
+    """Whether the row is kept; `counts` is told."""
+    counts = tools.counts
+    counts.rows += 1
+    counts.longest = max(counts.longest, n_tokens)
+    if n_tokens <= max_length:
+        return True
+    if tools.on_overflow == "error":
+        raise DataError(
+            f"{origin}: has {n_tokens} tokens, the limit is {max_length}",
+            hint="data.on_overflow: truncate or drop go on",
+        )
+    if tools.on_overflow == "drop":
+        counts.dropped += 1
+        return False
+    counts.truncated += 1
+    counts.cut_tokens += n_tokens - max_length
+    return True
 
 
 def label_names(rows: Dataset, column: str) -> list[str]:

@@ -1,27 +1,45 @@
 """text-generation: causal language modelling of documents.
 
-Training reads one stream of all documents, each closed by EOS, cut into blocks. Scoring reads
-each document by itself in windows: every token of the text is scored exactly once, after BOS
-(or EOS where the tokenizer has no BOS) and with as much left context as the stride gives; the
-closing EOS is not scored, so that the bytes are those of the text. Knows nothing about files.
+Training reads documents of at most a block, each after BOS (or EOS where there is no BOS) and
+closed by EOS, several to a row where they fit. Scoring reads each document by itself in windows:
+every token is scored exactly once, with as much left context as the stride gives; the closing EOS
+is not scored, so that the bytes are those of the text. Knows nothing about files.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from hfcli.errors import DataError, ModelError, RecipeError
-from hfcli.tasks.base import IGNORE, Feature, Prepared, Scores, Task, context_length, pad_right
+from hfcli.errors import DataError, RecipeError
+from hfcli.tasks.base import (
+    IGNORE,
+    Feature,
+    Features,
+    Overflow,
+    Prepared,
+    Reduced,
+    Scores,
+    Task,
+    Tools,
+    context_length,
+    origin_of,
+    pad_right,
+)
+from hfcli.tasks.blocks import pieces, windows, wrapped
+from hfcli.tasks.documents import Chat, Completion, Document, PlainText, Shape
+from hfcli.tasks.packing import Packed, best_fit, check_packing
 
 if TYPE_CHECKING:
     from datasets import Dataset
     from torch import Tensor
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedTokenizerBase
 
 DEFAULT_BLOCK_SIZE = 1024  # run_clm's default
+ROWS_AT_ONCE = 1000
 
 
 class TextGeneration(Task):
@@ -29,70 +47,128 @@ class TextGeneration(Task):
 
     name: Literal["text-generation"] = "text-generation"
     text_column: str = Field("text", description="Column with the text.")
+    prompt_column: str | None = Field(
+        None, description="Column with prompts; only what stands in completion_column is learned."
+    )
+    completion_column: str | None = Field(None, description="Column with what follows the prompt.")
+    messages_column: str | None = Field(
+        None, description="Column with chat messages; the assistant's turns are learned."
+    )
+    chat_template: str | None = Field(
+        None, description="File with a chat template (Jinja); default: the model's own."
+    )
+    packing: Literal["bfd", "wrapped", "no"] = Field(
+        "bfd",
+        description="Several documents in a training row: `bfd`, best-fit decreasing, none sees"
+        " another; `wrapped`, one stream cut into blocks, as GPT-2 was trained; `no`, padding.",
+    )
     block_size: int | None = Field(
-        None, ge=2, description="Tokens in a training block and a scoring window; default: context."
+        None, ge=2, description="Tokens in a training row and a scoring window; default: context."
     )
     stride: int | None = Field(
         None, ge=1, description="Tokens a scoring window moves on; default: the block size."
     )
-    default_metrics: ClassVar[tuple[str, ...]] = ("perplexity", "bits_per_byte")
     head_suffixes: ClassVar[tuple[str, ...]] = ("ForCausalLM", "LMHeadModel")
+    overflows: ClassVar[tuple[Overflow, ...]] = ("split", "truncate", "drop", "error")
+    generates: ClassVar[bool] = True
 
     try_next: ClassVar[tuple[str, ...]] = (
         'hfcli generate --model {folder} "your prompt"',
         "hfcli eval {folder}",
     )
 
+    @model_validator(mode="after")
+    def _one_shape(self) -> TextGeneration:
+        if (self.prompt_column is None) != (self.completion_column is None):
+            raise ValueError("prompt_column and completion_column go together")
+        if self.messages_column is not None and self.prompt_column is not None:
+            raise ValueError("give either messages_column, or prompt_column and completion_column")
+        if self.chat_template is not None and self.messages_column is None:
+            raise ValueError("chat_template goes with messages_column")
+        if self.packing == "wrapped" and (self.messages_column or self.prompt_column):
+            raise ValueError("packing: wrapped is for plain text; prompts would be cut off")
+        return self
+
+    def shape(self) -> Shape:
+        """How a row becomes a document."""
+        if self.messages_column is not None:
+            return Chat(self.messages_column, _template(self.chat_template))
+        if self.prompt_column is not None and self.completion_column is not None:
+            return Completion(self.prompt_column, self.completion_column)
+        return PlainText(self.text_column)
+
     def columns(self) -> tuple[str, ...]:
-        return (self.text_column,)
+        return self.shape().columns()
+
+    def check_row(self, row: dict[str, Any]) -> str | None:
+        return self.shape().check(row)
+
+    def texts(self, rows: Dataset) -> Iterator[str]:
+        for start in range(0, len(rows), ROWS_AT_ONCE):
+            yield from self.shape().text(rows[start : start + ROWS_AT_ONCE])
 
     def auto_class(self) -> Any:
         from transformers import AutoModelForCausalLM
 
         return AutoModelForCausalLM
 
-    def prepare(
-        self,
-        rows: Dataset,
-        tokenizer: PreTrainedTokenizerBase,
-        model: PreTrainedModel,
-        *,
-        train: bool,
-    ) -> Prepared:
-        texts = [text for text in rows[self.text_column] if text]
-        empty = len(rows) - len(texts)
-        notes = [f"{empty} of {len(rows)} texts were empty and left out"] if empty else []
-        if not texts:
-            raise DataError(f"column {self.text_column!r} holds no text")
-        block_size = self._block_size(tokenizer, model)
-        documents = _tokenize(texts, tokenizer)
-        if train:
-            return Prepared(_blocks(documents, _eos(tokenizer), block_size), notes)
-        features = [
-            {**window, "document": i}
-            for i, ids in enumerate(documents)
-            for window in windows(ids, _prefix(tokenizer), block_size, self.stride or block_size)
-        ]
-        return Prepared(features, notes, {"n_bytes": [len(t.encode()) for t in texts]})
+    def metrics(self) -> tuple[str, ...]:
+        return ("perplexity", "bits_per_byte")
+
+    def encode(self, rows: Dataset, tools: Tools, *, train: bool) -> Iterator[Feature]:
+        size = self._block_size(tools)
+        documents = self._documents(rows, tools)
+        if not train:
+            yield from self._windows(documents, tools, size)
+        elif self.packing == "wrapped":
+            yield from wrapped(documents, tools, size)
+        else:
+            overflow = tools.on_overflow or self.shape().overflow
+            for origin, document in documents:
+                yield from pieces(document, origin, tools, size, overflow)
+
+    def arrange(
+        self, features: Features, lengths: Sequence[int], tools: Tools
+    ) -> tuple[Features, Sequence[int]]:
+        if self.packing != "bfd":
+            return features, lengths
+        rows = best_fit(lengths, self._block_size(tools))
+        if any(len(row) > 1 for row in rows):
+            check_packing(tools.model)
+        return Packed(features, rows), [sum(lengths[i] for i in row) for row in rows]
+
+    def show(self, feature: Feature, tokenizer: PreTrainedTokenizerBase) -> list[tuple[str, bool]]:
+        parts: list[tuple[list[int], bool]] = []
+        for token, label in zip(feature["input_ids"], feature["labels"], strict=True):
+            learned = int(label) != IGNORE
+            if not parts or parts[-1][1] != learned:
+                parts.append(([], learned))
+            parts[-1][0].append(int(token))
+        return [(str(tokenizer.decode(ids)), learned) for ids, learned in parts]
 
     def collate(self, features: Sequence[Feature], pad_token_id: int) -> dict[str, Tensor]:
         import torch
 
         lengths = torch.tensor([len(f["input_ids"]) for f in features])
-        batch = {"input_ids": pad_right([f["input_ids"] for f in features], pad_token_id)}
-        # By length, never by token id: padding may look like EOS, and EOS must be learned.
-        inside = torch.arange(batch["input_ids"].shape[1]) < lengths[:, None]
-        batch["attention_mask"] = inside.long()
-        if "labels" in features[0]:
-            batch["labels"] = pad_right([f["labels"] for f in features], IGNORE)
+        batch = {
+            "input_ids": pad_right([f["input_ids"] for f in features], pad_token_id),
+            "labels": pad_right([f["labels"] for f in features], IGNORE),
+        }
+        columns = torch.arange(batch["input_ids"].shape[1])
+        inside = columns < lengths[:, None]
+        if "position_ids" in features[0]:
+            # Padding is one more document: without a mask, it must not go on with the last one.
+            own = pad_right([f["position_ids"] for f in features], 0)
+            batch["position_ids"] = torch.where(inside, own, columns - lengths[:, None])
         else:
-            batch["labels"] = batch["input_ids"].masked_fill(~inside, IGNORE)
+            # By length, never by token id: padding may look like EOS, and EOS must be learned.
+            batch["attention_mask"] = inside.long()
         return batch
 
-    def reduce(self, logits: Tensor, labels: Tensor) -> list[tuple[float, ...]]:
+    def reduce(self, logits: Tensor, labels: Tensor) -> Reduced:
         import torch
 
-        reduced: list[tuple[float, ...]] = []
+        reduced: Reduced = []
         for row_logits, row_labels in zip(logits[:, :-1], labels[:, 1:], strict=True):
             scored = row_labels != IGNORE
             nll = torch.nn.functional.cross_entropy(
@@ -102,19 +178,44 @@ class TextGeneration(Task):
         return reduced
 
     def scores(self, prepared: Prepared, reduced: Sequence[tuple[float, ...]]) -> Scores:
-        n_bytes = prepared.facts["n_bytes"]
-        nll = [0.0] * len(n_bytes)
-        n_tokens = [0] * len(n_bytes)
-        for feature, (row_nll, row_tokens) in zip(prepared.features, reduced, strict=True):
-            nll[feature["document"]] += row_nll
-            n_tokens[feature["document"]] += int(row_tokens)
+        n_documents = prepared.counts.kept
+        nll, n_tokens, n_bytes = [0.0] * n_documents, [0] * n_documents, [0] * n_documents
+        features = zip(prepared.column("document"), prepared.column("n_bytes"), strict=True)
+        for (document, n), (row_nll, row_tokens) in zip(features, reduced, strict=True):
+            nll[document] += row_nll
+            n_tokens[document] += int(row_tokens)
+            n_bytes[document] += n
         return Scores(
             loss=sum(nll) / sum(n_tokens),
             inputs={"nll": nll, "n_tokens": n_tokens, "n_bytes": n_bytes},
         )
 
-    def _block_size(self, tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel) -> int:
-        context = context_length(tokenizer, model)
+    def _documents(self, rows: Dataset, tools: Tools) -> Iterator[tuple[str, Document]]:
+        for start in range(0, len(rows), ROWS_AT_ONCE):
+            batch = rows[start : start + ROWS_AT_ONCE]
+            for i, document in enumerate(self.shape().documents(batch, tools.tokenizer)):
+                tools.counts.rows += 1
+                if document is None:
+                    tools.counts.empty += 1
+                else:
+                    tools.counts.longest = max(tools.counts.longest, len(document.ids))
+                    yield origin_of(batch, i, start + i), document
+
+    def _windows(
+        self, documents: Iterator[tuple[str, Document]], tools: Tools, size: int
+    ) -> Iterator[Feature]:
+        for number, (origin, document) in enumerate(documents):
+            n_bytes = document.n_bytes
+            for window in windows(document.ids, document.supervised, size, self.stride or size):
+                scored = sum(label != IGNORE for label in window["labels"])
+                if scored:  # a window over the prompt alone tells nothing
+                    tools.counts.tokens += len(window["input_ids"])
+                    tools.counts.supervised += scored
+                    yield {**window, "document": number, "n_bytes": n_bytes, "origin": origin}
+                    n_bytes = 0  # counted with the first window
+
+    def _block_size(self, tools: Tools) -> int:
+        context = context_length(tools.tokenizer, tools.model)
         if self.block_size is not None and self.block_size > context:
             raise RecipeError(
                 f"task.block_size is {self.block_size}, but the model takes {context} tokens",
@@ -123,56 +224,10 @@ class TextGeneration(Task):
         return self.block_size or min(context, DEFAULT_BLOCK_SIZE)
 
 
-def windows(ids: Sequence[int], prefix: int | None, size: int, stride: int) -> Iterator[Feature]:
-    """Windows of at most `size` tokens over one document, each token scored exactly once.
-
-    Args:
-        ids: the tokens of the text, (n,).
-        prefix: token set before the text and not scored; None: the first token is not scored.
-        size: longest window in tokens.
-        stride: tokens a window moves on; the later windows see `size - stride` tokens of context.
-
-    Yields:
-        input_ids and labels, where labels are IGNORE at positions another window scores.
-    """
-    stream = list(ids) if prefix is None else [prefix, *ids]
-    done = 1  # the first token of the stream is never scored
-    start = 0
-    while done < len(stream):
-        end = min(start + size, len(stream))
-        inputs = stream[start:end]
-        yield {"input_ids": inputs, "labels": [IGNORE] * (done - start) + stream[done:end]}
-        done = end
-        # The token before `done` must be inside, since its logits score the first new token.
-        start = min(start + stride, done - 1)
-
-
-def _blocks(documents: Sequence[Sequence[int]], eos: int, size: int) -> list[Feature]:
-    import numpy as np
-
-    stream = np.concatenate([np.asarray([*ids, eos], dtype=np.int64) for ids in documents])
-    blocks = [stream[i : i + size] for i in range(0, len(stream), size)]
-    if len(blocks) > 1 and len(blocks[-1]) < 2:
-        blocks.pop()  # one token alone predicts nothing
-    return [{"input_ids": block} for block in blocks]
-
-
-def _tokenize(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> list[list[int]]:
-    encoded = tokenizer(list(texts), add_special_tokens=False, verbose=False)
-    ids: list[list[int]] = encoded["input_ids"]
-    return ids
-
-
-def _eos(tokenizer: PreTrainedTokenizerBase) -> int:
-    if tokenizer.eos_token_id is None:
-        raise ModelError(
-            "the tokenizer has no EOS token, so documents cannot be told apart",
-            hint="set eos_token in its tokenizer_config.json",
-        )
-    return int(tokenizer.eos_token_id)
-
-
-def _prefix(tokenizer: PreTrainedTokenizerBase) -> int | None:
-    bos: int | None = tokenizer.bos_token_id
-    eos: int | None = tokenizer.eos_token_id
-    return bos if bos is not None else eos
+def _template(file: str | None) -> str | None:
+    if file is None:
+        return None
+    try:
+        return Path(file).read_text(encoding="utf-8")
+    except OSError as e:
+        raise DataError(f"task.chat_template: {file}: cannot be read ({e.strerror})") from e

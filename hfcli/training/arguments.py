@@ -2,22 +2,42 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
+from hfcli.data.prepare import Stored
 from hfcli.device import computes_bf16
 from hfcli.errors import RecipeError
 from hfcli.metrics import higher_is_better
 from hfcli.recipe.schema import Recipe
+from hfcli.tasks.base import Prepared
+from hfcli.training.order import Strategy
 
 if TYPE_CHECKING:
     import torch
     from transformers import TrainingArguments
 
-NOT_ARGUMENTS = {"extra", "bf16", "metric_for_best_model", "save_dtype"}
+NOT_ARGUMENTS = {
+    "extra", "bf16", "metric_for_best_model", "save_dtype", "early_stopping_patience",
+    "early_stopping_threshold", "sample_prompts", "train_sampling_strategy",
+}  # fmt: skip
 
 
-def training_arguments(*, recipe: Recipe, device: torch.device) -> TrainingArguments:
+def training_arguments(
+    *,
+    recipe: Recipe,
+    device: torch.device,
+    split: tuple[int, int] | None = None,
+    evaluate: bool = True,
+) -> TrainingArguments:
     """Build TrainingArguments; what hfcli decides itself comes last and cannot be overridden.
+
+    Args:
+        recipe: validated.
+        device: where the run takes place.
+        split: per_device_train_batch_size and gradient_accumulation_steps, where they are not
+            those of the recipe.
+        evaluate: whether there is anything to evaluate on.
 
     Raises:
         RecipeError: a value that TrainingArguments refuses.
@@ -40,9 +60,18 @@ def training_arguments(*, recipe: Recipe, device: torch.device) -> TrainingArgum
         "include_num_input_tokens_seen": "non_padding",
         # A NaN must be seen, not averaged away.
         "logging_nan_inf_filter": False,
+        # Early stopping goes on counting after a resume.
+        "restore_callback_states_from_checkpoint": True,
     }
-    if section.metric_for_best_model is not None:
-        name = section.metric_for_best_model.removeprefix("eval_")
+    if split is not None:
+        values |= {
+            "per_device_train_batch_size": split[0],
+            "gradient_accumulation_steps": split[1],
+        }
+    if not evaluate:
+        values["eval_strategy"] = "no"
+    if section.load_best_model_at_end or section.early_stopping_patience is not None:
+        name = (section.metric_for_best_model or "loss").removeprefix("eval_")
         values |= {
             "metric_for_best_model": f"eval_{name}",
             "greater_is_better": higher_is_better(name),
@@ -51,3 +80,30 @@ def training_arguments(*, recipe: Recipe, device: torch.device) -> TrainingArgum
         return TrainingArguments(**values)
     except (ValueError, TypeError, ImportError) as e:
         raise RecipeError(f"training: {str(e).splitlines()[0]}") from e
+
+
+def sampling_strategy(recipe: Recipe, train: Prepared) -> Strategy:
+    """The recipe's order of rows, else by length where rows of unequal length would be padded."""
+    if recipe.training.train_sampling_strategy is not None:
+        return recipe.training.train_sampling_strategy
+    return "group_by_length" if isinstance(train.features, Stored) else "random"
+
+
+def check_length(recipe: Recipe, n_rows: int) -> int:
+    """The number of optimizer steps.
+
+    Raises:
+        RecipeError: the warm-up is not shorter than the run.
+    """
+    section = recipe.training
+    per_step = section.per_device_train_batch_size * section.gradient_accumulation_steps
+    steps = section.max_steps
+    if steps <= 0:
+        steps = math.ceil(section.num_train_epochs * math.ceil(n_rows / per_step))
+    if section.warmup_steps >= max(1, steps):
+        raise RecipeError(
+            f"training.warmup_steps ({section.warmup_steps:g}) is not shorter than the run"
+            f" ({steps} steps)",
+            hint="below 1 it is a share of the run",
+        )
+    return steps

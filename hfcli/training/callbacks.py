@@ -1,4 +1,4 @@
-"""What Trainer's hooks feed: the listener, metrics.jsonl, and the stop on a loss that is NaN.
+"""What Trainer's hooks feed: the listener, metrics.jsonl, samples, and the stop on a signal.
 
 Made in a factory, because a callback must subclass a transformers class. Prints nothing.
 """
@@ -6,13 +6,14 @@ Made in a factory, because a callback must subclass a transformers class. Prints
 from __future__ import annotations
 
 import json
-import math
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hfcli.errors import RunError
+from hfcli.recipe.schema import TrainingSection
 from hfcli.results import Evaluated, Listener, StepDone, TrainingStarted
+from hfcli.training.interrupts import Interrupts
 
 if TYPE_CHECKING:
     from transformers import TrainerCallback
@@ -20,17 +21,24 @@ if TYPE_CHECKING:
 METRICS_FILE = "metrics.jsonl"
 
 
-def make_callback(*, listener: Listener, output_dir: Path, train_rows: int) -> TrainerCallback:
+def make_callback(
+    *,
+    listener: Listener,
+    output_dir: Path,
+    train_rows: int,
+    on_evaluated: Callable[[int], None] | None = None,
+) -> TrainerCallback:
     """A TrainerCallback that reports steps and evaluations.
 
     Args:
         listener: gets TrainingStarted, StepDone and Evaluated, on the main process only.
         output_dir: where metrics.jsonl is written, one JSON object a line.
         train_rows: rows in the training set after preparation.
+        on_evaluated: called with the step after every evaluation.
     """
     from transformers import TrainerCallback
 
-    log = MetricsLog(output_dir / METRICS_FILE)
+    log = StepLog(output_dir / METRICS_FILE)
 
     class Reporter(TrainerCallback):
         def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -51,11 +59,6 @@ def make_callback(*, listener: Listener, output_dir: Path, train_rows: int) -> T
             logs = kwargs["logs"]
             if "loss" not in logs or not state.is_world_process_zero:
                 return
-            if not math.isfinite(logs["loss"]):
-                raise RunError(
-                    f"the loss is {logs['loss']} at step {state.global_step}",
-                    hint="lower training.learning_rate, or set training.bf16 to false",
-                )
             speed = self.speed(state)
             names = ("loss", "grad_norm", "learning_rate", "epoch")
             log.add(state.global_step, {k: logs[k] for k in names if k in logs}, speed)
@@ -79,6 +82,8 @@ def make_callback(*, listener: Listener, output_dir: Path, train_rows: int) -> T
                     state.global_step, {k.removeprefix("eval_"): v for k, v in metrics.items()}
                 )
             )
+            if on_evaluated is not None:
+                on_evaluated(state.global_step)
 
         def speed(self, state: Any) -> float:
             seconds = time.perf_counter() - self.started
@@ -88,8 +93,35 @@ def make_callback(*, listener: Listener, output_dir: Path, train_rows: int) -> T
     return Reporter()
 
 
-class MetricsLog:
-    """metrics.jsonl: one JSON object a logging step or evaluation, in step order."""
+def make_stopper(interrupts: Interrupts) -> TrainerCallback:
+    """A TrainerCallback that ends the run after the step in which a signal arrived.
+
+    The step is saved first; nothing is logged for it, so that a resumed run logs as an
+    uninterrupted one.
+    """
+    from transformers import TrainerCallback
+
+    class Stopper(TrainerCallback):
+        def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            if interrupts.received is not None:
+                control.should_save = control.should_training_stop = True
+
+    return Stopper()
+
+
+def make_early_stopper(section: TrainingSection) -> list[TrainerCallback]:
+    """transformers' EarlyStoppingCallback, where the recipe asks for it."""
+    from transformers import EarlyStoppingCallback
+
+    if section.early_stopping_patience is None:
+        return []
+    return [
+        EarlyStoppingCallback(section.early_stopping_patience, section.early_stopping_threshold)
+    ]
+
+
+class StepLog:
+    """A file with one JSON object a line, each with its step, in step order."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -1,91 +1,103 @@
 """A recipe -> a trained model in its output folder.
 
 The order is: claim the folder, check the arguments, read the data, load or build the model,
-prepare rows, train, save, write the result last. Knows nothing about terminals.
+encode rows, write down what the run depends on, train, save, write the result last. Knows nothing
+about terminals.
 """
 
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hfcli.data.splits import Splits, load_splits
-from hfcli.device import Placement, resolve_device
-from hfcli.errors import RecipeError, RunError
-from hfcli.models.load import LoadedModel, ensure_pad_token, load_model
-from hfcli.models.resolve import resolve_model
-from hfcli.models.scratch import build_model
+from hfcli.device import resolve_device
+from hfcli.errors import DataError, Interrupted, RecipeError, RunError
+from hfcli.models.load import LoadedModel
 from hfcli.recipe.load import dump_recipe
 from hfcli.recipe.schema import Recipe
-from hfcli.results import FinetuneResult, Listener, Note
-from hfcli.training import output
-from hfcli.training.arguments import training_arguments
-from hfcli.training.callbacks import make_callback
-from hfcli.training.trainer import make_trainer
+from hfcli.results import FinetuneResult, Listener, Note, SampleWritten
+from hfcli.training import checkpoints, output, record
+from hfcli.training.arguments import check_length, sampling_strategy, training_arguments
+from hfcli.training.callbacks import StepLog, make_callback, make_early_stopper, make_stopper
+from hfcli.training.interrupts import Interrupts, held_back
+from hfcli.training.loop import Split, train
+from hfcli.training.setup import RunSetup, set_up
+from hfcli.training.trainer import Order, make_trainer
 
 if TYPE_CHECKING:
-    from transformers import Trainer, TrainingArguments
+    from transformers import Trainer, TrainerCallback
+
+SAMPLES_FILE = "samples.jsonl"
+WriteSamples = Callable[[LoadedModel, Sequence[str]], list[str]]
 
 
-def finetune(
-    *,
-    recipe: Recipe,
-    listener: Listener,
-    resume: bool = False,
-    overwrite: bool = False,
-    offline: bool = False,
-) -> FinetuneResult:
+@dataclass(frozen=True)
+class RunOptions:
+    """How a run is started, beside its recipe.
+
+    Args:
+        resume: go on from the last whole checkpoint in the output folder.
+        overwrite: delete an earlier run in the output folder.
+        offline: open no socket.
+        command: as it was typed, for the record.
+        resume_command: what goes on after an interruption.
+        reproduce: the record of a run whose data must be the same.
+        write_samples: continues the recipe's sample prompts.
+    """
+
+    resume: bool = False
+    overwrite: bool = False
+    offline: bool = False
+    command: tuple[str, ...] = ()
+    resume_command: str = "the same command with --resume"
+    reproduce: dict[str, Any] | None = None
+    write_samples: WriteSamples | None = None
+
+
+def finetune(*, recipe: Recipe, listener: Listener, options: RunOptions) -> FinetuneResult:
     """Train as the recipe says and save the model, the resolved recipe and the result.
 
     Args:
         recipe: validated, with `output_dir` and `data.train` set.
         listener: gets events while the run goes.
-        resume: go on from the last whole checkpoint in the output folder.
-        overwrite: delete an earlier run in the output folder.
-        offline: open no socket.
+        options: how it is started.
 
     Raises:
         DataError, ModelError, RunError, RecipeError: see `hfcli.errors`.
+        Interrupted: by a signal, after the step was saved.
     """
     folder = _output_dir(recipe)
-    _check_unresumable(recipe, folder, resume)
-    output.claim(folder, resume=resume, overwrite=overwrite)
-
-    from transformers import set_seed
-
+    before = _earlier(folder, options.resume)
+    output.claim(folder, resume=options.resume, overwrite=options.overwrite)
+    checkpoints.clean(folder)
     placement = resolve_device(recipe.device)
-    arguments = training_arguments(recipe=recipe, device=placement.device)
-    set_seed(recipe.seed)
-    task = recipe.task
-    splits = load_splits(section=recipe.data, task=task, seed=recipe.seed, offline=offline)
-    loaded = _load(recipe, splits, placement, offline)
-    train = task.prepare(splits.get("train"), loaded.tokenizer, loaded.model, train=True)
-    validation = None
-    if "validation" in splits.by_name:
-        held = splits.get("validation")
-        validation = task.prepare(held, loaded.tokenizer, loaded.model, train=False)
-    notes = [*splits.notes, *(f"training data: {note}" for note in train.notes)]
-    notes += [f"validation data: {note}" for note in (validation.notes if validation else [])]
+    training_arguments(recipe=recipe, device=placement.device)  # refuses before data are read
+    setup = set_up(recipe=recipe, placement=placement, offline=options.offline)
+    check_length(recipe, len(setup.train.lengths))
+    told = record.describe_run(recipe=recipe, loaded=setup.loaded, command=options.command)
+    notes = [*setup.notes, *_compare(before, told, options)]
     for note in notes:
         listener(Note(note))
-    callback = make_callback(listener=listener, output_dir=folder, train_rows=len(train.features))
-    trainer = make_trainer(
-        task=task,
-        loaded=loaded,
-        arguments=arguments,
-        train=train,
-        validation=validation,
-        callback=callback,
-    )
+    if before is None:
+        output.write_text(folder / record.RUN_FILE, json.dumps(told, indent=2) + "\n")
     output.write_text(folder / output.RECIPE_FILE, dump_recipe(recipe))
-    seconds = _train(trainer, folder, resume, listener)
-    if trainer.args.load_best_model_at_end and trainer.state.best_global_step:
-        best, name = trainer.state.best_global_step, arguments.metric_for_best_model
-        notes.append(f"the model is that of step {best}, the best by {name}")
-        listener(Note(notes[-1]))
-    metrics = _finish(trainer, loaded, recipe, folder)
-    result = _result(recipe, trainer, loaded, metrics, seconds, notes)
+    start = time.perf_counter()
+    with held_back() as interrupts:
+        trainer = _train(recipe, setup, folder, listener, options, interrupts)
+    seconds = time.perf_counter() - start
+    if interrupts.received is not None and trainer.state.global_step < trainer.state.max_steps:
+        raise Interrupted(
+            f"interrupted; step {trainer.state.global_step} is saved",
+            signal=interrupts.received,
+            hint=f"to go on: {options.resume_command}",
+        )
+    notes += _best(trainer, listener)
+    metrics = _finish(trainer, setup.loaded, recipe, folder)
+    result = _result(recipe, trainer, setup, metrics, seconds, notes)
     output.write_text(folder / output.RESULT_FILE, json.dumps(result.to_dict(), indent=2) + "\n")
     return result
 
@@ -98,71 +110,92 @@ def _output_dir(recipe: Recipe) -> Path:
     return recipe.output_dir
 
 
-def _check_unresumable(recipe: Recipe, folder: Path, resume: bool) -> None:
+def _earlier(folder: Path, resume: bool) -> dict[str, Any] | None:
+    """The record of the run that is to go on."""
     if not resume or not folder.is_dir() or not any(folder.iterdir()):
-        return
-    earlier = folder / output.RECIPE_FILE
-    if not earlier.is_file():
-        raise RunError(f"{folder}: holds no run that could be resumed (no {earlier.name})")
+        return None
+    found = record.read_record(folder)
+    if found is None:
+        raise RunError(f"{folder}: holds no run that could be resumed (no {record.RUN_FILE})")
+    return found
 
 
-def _load(recipe: Recipe, splits: Splits, placement: Placement, offline: bool) -> LoadedModel:
-    from hfcli.device import resolve_dtype
+def _compare(before: dict[str, Any] | None, told: dict[str, Any], options: RunOptions) -> list[str]:
+    notes = record.check_unchanged(before, told) if before is not None else []
+    if options.reproduce is None:
+        return notes
+    expected = options.reproduce
+    if [sorted(split.values()) for split in expected["data"].values()] != [
+        sorted(split.values()) for split in told["data"].values()
+    ]:
+        raise DataError("the data files are not those of the run that is to be reproduced")
+    if expected["model"]["sha256"] != told["model"]["sha256"]:
+        raise DataError("the model is not that of the run that is to be reproduced")
+    for part in ("versions", "hardware"):
+        for name, value in told[part].items():
+            if expected[part].get(name) != value:
+                notes.append(f"{name} was {expected[part].get(name)}, is {value}")
+    return notes
 
-    task = recipe.task
-    train = splits.get("train")
-    overrides = task.config_overrides(train)
-    if recipe.model.config is not None:
-        loaded = build_model(
-            section=recipe.model,
-            task=task,
-            texts=train[task.columns()[0]],
-            device=placement.device,
-            config_overrides=overrides,
-            offline=offline,
+
+def _train(
+    recipe: Recipe,
+    setup: RunSetup,
+    folder: Path,
+    listener: Listener,
+    options: RunOptions,
+    interrupts: Interrupts,
+) -> Trainer:
+    section = recipe.training
+    device = setup.loaded.model.device
+    rows_per_step = section.per_device_train_batch_size * section.gradient_accumulation_steps
+    order = Order(sampling_strategy(recipe, setup.train), rows_per_step)
+
+    def sample(step: int) -> None:
+        if options.write_samples is not None and section.sample_prompts:
+            texts = options.write_samples(setup.loaded, section.sample_prompts)
+            for prompt, text in zip(section.sample_prompts, texts, strict=True):
+                StepLog(folder / SAMPLES_FILE).add(step, {"prompt": prompt, "text": text})
+                listener(SampleWritten(step, prompt, text))
+
+    def make(split: Split, watcher: TrainerCallback) -> Trainer:
+        arguments = training_arguments(
+            recipe=recipe, device=device, split=(split.rows, split.times),
+            evaluate=setup.validation is not None,
+        )  # fmt: skip
+        reporter = make_callback(
+            listener=listener,
+            output_dir=folder,
+            train_rows=len(setup.train.lengths),
+            on_evaluated=sample,
         )
-    else:
-        source = resolve_model(
-            recipe.model.name_or_path, revision=recipe.model.revision, offline=offline
+        # The watcher comes first: it restores what the reporter is going to tell.
+        callbacks = [watcher, reporter, *make_early_stopper(section), make_stopper(interrupts)]
+        trainer = make_trainer(
+            setup=setup,
+            arguments=arguments,
+            order=order,
+            callbacks=callbacks,
+            label_smoothing=section.label_smoothing_factor,
         )
-        loaded = load_model(
-            source=source,
-            task=task,
-            dtype=resolve_dtype(recipe.model.dtype, placement.device),
-            # Training keeps a model whole: Trainer and accelerate move and shard it.
-            placement=Placement(placement.device),
-            config_overrides=overrides,
-            new_head=True,
-        )
-    loaded.tokenizer.padding_side = task.padding_side
-    ensure_pad_token(loaded)
-    return loaded
+        watcher.trainer = trainer  # type: ignore[attr-defined]
+        return trainer
+
+    split = Split(section.per_device_train_batch_size, section.gradient_accumulation_steps)
+    return train(make=make, split=split, folder=folder, resume=options.resume, listener=listener)
 
 
-def _train(trainer: Trainer, folder: Path, resume: bool, listener: Listener) -> float:
-    import torch
-
-    checkpoint = output.last_checkpoint(folder) if resume else None
-    if resume:
-        where = f"from {checkpoint}" if checkpoint else "from the start: no whole checkpoint yet"
-        listener(Note(f"resuming {where}"))
-    try:
-        done = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    except torch.OutOfMemoryError as e:
-        raise _out_of_memory() from e
-    except RuntimeError as e:
-        if "can't allocate memory" not in str(e):
-            raise
-        raise _out_of_memory() from e
-    return float(done.metrics["train_runtime"])
-
-
-def _out_of_memory() -> RunError:
-    return RunError(
-        "out of memory",
-        hint="halve training.per_device_train_batch_size and double"
-        " training.gradient_accumulation_steps: the result stays the same",
-    )
+def _best(trainer: Trainer, listener: Listener) -> list[str]:
+    notes = []
+    state, arguments = trainer.state, trainer.args
+    if state.global_step < state.max_steps:
+        notes.append(f"stopped early at step {state.global_step} of {state.max_steps}")
+    if arguments.load_best_model_at_end and state.best_global_step:
+        name = str(arguments.metric_for_best_model).removeprefix("eval_")
+        notes.append(f"the model is that of step {state.best_global_step}, the best by {name}")
+    for note in notes:
+        listener(Note(note))
+    return notes
 
 
 def _finish(
@@ -204,29 +237,31 @@ def _known_scores(trainer: Trainer) -> dict[str, float] | None:
 def _result(
     recipe: Recipe,
     trainer: Trainer,
-    loaded: LoadedModel,
+    setup: RunSetup,
     metrics: dict[str, float],
     seconds: float,
     notes: list[str],
 ) -> FinetuneResult:
     state = trainer.state
-    arguments: TrainingArguments = trainer.args
     losses = [entry["loss"] for entry in state.log_history if "loss" in entry]
+    splits = {"train": setup.train, "validation": setup.validation}
     return FinetuneResult(
         task=recipe.task.name,
-        model=loaded.source.name,
-        revision=loaded.source.revision,
+        model=setup.loaded.source.name,
+        revision=setup.loaded.source.revision,
         output_dir=str(recipe.output_dir),
         steps=state.global_step,
         epochs=float(state.epoch or 0),
-        train_rows=len(trainer.train_dataset),  # type: ignore[arg-type]
+        train_rows=len(setup.train.lengths),
         train_loss=losses[-1] if losses else None,
         metrics=metrics,
         tokens_seen=int(state.num_input_tokens_seen),
         seconds=seconds,
         seed=recipe.seed,
-        device=str(arguments.device),
-        bf16=bool(arguments.bf16),
+        device=str(trainer.args.device),
+        bf16=bool(trainer.args.bf16),
+        labels=setup.train.labels,
+        data={name: split.counts.to_dict() for name, split in splits.items() if split},
         try_next=list(recipe.task.try_next),
         notes=notes,
     )

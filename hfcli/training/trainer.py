@@ -1,80 +1,188 @@
-"""transformers' Trainer with one method replaced: evaluation is hfcli's own scoring loop.
+"""transformers' Trainer where hfcli decides otherwise: order, scores, checkpoints, and NaN.
 
-Upstream averages the loss of batches, which depends on the batch size, and drops NaN without a
-word. Made in a factory, because it must subclass a transformers class.
+- The order of rows depends on seed and epoch alone (`hfcli.training.order`).
+- Evaluation is hfcli's own scoring loop: upstream averages the loss of batches, which depends on
+  the batch size, and drops NaN without a word.
+- Checkpoints appear whole or not at all (`hfcli.training.checkpoints`).
+- A loss or gradient that is not finite stops the run before the weights are touched.
+
+Made in a factory, because it must subclass a transformers class.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+import json
+import math
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hfcli.metrics import shipped_metrics
-from hfcli.models.load import LoadedModel
-from hfcli.tasks.base import Prepared, Task
+from hfcli.errors import RunError
+from hfcli.metrics import scalar_metrics, shipped_metrics
+from hfcli.tasks.base import Feature, Task
 from hfcli.tasks.scoring import score
+from hfcli.training import checkpoints
+from hfcli.training.order import Strategy, make_sampler
+from hfcli.training.setup import RunSetup
 
 if TYPE_CHECKING:
+    from torch import Tensor
     from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainingArguments
+
+LOSS_FILE = "loss_window.json"  # in a checkpoint: the losses since the last logging step
+ORIGINS = "origins"
+
+
+@dataclass(frozen=True)
+class Order:
+    """How training rows are ordered: TrainingArguments' strategy, and rows an optimizer step."""
+
+    strategy: Strategy
+    rows_per_step: int
 
 
 def make_trainer(
     *,
-    task: Task,
-    loaded: LoadedModel,
+    setup: RunSetup,
     arguments: TrainingArguments,
-    train: Prepared,
-    validation: Prepared | None,
-    callback: TrainerCallback,
+    order: Order,
+    callbacks: Sequence[TrainerCallback],
+    label_smoothing: float = 0.0,
 ) -> Trainer:
-    """A Trainer over prepared rows, silent but for `callback`."""
-    from transformers import PrinterCallback, Trainer
+    """A Trainer over prepared rows, silent but for `callbacks`."""
+    from transformers import PrinterCallback
 
-    pad_token_id = int(loaded.tokenizer.pad_token_id)
+    task, tokenizer = setup.task, setup.loaded.tokenizer
+    pad_token_id = int(tokenizer.pad_token_id)
+    labels = {name: setup.train.counts.labels[name] for name in setup.train.labels or ()}
+    trainer: Trainer = _trainer_class(setup, order)(
+        model=setup.loaded.model,
+        args=arguments,
+        data_collator=functools.partial(_collate, task, pad_token_id),
+        train_dataset=setup.train.features,
+        eval_dataset=setup.validation.features if setup.validation else None,
+        processing_class=tokenizer,
+        compute_loss_func=task.loss_function(labels=labels, label_smoothing=label_smoothing),
+        callbacks=list(callbacks),
+    )
+    trainer.remove_callback(PrinterCallback)  # it prints to stdout
+    return trainer
 
-    class ScoringTrainer(Trainer):
+
+def _collate(task: Task, pad_token_id: int, features: list[Feature]) -> dict[str, Any]:
+    """The task's batch, and where its rows come from, which an error may have to tell."""
+    batch: dict[str, Any] = task.collate(features, pad_token_id)
+    return {**batch, ORIGINS: [feature["origin"] for feature in features]}
+
+
+def _trainer_class(setup: RunSetup, order: Order) -> Any:
+    from transformers import Trainer
+
+    class HfcliTrainer(Trainer):
+        _saving: Path | None = None
+
+        def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+            lengths, seed = setup.train.lengths, self.args.seed
+            return make_sampler(lengths, order.strategy, seed, order.rows_per_step)
+
+        def training_step(
+            self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None
+        ) -> Tensor:
+            origins = inputs.pop(ORIGINS)
+            loss = super().training_step(model, inputs, num_items_in_batch)
+            if not math.isfinite(loss.item()):
+                raise self._not_finite(f"the loss is {loss.item()}", origins)
+            return loss
+
+        def _clip_grad_norm(self, model: Any) -> Any:
+            norm: Any = super()._clip_grad_norm(model)  # type: ignore[no-untyped-call]
+            # A gradient scaler (fp16 on a GPU) meets infinite gradients and deals with them.
+            if self.accelerator.scaler is None and norm is not None and not math.isfinite(norm):
+                raise self._not_finite(f"the norm of the gradients is {float(norm)}", [])
+            return norm
+
+        def _not_finite(self, what: str, origins: list[str]) -> RunError:
+            good = checkpoints.last_checkpoint(Path(str(self.args.output_dir)))
+            rows = f" (rows: {', '.join(origins)})" if origins else ""
+            return RunError(
+                f"{what} at step {self.state.global_step + 1}{rows}",
+                hint="lower training.learning_rate, or set training.bf16 to false; last good"
+                f" checkpoint: {good.name if good else 'none'}",
+            )
+
         def evaluate(
             self,
             eval_dataset: Any = None,
             ignore_keys: list[str] | None = None,
             metric_key_prefix: str = "eval",
         ) -> dict[str, float]:
-            assert validation is not None, "evaluation is off without a validation split"
-            with _own_forward(loaded.model):
-                scores = score(
-                    task=task,
-                    model=loaded.model,
-                    prepared=validation,
-                    batch_size=self.args.per_device_eval_batch_size,
-                    pad_token_id=pad_token_id,
-                )
-            metrics = {f"{metric_key_prefix}_loss": scores.loss}
-            for name in task.default_metrics:
-                metric = shipped_metrics()[name]
-                if metric.higher_is_better is None:
-                    continue  # a matrix is for the report, not for a learning curve
-                inputs = {key: scores.inputs[key] for key in metric.inputs}
-                metrics[f"{metric_key_prefix}_{name}"] = metric.compute(**inputs)
+            scores = validation_scores(setup, self.args.per_device_eval_batch_size)
+            metrics = {f"{metric_key_prefix}_{name}": value for name, value in scores.items()}
+            if not math.isfinite(metrics[f"{metric_key_prefix}_loss"]):
+                raise self._not_finite("the validation loss is not finite", [])
             self.log(metrics)
             self.control = self.callback_handler.on_evaluate(
                 self.args, self.state, self.control, metrics
             )
             return metrics
 
-    trainer = ScoringTrainer(
-        model=loaded.model,
-        args=arguments,
-        data_collator=functools.partial(task.collate, pad_token_id=pad_token_id),
-        train_dataset=train.features,
-        eval_dataset=validation.features if validation else None,
-        processing_class=loaded.tokenizer,
-        compute_loss_func=task.loss_function(),
-        callbacks=[callback],
-    )
-    trainer.remove_callback(PrinterCallback)  # it prints to stdout
-    return trainer
+        def _get_output_dir(self, trial: Any) -> str:
+            folder = super()._get_output_dir(trial)
+            return str(Path(folder) / checkpoints.SAVING) if self._saving else folder
+
+        def _save_checkpoint(self, model: Any, trial: Any) -> None:
+            folder = Path(super()._get_output_dir(trial))
+            final = folder / f"checkpoint-{self.state.global_step}"
+            written = folder / checkpoints.SAVING / final.name
+            best = folder / f"checkpoint-{self.state.best_global_step}"
+            self._saving = written
+            try:
+                super()._save_checkpoint(model, trial)
+            finally:
+                self._saving = None
+            if self.args.should_save:
+                if self.state.best_global_step and (best == final or best.is_dir()):
+                    self.state.best_model_checkpoint = str(best)
+                self.state.save_to_json(str(written / "trainer_state.json"))
+                window = {"loss": self._tr_loss.item(), "since": self._globalstep_last_logged}
+                (written / LOSS_FILE).write_text(json.dumps(window), encoding="utf-8")
+                (written / "training_args.bin").unlink()  # a pickle that nobody reads
+                checkpoints.put_in_place(written, final)
+                written.parent.rmdir()
+                kept = self.state.best_model_checkpoint
+                checkpoints.rotate(folder, self.args.save_total_limit, Path(kept) if kept else None)
+            self.accelerator.wait_for_everyone()
+
+        def restore_loss_window(self, checkpoint: Path | None) -> None:
+            """Go on with the losses since the last logging step, so that the log is the same."""
+            path = checkpoint / LOSS_FILE if checkpoint else None
+            if path is not None and path.is_file():
+                window = json.loads(path.read_text(encoding="utf-8"))
+                self._tr_loss += window["loss"]
+                self._globalstep_last_logged = window["since"]
+
+    return HfcliTrainer
+
+
+def validation_scores(setup: RunSetup, batch_size: int) -> dict[str, float]:
+    """Loss and the task's metrics on the validation rows, matrices left out."""
+    assert setup.validation is not None, "evaluation is off without a validation split"
+    with _own_forward(setup.loaded.model):
+        scores = score(
+            task=setup.task,
+            model=setup.loaded.model,
+            prepared=setup.validation,
+            batch_size=batch_size,
+            pad_token_id=int(setup.loaded.tokenizer.pad_token_id),
+        )
+    metrics = {"loss": scores.loss}
+    for name in scalar_metrics(setup.task.metrics()):
+        metric = shipped_metrics()[name]
+        metrics[name] = metric.compute(**{key: scores.inputs[key] for key in metric.inputs})
+    return metrics
 
 
 @contextmanager

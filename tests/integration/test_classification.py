@@ -15,6 +15,7 @@ from hfcli.models.load import LoadedModel, ensure_pad_token, load_model
 from hfcli.models.resolve import resolve_model
 from hfcli.tasks.scoring import score
 from hfcli.tasks.text_classification import TextClassification, label_names
+from tests.helpers import prepared
 
 TEXTS = [
     "The boats lay still.",
@@ -46,8 +47,8 @@ def load(folder: Path, train: Dataset) -> LoadedModel:
 
 def logits(loaded: LoadedModel, texts: list[str]) -> torch.Tensor:
     data = rows(texts, ["b"] * len(texts))
-    prepared = TASK.prepare(data, loaded.tokenizer, loaded.model, train=False)
-    batch = TASK.collate(prepared.features, int(loaded.tokenizer.pad_token_id))
+    encoded = prepared(TASK, data, loaded, train=False)
+    batch = TASK.collate(encoded.features, int(loaded.tokenizer.pad_token_id))
     batch.pop("labels")
     with torch.inference_mode():
         out: torch.Tensor = loaded.model(**batch).logits
@@ -68,8 +69,8 @@ def test_the_pad_token_is_no_real_token_and_stands_in_both_configurations(tiny_g
     pad = loaded.tokenizer.pad_token_id
     assert pad not in {loaded.tokenizer.eos_token_id, loaded.tokenizer.bos_token_id, None}
     assert loaded.model.config.pad_token_id == pad
-    prepared = TASK.prepare(rows(TEXTS, ["a"] * 5), loaded.tokenizer, loaded.model, train=True)
-    assert all(pad not in feature["input_ids"] for feature in prepared.features)
+    encoded = prepared(TASK, rows(TEXTS, ["a"] * 5), loaded, train=True)
+    assert all(pad not in feature["input_ids"] for feature in encoded.features)
 
 
 def test_a_text_that_ends_in_eos_is_another_text(tiny_gpt2: Path) -> None:
@@ -81,10 +82,10 @@ def test_a_text_that_ends_in_eos_is_another_text(tiny_gpt2: Path) -> None:
 def test_loss_does_not_depend_on_the_batch_size(tiny_gpt2: Path) -> None:
     data = rows(TEXTS, ["a", "b", "c", "a", "b"])
     loaded = load(tiny_gpt2, data)
-    prepared = TASK.prepare(data, loaded.tokenizer, loaded.model, train=False)
+    encoded = prepared(TASK, data, loaded, train=False)
     pad = int(loaded.tokenizer.pad_token_id)
     results = [
-        score(task=TASK, model=loaded.model, prepared=prepared, batch_size=n, pad_token_id=pad)
+        score(task=TASK, model=loaded.model, prepared=encoded, batch_size=n, pad_token_id=pad)
         for n in (1, 3, 8)
     ]
     assert results[0].loss == pytest.approx(results[1].loss, abs=1e-6)
@@ -109,15 +110,13 @@ def test_a_label_unseen_in_training_names_its_line_and_both_sides(tiny_gpt2: Pat
     loaded = load(tiny_gpt2, rows(["x", "y"], ["a", "b"]))
     data = rows(["x", "y"], ["a", "z"]).add_column("__origin__", ["dev.csv:2", "dev.csv:3"])
     with pytest.raises(DataError, match=r"dev.csv:3: label\(s\) \['z'\] .* \['a', 'b'\]"):
-        TASK.prepare(data, loaded.tokenizer, loaded.model, train=False)
+        prepared(TASK, data, loaded, train=False)
 
 
 def test_labels_match_by_index_when_all_are_indices(tiny_gpt2: Path) -> None:
     loaded = load(tiny_gpt2, rows(["x", "y"], ["a", "b"]))
-    prepared = TASK.prepare(
-        rows(["x", "y"], ["1", "0"]), loaded.tokenizer, loaded.model, train=False
-    )
-    assert [feature["labels"] for feature in prepared.features] == [1, 0]
+    encoded = prepared(TASK, rows(["x", "y"], ["1", "0"]), loaded, train=False)
+    assert [feature["labels"] for feature in encoded.features] == [1, 0]
 
 
 def test_a_language_model_is_not_evaluated_as_a_classifier(tiny_gpt2: Path) -> None:

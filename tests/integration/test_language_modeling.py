@@ -16,6 +16,7 @@ from hfcli.models.resolve import resolve_model
 from hfcli.tasks.base import IGNORE
 from hfcli.tasks.scoring import score
 from hfcli.tasks.text_generation import TextGeneration
+from tests.helpers import prepared
 
 TEXTS = [
     "The harbour was quiet and the boats lay still. " * 6,
@@ -39,11 +40,11 @@ def loaded(tiny_gpt2: Path) -> LoadedModel:
 
 
 def scored(loaded: LoadedModel, task: TextGeneration, batch_size: int = 4) -> Any:
-    prepared = task.prepare(DATA, loaded.tokenizer, loaded.model, train=False)
+    encoded = prepared(task, DATA, loaded, train=False)
     return score(
         task=task,
         model=loaded.model,
-        prepared=prepared,
+        prepared=encoded,
         batch_size=batch_size,
         pad_token_id=int(loaded.tokenizer.pad_token_id),
     )
@@ -94,23 +95,35 @@ def test_bytes_are_those_of_the_text_as_given(loaded: LoadedModel) -> None:
 
 
 def test_every_document_ends_in_a_supervised_eos(loaded: LoadedModel) -> None:
-    task = TextGeneration(block_size=32)
-    prepared = task.prepare(DATA, loaded.tokenizer, loaded.model, train=True)
-    batch = task.collate(prepared.features, int(loaded.tokenizer.pad_token_id))
+    task = TextGeneration(block_size=32, packing="no")
+    encoded = prepared(task, DATA, loaded, train=True)
+    batch = task.collate(encoded.features[:], int(loaded.tokenizer.pad_token_id))
     eos, pad = loaded.tokenizer.eos_token_id, loaded.tokenizer.pad_token_id
     assert int((batch["labels"] == eos).sum()) == len(TEXTS)
     assert int((batch["labels"] == pad).sum()) == 0
     assert int((batch["input_ids"] == pad).sum()) > 0, "without padding this proves nothing"
     masked = batch["attention_mask"] == 0
     assert bool((batch["labels"][masked] == IGNORE).all())
-    assert bool((batch["labels"][~masked] == batch["input_ids"][~masked]).all())
 
 
-def test_training_blocks_hold_every_token_once(loaded: LoadedModel) -> None:
-    prepared = TextGeneration(block_size=16).prepare(
-        DATA, loaded.tokenizer, loaded.model, train=True
+@pytest.mark.parametrize("packing", ["no", "bfd"])
+def test_training_learns_every_token_once(loaded: LoadedModel, packing: Any) -> None:
+    encoded = prepared(TextGeneration(block_size=16, packing=packing), DATA, loaded, train=True)
+    assert max(encoded.lengths) <= 16
+    learned = sorted(
+        int(label) for feature in encoded.features for label in feature["labels"] if label != IGNORE
     )
-    stream = [int(i) for feature in prepared.features for i in feature["input_ids"]]
+    expected: list[int] = []
+    for text in TEXTS:
+        expected += loaded.tokenizer(text, add_special_tokens=False)["input_ids"]
+        expected.append(int(loaded.tokenizer.eos_token_id))
+    assert learned == sorted(expected)
+    assert encoded.counts.supervised == len(expected)
+
+
+def test_wrapped_blocks_are_one_stream(loaded: LoadedModel) -> None:
+    encoded = prepared(TextGeneration(block_size=16, packing="wrapped"), DATA, loaded, train=True)
+    stream = [int(i) for feature in encoded.features for i in feature["input_ids"]]
     expected: list[int] = []
     for text in TEXTS:
         expected += loaded.tokenizer(text, add_special_tokens=False)["input_ids"]
@@ -120,7 +133,7 @@ def test_training_blocks_hold_every_token_once(loaded: LoadedModel) -> None:
 
 def test_a_block_longer_than_the_context_is_refused(loaded: LoadedModel) -> None:
     with pytest.raises(RecipeError, match="block_size is 65, but the model takes 64"):
-        TextGeneration(block_size=65).prepare(DATA, loaded.tokenizer, loaded.model, train=True)
+        prepared(TextGeneration(block_size=65), DATA, loaded, train=True)
 
 
 def test_the_new_pad_token_changes_no_logit_of_the_others(

@@ -1,0 +1,173 @@
+"""Rows -> features on disk, encoded once: what is trained on is read back as it is needed.
+
+Features are an Arrow file that is mapped into memory, so that a data set may be larger than
+memory. The file lies in the cache under a key of everything it depends on, and is written under
+another name first. Knows nothing about recipes' training sections.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hfcli.errors import DataError
+from hfcli.tasks.base import Feature, Prepared, RowCounts, Task, Tools
+from hfcli.tasks.prepared import Features
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+ROWS_PER_GROUP = 1000
+FEATURES_FILE, COUNTS_FILE = "features.arrow", "counts.json"
+
+
+def prepare(
+    *,
+    task: Task,
+    rows: Callable[[], Dataset],
+    tools: Tools,
+    train: bool,
+    folder: Path | None = None,
+) -> Prepared:
+    """Encode rows, or find them encoded.
+
+    Args:
+        task: says how.
+        rows: gives the rows; not called when they are encoded already.
+        tools: tokenizer, model, and what to do with long rows; its counts are filled.
+        train: for training, else for scoring.
+        folder: where the encoded rows are, or will be; None: a folder of this process.
+
+    Raises:
+        DataError: rows that cannot be encoded, or nothing left of them.
+    """
+    if folder is None:
+        folder = _scratch() / str(len(os.listdir(_scratch())))
+    if not (folder / COUNTS_FILE).is_file():
+        _write(folder, task.encode(rows(), tools, train=train), tools.counts)
+    counts = _read_counts(folder / COUNTS_FILE)
+    if not counts.kept:
+        raise DataError(f"nothing is left of {counts.rows} row(s): {'; '.join(counts.sentences())}")
+    features = Stored(folder / FEATURES_FILE)
+    lengths = features.column("length")
+    arranged = task.arrange(features, lengths, tools) if train else (features, lengths)
+    return Prepared(arranged[0], arranged[1], counts, task.label_names(tools.model))
+
+
+def check_losses(prepared: Prepared, max_dropped: float) -> None:
+    """Stop when more is lost than was allowed.
+
+    Args:
+        max_dropped: largest share of the rows with text that may be left out.
+
+    Raises:
+        DataError: more rows were left out.
+    """
+    counts = prepared.counts
+    share = counts.lost / max(1, counts.rows - counts.empty)
+    if share > max_dropped:
+        raise DataError(
+            f"{counts.lost:,} of {counts.rows - counts.empty:,} rows are lost ({share:.1%}), more"
+            f" than data.max_dropped allows ({max_dropped:.1%}): {'; '.join(counts.sentences())}",
+            hint="raise the longest length, or data.max_dropped",
+        )
+
+
+@dataclass
+class Stored(Features):
+    """Features in an Arrow file, mapped into memory."""
+
+    path: Path
+    _rows: Any = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        from datasets import Dataset
+
+        self._rows = Dataset.from_file(str(self.path)).with_format("numpy")
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        feature = dict(self._rows[index])
+        del feature["length"]
+        feature["origin"] = str(feature["origin"])
+        return feature
+
+    def column(self, name: str) -> list[Any]:
+        """One value a feature."""
+        values: list[Any] = self._rows.with_format(None)[name][:]
+        return values
+
+
+def _write(folder: Path, features: Iterator[Feature], counts: RowCounts) -> None:
+    """Encode into a folder beside the final one, which then takes its place."""
+    from datasets.arrow_writer import ArrowWriter
+
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=".writing-", dir=folder.parent))
+    try:
+        first = next(features, None)
+        if first is not None:
+            with ArrowWriter(
+                path=str(partial / FEATURES_FILE),
+                features=_schema(first),
+                writer_batch_size=ROWS_PER_GROUP,
+            ) as writer:
+                for feature in _chain(first, features):
+                    writer.write({**feature, "length": len(feature["input_ids"])})
+                writer.finalize()
+        text = json.dumps(counts.to_dict())
+        (partial / COUNTS_FILE).write_text(text, encoding="utf-8")
+        shutil.rmtree(folder, ignore_errors=True)  # one that was never finished
+        try:
+            os.replace(partial, folder)
+        except OSError:
+            if not (folder / COUNTS_FILE).is_file():  # else another run was faster
+                raise
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _chain(first: Feature, rest: Iterator[Feature]) -> Iterator[Feature]:
+    yield first
+    yield from rest
+
+
+def _schema(feature: Feature) -> Any:
+    from datasets import Features as Schema
+    from datasets import Sequence as ListOf
+    from datasets import Value
+
+    def kind(name: str, value: Any) -> Any:
+        if isinstance(value, str):
+            return Value("string")
+        if isinstance(value, float):
+            return Value("float64")
+        if isinstance(value, int):
+            return Value("int64")
+        inner = "float64" if value and isinstance(value[0], float) else "int32"
+        return ListOf(Value(inner))
+
+    return Schema({**{k: kind(k, v) for k, v in feature.items()}, "length": Value("int32")})
+
+
+def _read_counts(path: Path) -> RowCounts:
+    values = json.loads(path.read_text(encoding="utf-8"))
+    values.pop("kept")
+    return RowCounts(**{**values, "labels": Counter(values["labels"])})
+
+
+def _scratch(made: list[tempfile.TemporaryDirectory[str]] = []) -> Path:  # noqa: B006 - one a process
+    if not made:
+        made.append(tempfile.TemporaryDirectory(prefix="hfcli-"))
+    return Path(made[0].name)

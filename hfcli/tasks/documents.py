@@ -1,0 +1,251 @@
+"""Shapes of language-modelling data: plain text, prompt and completion, chat messages.
+
+A shape turns rows into documents: token ids, and which of them are learned and scored. Knows
+nothing about blocks, windows or batches.
+"""
+
+from __future__ import annotations
+
+import json
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from hfcli.errors import DataError, ModelError
+from hfcli.tasks.prepared import Overflow
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+ROLES = ("system", "user", "assistant", "tool")
+Batch = dict[str, list[Any]]
+
+
+@dataclass(frozen=True)
+class Document:
+    """One text.
+
+    Args:
+        ids: its tokens, with what stands before it.
+        supervised: for each token, whether it is learned and scored.
+        n_bytes: UTF-8 bytes of the text whose tokens are supervised.
+        closed: whether the ids hold the token that ends the text already.
+    """
+
+    ids: list[int]
+    supervised: list[bool]
+    n_bytes: int
+    closed: bool = False
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How rows become documents."""
+
+    overflow: ClassVar[Overflow] = "truncate"  # what is done with long documents by default
+
+    @abstractmethod
+    def columns(self) -> tuple[str, ...]:
+        """Columns that are read."""
+
+    @abstractmethod
+    def check(self, row: dict[str, Any]) -> str | None:
+        """Why a row cannot be used, or None."""
+
+    @abstractmethod
+    def documents(
+        self, batch: Batch, tokenizer: PreTrainedTokenizerBase
+    ) -> Iterator[Document | None]:
+        """One document a row, None for an empty row."""
+
+    def text(self, batch: Batch) -> Iterator[str]:
+        """The text of every row, for a tokenizer that is trained from scratch."""
+        for column in self.columns():
+            yield from (value or "" for value in batch[column])
+
+
+@dataclass(frozen=True)
+class PlainText(Shape):
+    """A column with text; all of it is learned. It stands after BOS, or EOS where there is none."""
+
+    column: str
+    overflow: ClassVar[Overflow] = "split"
+
+    def columns(self) -> tuple[str, ...]:
+        return (self.column,)
+
+    def check(self, row: dict[str, Any]) -> str | None:
+        return not_text(row, self.column)
+
+    def documents(
+        self, batch: Batch, tokenizer: PreTrainedTokenizerBase
+    ) -> Iterator[Document | None]:
+        first = prefix(tokenizer)
+        texts = [text or "" for text in batch[self.column]]
+        for text, ids in zip(texts, _encode(tokenizer, texts), strict=True):
+            if not ids:
+                yield None
+            else:
+                supervised = [False] * len(first) + [True] * len(ids)
+                yield Document([*first, *ids], supervised, len(text.encode()))
+
+
+@dataclass(frozen=True)
+class Completion(Shape):
+    """A column with prompts and one with what should follow; only the latter is learned.
+
+    The two are tokenized apart, as they are when a prompt is continued: what a model learns to
+    write stands after the very tokens it will be given.
+    """
+
+    prompt: str
+    completion: str
+
+    def columns(self) -> tuple[str, ...]:
+        return (self.prompt, self.completion)
+
+    def check(self, row: dict[str, Any]) -> str | None:
+        return not_text(row, self.prompt) or not_text(row, self.completion)
+
+    def documents(
+        self, batch: Batch, tokenizer: PreTrainedTokenizerBase
+    ) -> Iterator[Document | None]:
+        prompts = [text or "" for text in batch[self.prompt]]
+        completions = [text or "" for text in batch[self.completion]]
+        before = _encode(tokenizer, prompts, add_special_tokens=True)
+        after = _encode(tokenizer, completions)
+        for prompt, new, text in zip(before, after, completions, strict=True):
+            if not new:
+                yield None
+                continue
+            ids = list(prompt) or prefix(tokenizer)
+            supervised = [False] * len(ids) + [True] * len(new)
+            yield Document([*ids, *new], supervised, len(text.encode()))
+
+    def text(self, batch: Batch) -> Iterator[str]:
+        pairs = zip(batch[self.prompt], batch[self.completion], strict=True)
+        yield from (f"{prompt}{completion}" for prompt, completion in pairs)
+
+
+@dataclass(frozen=True)
+class Chat(Shape):
+    """A column with lists of messages; the assistant's turns are learned.
+
+    Args:
+        column: lists of `{"role": ..., "content": ...}`.
+        template: Jinja text of a chat template; None: the tokenizer's own.
+    """
+
+    column: str
+    template: str | None = None
+
+    def columns(self) -> tuple[str, ...]:
+        return (self.column,)
+
+    def check(self, row: dict[str, Any]) -> str | None:
+        messages = row[self.column]
+        if not isinstance(messages, list) or not messages:
+            return f"column {self.column!r} must be a list of messages"
+        for message in messages:
+            if not isinstance(message, dict) or not isinstance(message.get("content"), str):
+                return f"column {self.column!r}: a message is an object with role and content"
+            if message.get("role") not in ROLES:
+                role = message.get("role")
+                return f"column {self.column!r}: unknown role {role!r}; known: {', '.join(ROLES)}"
+        if all(message["role"] != "assistant" for message in messages):
+            return f"column {self.column!r}: there is no message of the assistant to learn from"
+        return None
+
+    def documents(
+        self, batch: Batch, tokenizer: PreTrainedTokenizerBase
+    ) -> Iterator[Document | None]:
+        if self.template is not None:
+            tokenizer.chat_template = self.template
+        elif not getattr(tokenizer, "chat_template", None):
+            raise ModelError(
+                "the model has no chat template, and the data are chat messages",
+                hint="task.chat_template names a file with one, or choose an instruction-tuned"
+                " model",
+            )
+        for messages in _conversations(batch[self.column]):
+            yield self._document(messages, tokenizer)
+
+    def _document(
+        self, messages: list[dict[str, Any]], tokenizer: PreTrainedTokenizerBase
+    ) -> Document:
+        ids: list[int] = []
+        supervised: list[bool] = []
+        n_bytes = 0
+        for i, message in enumerate(messages):
+            if message["role"] != "assistant":
+                continue
+            asked = _templated(tokenizer, messages[:i], opened=True)
+            answered = _templated(tokenizer, messages[: i + 1], opened=False)
+            if answered[: len(asked)] != asked or asked[: len(ids)] != ids:
+                raise DataError(
+                    "the chat template changes what stands before an answer when the answer is"
+                    " added, so the tokens of the answer cannot be told",
+                    hint="task.chat_template names a file with a template that only appends",
+                )
+            supervised += [False] * (len(asked) - len(ids))
+            supervised += [True] * (len(answered) - len(asked))
+            ids = answered
+            n_bytes += len(message["content"].encode())
+        return Document(ids, supervised, n_bytes, closed=True)
+
+    def text(self, batch: Batch) -> Iterator[str]:
+        for messages in _conversations(batch[self.column]):
+            yield from (str(message["content"]) for message in messages)
+
+
+def prefix(tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """What a text stands after: BOS, or EOS where there is no BOS; nothing without either."""
+    bos: int | None = tokenizer.bos_token_id
+    eos: int | None = tokenizer.eos_token_id
+    first = bos if bos is not None else eos
+    return [] if first is None else [int(first)]
+
+
+def not_text(row: dict[str, Any], column: str) -> str | None:
+    """Why the cell is not a text, or None."""
+    value = row[column]
+    if not isinstance(value, str):
+        return f"column {column!r} must be text, found {type(value).__name__}"
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return f"column {column!r} holds half a surrogate pair"
+    return None
+
+
+def _encode(
+    tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], *, add_special_tokens: bool = False
+) -> list[list[int]]:
+    encoded = tokenizer(list(texts), add_special_tokens=add_special_tokens, verbose=False)
+    ids: list[list[int]] = encoded["input_ids"]
+    return ids
+
+
+def _templated(
+    tokenizer: PreTrainedTokenizerBase, messages: list[dict[str, Any]], *, opened: bool
+) -> list[int]:
+    from jinja2.exceptions import TemplateError
+
+    template: Any = tokenizer
+    try:
+        output = template.apply_chat_template(
+            messages, add_generation_prompt=opened, tokenize=True, return_dict=True
+        )
+    except TemplateError as e:
+        raise DataError(f"the chat template refuses a conversation: {e}") from e
+    ids: list[int] = output["input_ids"]
+    return ids
+
+
+def _conversations(column: Sequence[Any]) -> Iterator[list[dict[str, Any]]]:
+    """Lists of messages; rows of files hold them as JSON, those of the Hub as lists."""
+    for value in column:
+        messages = json.loads(value) if isinstance(value, str) else value
+        # A column of one type gives every message every field.
+        yield [{k: v for k, v in message.items() if v is not None} for message in messages]

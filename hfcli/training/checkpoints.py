@@ -1,0 +1,109 @@
+"""Checkpoints: whole or not there, and never the only good one deleted.
+
+A checkpoint is written under another name and renamed when it is complete, and renamed again
+before it is deleted, so that `checkpoint-N` is whole whenever the process is killed. Older ones,
+or those of other tools, are looked at all the same. Knows nothing about training.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import zipfile
+from pathlib import Path
+
+NEEDED = ("trainer_state.json", "optimizer.pt", "scheduler.pt")
+WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "adapter_model.safetensors")
+SAVING = ".saving"
+DELETING = ".deleting-"
+
+
+def last_checkpoint(folder: Path) -> Path | None:
+    """The newest checkpoint that is whole, or None.
+
+    transformers would take the highest number, and go on with a fresh optimizer, without a word,
+    where the optimizer's file is missing.
+    """
+    whole = [path for path in checkpoints(folder) if is_whole(path)]
+    return whole[-1] if whole else None
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    """Folders named as checkpoints, by step."""
+    found = []
+    for path in folder.glob("checkpoint-*"):
+        step = re.fullmatch(r"checkpoint-(\d+)", path.name)
+        if step and path.is_dir():
+            found.append((int(step.group(1)), path))
+    return [path for _step, path in sorted(found)]
+
+
+def is_whole(checkpoint: Path) -> bool:
+    """Whether a run can go on from it: every file is there, and none is cut off."""
+    if not all((checkpoint / name).is_file() for name in NEEDED):
+        return False
+    pickles = [*checkpoint.glob("rng_state*.pth"), *(checkpoint / name for name in NEEDED[1:])]
+    if len(pickles) == 2 or not all(zipfile.is_zipfile(path) for path in pickles):
+        return False  # torch's files are zip archives, whose table of contents comes last
+    if not any((checkpoint / name).is_file() for name in WEIGHTS):
+        return False
+    if not all(_is_whole_safetensors(path) for path in checkpoint.glob("*.safetensors")):
+        return False
+    try:
+        json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
+    except ValueError:
+        return False
+    return True
+
+
+def _is_whole_safetensors(path: Path) -> bool:
+    """By the header: its length, and the end of the last tensor."""
+    with path.open("rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+        if size > path.stat().st_size:
+            return False
+        try:
+            header = json.loads(file.read(size))
+        except ValueError:
+            return False
+    ends = [v["data_offsets"][1] for name, v in header.items() if name != "__metadata__"]
+    return path.stat().st_size == 8 + size + max(ends, default=0)
+
+
+def put_in_place(written: Path, final: Path) -> None:
+    """Make a complete checkpoint visible under its name, after its bytes have reached the disk."""
+    for path in written.iterdir():
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+    if final.exists():
+        delete(final)
+    os.replace(written, final)
+
+
+def rotate(folder: Path, keep: int | None, best: Path | None) -> None:
+    """Delete all but the newest `keep` checkpoints; the best and the last whole one always stay."""
+    if keep is None:
+        return
+    found = checkpoints(folder)
+    stay = {best, last_checkpoint(folder)}
+    # The best counts among those that are kept.
+    others = [path for path in found if path not in stay]
+    room = max(0, keep - len(stay - {None}))
+    for path in others[: len(others) - room]:
+        delete(path)
+
+
+def delete(checkpoint: Path) -> None:
+    """Take a checkpoint away: at once by name, then its files."""
+    away = checkpoint.with_name(f"{DELETING}{checkpoint.name}")
+    shutil.rmtree(away, ignore_errors=True)
+    os.replace(checkpoint, away)
+    shutil.rmtree(away, ignore_errors=True)
+
+
+def clean(folder: Path) -> None:
+    """Remove what a killed process left half written or half deleted."""
+    for path in [*folder.glob(f"{DELETING}*"), folder / SAVING]:
+        shutil.rmtree(path, ignore_errors=True)

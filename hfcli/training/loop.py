@@ -1,0 +1,183 @@
+"""One training loop, from a whole checkpoint or the start, that makes room when memory runs out.
+
+When a step does not fit, the rows of a batch are divided and accumulation makes up for it: rows
+an optimizer step, and so the result, stay the same. Knows nothing about recipes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hfcli.errors import RunError
+from hfcli.results import Listener, Note
+from hfcli.training import checkpoints
+
+if TYPE_CHECKING:
+    from transformers import Trainer, TrainerCallback
+
+
+@dataclass(frozen=True)
+class Split:
+    """How the rows of an optimizer step are divided: `rows` at a time, `times` times."""
+
+    rows: int
+    times: int
+
+    def smaller(self) -> Split | None:
+        """At most half the rows at a time, as many an optimizer step; None when it is one row."""
+        if self.rows == 1:
+            return None
+        total = self.rows * self.times
+        rows = max(d for d in range(1, self.rows // 2 + 1) if total % d == 0)
+        return Split(rows, total // rows)
+
+
+@dataclass
+class StepState:
+    """What has to be put back when a step is given up half way.
+
+    Args:
+        random: state of the random numbers before the step.
+        touched: whether the optimizer has begun to change weights.
+    """
+
+    random: Any = None
+    touched: bool = False
+
+
+def train(
+    *,
+    make: Callable[[Split, TrainerCallback], Trainer],
+    split: Split,
+    folder: Path,
+    resume: bool,
+    listener: Listener,
+) -> Trainer:
+    """Train to the end, or until a callback stops it.
+
+    Args:
+        make: a trainer for a division of the steps, with one more callback.
+        split: the division to begin with.
+        folder: where checkpoints are.
+        resume: go on from the last whole checkpoint.
+        listener: gets notes.
+
+    Raises:
+        RunError: out of memory with a single row, or in a way that cannot be undone.
+    """
+    checkpoint = checkpoints.last_checkpoint(folder) if resume else None
+    if resume:
+        where = f"from {checkpoint}" if checkpoint else "from the start: no whole checkpoint yet"
+        listener(Note(f"resuming {where}"))
+    while True:
+        step = StepState()
+        trainer = make(split, _watch(step, checkpoint))
+        if checkpoint is not None and _stopped_early(trainer, checkpoint):
+            return trainer
+        try:
+            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+            return trainer
+        except (RuntimeError, MemoryError) as e:
+            if not _out_of_memory(e):
+                raise
+            checkpoint = _rescue(trainer, step, folder, e)
+            smaller = split.smaller()
+            if smaller is None:
+                raise _no_room() from e
+            split = smaller
+            listener(
+                Note(
+                    f"out of memory at step {trainer.state.global_step + 1}: going on with"
+                    f" per_device_train_batch_size {split.rows} and gradient_accumulation_steps"
+                    f" {split.times}, which gives the same result"
+                )
+            )
+
+
+def _watch(step: StepState, checkpoint: Path | None) -> TrainerCallback:
+    import torch
+    from transformers import TrainerCallback
+
+    class Watcher(TrainerCallback):
+        trainer: Any = None
+
+        def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            self.trainer.restore_loss_window(checkpoint)
+
+        def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            step.random = torch.get_rng_state()
+
+        def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            # The data loader draws a number when an epoch begins, and draws it again when the
+            # epoch is begun again: there, what counts is the state before that.
+            if not float(state.epoch or 0).is_integer():
+                step.random = torch.get_rng_state()
+            step.touched = False
+
+        def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            step.touched = True
+
+        def on_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            step.touched = False
+
+    return Watcher()
+
+
+def _rescue(trainer: Trainer, step: StepState, folder: Path, error: BaseException) -> Path | None:
+    """Save the state before the step that failed; the checkpoint to go on from."""
+    import torch
+
+    if trainer.accelerator.num_processes > 1:
+        raise _no_room() from error
+    model: Any = trainer.model
+    model.zero_grad(set_to_none=True)
+    trainer.accelerator.unwrap_model(model, keep_fp32_wrapper=False)
+    last = checkpoints.last_checkpoint(folder)
+    done = trainer.state.global_step
+    if step.touched or step.random is None:
+        if last is None:
+            raise _no_room() from error
+        return last
+    if last is not None and last.name == f"checkpoint-{done}":
+        return last
+    torch.set_rng_state(step.random)
+    trainer._save_checkpoint(model, None)
+    return folder / f"checkpoint-{done}"
+
+
+def _stopped_early(trainer: Trainer, checkpoint: Path) -> bool:
+    """Whether early stopping had ended the run at this checkpoint; then it is loaded."""
+    path = checkpoint / "trainer_state.json"
+    told = json.loads(path.read_text(encoding="utf-8"))["stateful_callbacks"]
+    stopper = told.get("EarlyStoppingCallback")
+    if not stopper:
+        return False
+    patience = stopper["args"]["early_stopping_patience"]
+    if stopper["attributes"]["early_stopping_patience_counter"] < patience:
+        return False
+    from transformers import TrainerState
+
+    trainer._load_from_checkpoint(str(checkpoint))
+    trainer.state = TrainerState.load_from_json(str(path))
+    if trainer.args.load_best_model_at_end and trainer.state.best_model_checkpoint:
+        trainer._load_best_model()
+    return True
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    import torch
+
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return "can't allocate memory" in str(error) or "not enough memory" in str(error)
+
+
+def _no_room() -> RunError:
+    return RunError(
+        "out of memory",
+        hint="a smaller task.block_size or task.max_length, model.lora, or a smaller model",
+    )

@@ -1,0 +1,152 @@
+"""A recipe -> what its run would be, without training: `--dry-run`.
+
+Everything is resolved and loaded, rows are encoded, and one batch is passed through the model and
+back to see how long it takes; the weights stay as they are. Knows nothing about terminals.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from typing import TYPE_CHECKING, Any
+
+from hfcli.device import resolve_device
+from hfcli.errors import RecipeError
+from hfcli.recipe.schema import Recipe
+from hfcli.results import Example, Listener, Note, PlanResult
+from hfcli.training.arguments import check_length, sampling_strategy, training_arguments
+from hfcli.training.order import epoch_order
+from hfcli.training.setup import RunSetup, set_up
+from hfcli.training.trainer import Order, make_trainer
+
+if TYPE_CHECKING:
+    from transformers import Trainer
+
+EXAMPLES = 3
+EXAMPLE_PARTS = 400  # characters of an example that are shown
+BACKWARD = 3.0  # forward and backward cost about three forwards (Kaplan et al. 2020, section 2.1)
+
+
+def plan(*, recipe: Recipe, listener: Listener, offline: bool = False) -> PlanResult:
+    """What `finetune` would do.
+
+    Args:
+        recipe: validated.
+        listener: gets notes.
+        offline: open no socket.
+
+    Raises:
+        DataError, ModelError, RunError, RecipeError: as `finetune` would.
+    """
+    if not recipe.data.train:
+        raise RecipeError("finetune needs data.train")
+    placement = resolve_device(recipe.device)
+    arguments = training_arguments(recipe=recipe, device=placement.device)
+    setup = set_up(recipe=recipe, placement=placement, offline=offline)
+    for note in setup.notes:
+        listener(Note(note))
+    section = recipe.training
+    steps = check_length(recipe, len(setup.train.lengths))
+    rows = section.per_device_train_batch_size
+    order = Order(
+        sampling_strategy(recipe, setup.train), rows * section.gradient_accumulation_steps
+    )
+    batches = _batches(setup, order, recipe.seed, rows)
+    lengths = [max(setup.train.lengths[i] for i in batch) for batch in batches]
+    padded = sum(length * len(batch) for length, batch in zip(lengths, batches, strict=True))
+    trainer = make_trainer(
+        setup=setup, arguments=arguments, order=order, callbacks=[],
+        label_smoothing=section.label_smoothing_factor,
+    )  # fmt: skip
+    epochs = section.num_train_epochs
+    if section.max_steps > 0:
+        epochs = steps * order.rows_per_step / len(setup.train.lengths)
+    parameters = list(setup.loaded.model.parameters())
+    trained = sum(p.numel() for p in parameters if p.requires_grad)
+    seconds = _seconds_per_token(trainer, setup, batches, lengths) * padded * epochs
+    seconds += _evaluation_seconds(recipe, setup, seconds / max(1, padded * epochs), steps)
+    return PlanResult(
+        task=recipe.task.name,
+        model=setup.loaded.source.name,
+        revision=setup.loaded.source.revision,
+        device=str(placement.device),
+        bf16=bool(arguments.bf16),
+        steps=steps,
+        epochs=epochs,
+        rows_per_step=order.rows_per_step,
+        train_rows=len(setup.train.lengths),
+        tokens_per_epoch=sum(setup.train.lengths),
+        padding_share=1 - sum(setup.train.lengths) / padded,
+        longest_batch=(rows, max(lengths)),
+        data={
+            name: split.counts.to_dict()
+            for name, split in (("train", setup.train), ("validation", setup.validation))
+            if split is not None
+        },
+        parameters=sum(p.numel() for p in parameters),
+        trained_parameters=trained,
+        seconds=seconds,
+        cached=setup.cached,
+        examples=_examples(setup),
+        notes=list(setup.notes),
+    )
+
+
+def _batches(setup: RunSetup, order: Order, seed: int, rows: int) -> list[list[int]]:
+    """The batches of the first epoch."""
+    lengths = setup.train.lengths
+    indices = epoch_order(lengths, order.strategy, seed, 0, order.rows_per_step)
+    return [indices[i : i + rows] for i in range(0, len(indices), rows)]
+
+
+def _seconds_per_token(
+    trainer: Trainer, setup: RunSetup, batches: list[list[int]], lengths: list[int]
+) -> float:
+    """Time of a forward and backward pass a token, padding included, on a batch of middle size."""
+    middle = sorted(range(len(batches)), key=lambda i: lengths[i])[len(batches) // 2]
+    features = [setup.train.features[i] for i in batches[middle]]
+    collate: Any = trainer.data_collator
+    model: Any = setup.loaded.model
+    model.train()
+    times = []
+    for _ in range(3):
+        batch = collate(features)
+        batch.pop("origins")
+        batch = {name: tensor.to(model.device) for name, tensor in batch.items()}
+        start = time.perf_counter()
+        with trainer.accelerator.autocast():
+            n_items = int((batch["labels"] != -100).sum())
+            loss: Any = trainer.compute_loss(model, batch, num_items_in_batch=n_items)
+        loss.backward()
+        times.append(time.perf_counter() - start)
+        model.zero_grad(set_to_none=True)
+    # The first pass allocates memory and chooses kernels; later steps do not.
+    return statistics.median(times[1:]) / (lengths[middle] * len(features))
+
+
+def _evaluation_seconds(recipe: Recipe, setup: RunSetup, per_token: float, steps: int) -> float:
+    if setup.validation is None:
+        return 0.0
+    section = recipe.training
+    per_epoch = math.ceil(len(setup.train.lengths) / (
+        section.per_device_train_batch_size * section.gradient_accumulation_steps
+    ))  # fmt: skip
+    every = {"no": steps, "steps": section.eval_steps or steps, "epoch": per_epoch}
+    evaluations = max(1, steps // every[section.eval_strategy])
+    return evaluations * sum(setup.validation.lengths) * per_token / BACKWARD
+
+
+def _examples(setup: RunSetup) -> list[Example]:
+    found = []
+    for i in range(min(EXAMPLES, len(setup.train.features))):
+        feature = setup.train.features[i]
+        parts, left = [], EXAMPLE_PARTS
+        for text, learned in setup.task.show(feature, setup.loaded.tokenizer):
+            shown = text if len(text) <= left else f"{text[:left]}…"
+            parts.append((shown, learned))
+            left -= len(shown)
+            if left <= 0:
+                break
+        found.append(Example(str(feature["origin"]), parts))
+    return found

@@ -1,0 +1,180 @@
+"""run.json: everything a run depends on, written before its first step.
+
+`hfcli finetune run.json` reads the recipe back from it. Knows nothing about training.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import time
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import hfcli
+from hfcli.data.cache import file_hash
+from hfcli.data.files import expand
+from hfcli.data.splits import SPLIT_NAMES
+from hfcli.errors import RunError
+from hfcli.models.fingerprint import weights_fingerprint
+from hfcli.models.load import LoadedModel
+from hfcli.recipe.schema import DataSection, Recipe
+
+RUN_FILE = "run.json"
+PACKAGES = (
+    "torch", "transformers", "datasets", "accelerate", "peft", "tokenizers", "safetensors", "numpy",
+)  # fmt: skip
+# What may change when a run goes on: how long it is, where it is, and what is told about it.
+SAFE = {
+    ("output_dir",), ("device",), ("evaluation",), ("generation",), ("data", "cache"),
+    *(("training", name) for name in (
+        "num_train_epochs", "max_steps", "logging_steps", "per_device_eval_batch_size",
+        "eval_strategy", "eval_steps", "save_strategy", "save_steps", "save_total_limit",
+        "sample_prompts", "save_dtype", "early_stopping_patience", "early_stopping_threshold",
+    )),
+    ("training", "extra", "report_to"), ("training", "extra", "run_name"),
+}  # fmt: skip
+
+
+def describe_run(*, recipe: Recipe, loaded: LoadedModel, command: Sequence[str]) -> dict[str, Any]:
+    """What the run depends on, as plain data.
+
+    Args:
+        recipe: resolved, overrides included.
+        loaded: the model before training.
+        command: as it was typed.
+    """
+    scratch = recipe.model.config is not None
+    return {
+        "hfcli": hfcli.__version__,
+        "command": list(command),
+        "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "recipe": recipe.model_dump(mode="json", exclude_none=True),
+        "data": data_hashes(recipe.data),
+        "model": {
+            "name": loaded.source.name,
+            "revision": loaded.source.revision,
+            "sha256": None if scratch else weights_fingerprint(loaded),
+        },
+        "seed": recipe.seed,
+        "versions": {"python": platform.python_version(), **_versions()},
+        "hardware": _hardware(loaded),
+        "git": _git(),
+    }
+
+
+def data_hashes(section: DataSection) -> dict[str, dict[str, str]]:
+    """SHA-256 of every data file, by split; nothing for Hub data, which has a revision."""
+    if section.path is not None:
+        return {}
+    named = {name: getattr(section, name) for name in SPLIT_NAMES}
+    return {
+        name: {str(path): file_hash(path) for path in expand(patterns)}
+        for name, patterns in named.items()
+        if patterns
+    }
+
+
+def check_unchanged(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """Compare the records of an interrupted run and of the one that is to go on with it.
+
+    Returns:
+        Sentences about changes that are harmless.
+
+    Raises:
+        RunError: something else has changed; the message says what.
+    """
+    harmful: list[str] = []
+    harmless: list[str] = []
+    for path, old, new in _differences(before["recipe"], now["recipe"]):
+        safe = any(path[: len(known)] == known for known in SAFE)
+        text = f"{'.'.join(path)}: {_short(old)} -> {_short(new)}"
+        (harmless if safe else harmful).append(text)
+    hashes = [[sorted(split.values()) for split in r["data"].values()] for r in (before, now)]
+    if hashes[0] != hashes[1]:
+        harmful.append("the content of the data files")
+    if before["model"]["sha256"] != now["model"]["sha256"]:
+        harmful.append("the weights of the model")
+    if harmful:
+        raise RunError(
+            f"the run cannot go on, since this has changed: {'; '.join(harmful)}",
+            hint="--overwrite begins anew, -o FOLDER elsewhere; lengths, logging and saving may"
+            " change",
+        )
+    return [f"changed since the run began: {text}" for text in harmless]
+
+
+def read_record(folder: Path) -> dict[str, Any] | None:
+    """The record of an earlier run in the folder, or None."""
+    path = folder / RUN_FILE
+    if not path.is_file():
+        return None
+    record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return record
+
+
+def _differences(
+    before: dict[str, Any], now: dict[str, Any], path: tuple[str, ...] = ()
+) -> list[tuple[tuple[str, ...], Any, Any]]:
+    found: list[tuple[tuple[str, ...], Any, Any]] = []
+    for name in [*before, *(name for name in now if name not in before)]:
+        old, new = before.get(name), now.get(name)
+        if isinstance(old, dict) and isinstance(new, dict):
+            found += _differences(old, new, (*path, name))
+        elif old != new and (*path, name)[:2] not in {("data", split) for split in SPLIT_NAMES}:
+            found.append(((*path, name), old, new))  # files are compared by content
+    return found
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 40 else f"{text[:37]}..."
+
+
+def _versions() -> dict[str, str]:
+    return {name: metadata.version(name) for name in PACKAGES}
+
+
+def _hardware(loaded: LoadedModel) -> dict[str, Any]:
+    import psutil
+    import torch
+
+    device = loaded.model.device
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    return {
+        "machine": platform.machine(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "memory_bytes": psutil.virtual_memory().total,
+        "device": name,
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor())
+
+
+def _git() -> dict[str, Any] | None:
+    """Commit and state of the repository that the command was given in, if it was in one."""
+    try:
+        commit = _ask_git("rev-parse", "HEAD")
+        return {"commit": commit, "dirty": bool(_ask_git("status", "--porcelain"))}
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _ask_git(*arguments: str) -> str:
+    done = subprocess.run(
+        ["git", *arguments], capture_output=True, text=True, check=True, timeout=5
+    )
+    return done.stdout.strip()

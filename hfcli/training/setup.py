@@ -1,0 +1,169 @@
+"""A recipe -> everything a run needs, loaded: model, encoded rows, and what to tell about them.
+
+Shared by training and by the plan of a run (`--dry-run`). Trains nothing.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from hfcli.data import cache
+from hfcli.data.prepare import check_losses, prepare
+from hfcli.data.splits import Splits, load_splits
+from hfcli.device import Placement, resolve_dtype
+from hfcli.models.load import LoadedModel, ensure_pad_token, load_model
+from hfcli.models.resolve import resolve_model
+from hfcli.models.scratch import build_model
+from hfcli.recipe.schema import Recipe
+from hfcli.tasks.base import Prepared, Task, Tools
+
+
+@dataclass(frozen=True)
+class RunSetup:
+    """A run before its first step.
+
+    Args:
+        load: loads the model anew, in its state before training.
+        validation: None where nothing is held out.
+        notes: sentences about the data.
+        cached: whether the rows were found encoded.
+    """
+
+    task: Task
+    loaded: LoadedModel
+    load: Callable[[], LoadedModel]
+    train: Prepared
+    validation: Prepared | None
+    notes: list[str] = field(default_factory=list)
+    cached: bool = False
+
+
+def set_up(*, recipe: Recipe, placement: Placement, offline: bool = False) -> RunSetup:
+    """Read the data, load or build the model, and encode the rows.
+
+    Args:
+        recipe: validated, with `data.train`.
+        placement: where the model goes.
+        offline: open no socket.
+
+    Raises:
+        DataError, ModelError, RecipeError: see `hfcli.errors`.
+    """
+    source = _Source(recipe, offline)
+    overrides = source.overrides()
+    load = functools.partial(_load, recipe, source, overrides, placement, offline)
+    loaded = load()
+    train = source.prepare("train", loaded)
+    check_losses(train, recipe.data.max_dropped)
+    validation = source.prepare("validation", loaded) if source.facts["validation"] else None
+    notes = [*source.facts["notes"]]
+    notes += [f"training data: {told}" for told in train.counts.sentences()]
+    told = validation.counts.sentences() if validation else []
+    notes += [f"validation data: {sentence}" for sentence in told]
+    return RunSetup(recipe.task, loaded, load, train, validation, notes, not source.was_read)
+
+
+class _Source:
+    """The rows of a recipe: read only when what is made of them is not in the cache."""
+
+    def __init__(self, recipe: Recipe, offline: bool) -> None:
+        self.recipe = recipe
+        self.offline = offline
+        self.was_read = False
+
+    @functools.cached_property
+    def key(self) -> str | None:
+        """Where in the cache the rows belong; None without one."""
+        recipe = self.recipe
+        if not recipe.data.cache:
+            return None
+        marks = None
+        if recipe.data.path is not None:
+            # The bytes of a Hub data set are not at hand; loading it from its cache is quick.
+            marks = {name: str(rows._fingerprint) for name, rows in self.splits.by_name.items()}
+        return cache.rows_key(recipe.data, recipe.task, recipe.seed, marks)
+
+    @functools.cached_property
+    def splits(self) -> Splits:
+        """All splits, read."""
+        self.was_read = True
+        recipe = self.recipe
+        return load_splits(
+            section=recipe.data, task=recipe.task, seed=recipe.seed, offline=self.offline
+        )
+
+    @functools.cached_property
+    def facts(self) -> dict[str, Any]:
+        """What has to be known of the rows before they are encoded."""
+        found = None if self.key is None else cache.read_facts(self.key)
+        if found is not None:
+            return found
+        facts = {
+            "overrides": self.recipe.task.config_overrides(self.splits.get("train")),
+            "validation": "validation" in self.splits.by_name,
+            "notes": self.splits.notes,
+        }
+        if self.key is not None:
+            cache.write_facts(self.key, facts)
+        return facts
+
+    def overrides(self) -> dict[str, Any]:
+        """Configuration values that the training rows determine."""
+        overrides = dict(self.facts["overrides"])
+        if "id2label" in overrides:  # JSON has no whole numbers as keys
+            overrides["id2label"] = {int(i): name for i, name in overrides["id2label"].items()}
+        return overrides
+
+    def prepare(self, split: str, loaded: LoadedModel) -> Prepared:
+        recipe = self.recipe
+        folder = None
+        if self.key is not None:
+            key = cache.features_key(self.key, split, loaded.tokenizer, loaded.model)
+            folder = cache.cache_folder() / self.key / key
+        return prepare(
+            task=recipe.task,
+            rows=lambda: self.splits.get(split),
+            tools=Tools(loaded.tokenizer, loaded.model, recipe.data.on_overflow),
+            train=split == "train",
+            folder=folder,
+        )
+
+
+def _load(
+    recipe: Recipe,
+    source: _Source,
+    overrides: dict[str, Any],
+    placement: Placement,
+    offline: bool,
+) -> LoadedModel:
+    from transformers import set_seed
+
+    set_seed(recipe.seed)  # new weights are random
+    task = recipe.task
+    if recipe.model.config is not None:
+        loaded = build_model(
+            section=recipe.model,
+            task=task,
+            texts=task.texts(source.splits.get("train")),
+            device=placement.device,
+            config_overrides=overrides,
+            offline=offline,
+        )
+    else:
+        loaded = load_model(
+            source=resolve_model(
+                recipe.model.name_or_path, revision=recipe.model.revision, offline=offline
+            ),
+            task=task,
+            dtype=resolve_dtype(recipe.model.dtype, placement.device),
+            # Training keeps a model whole: Trainer and accelerate move and shard it.
+            placement=Placement(placement.device),
+            config_overrides=overrides,
+            new_head=True,
+        )
+    loaded.tokenizer.padding_side = task.padding_side
+    ensure_pad_token(loaded)
+    return loaded
