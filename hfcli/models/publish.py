@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
 PICTURES = {".png", ".svg"}
 SUFFIXES = PICTURES | {
-    ".safetensors", ".json", ".jsonl", ".txt", ".model", ".jinja", ".yaml", ".md", ".html",
+    ".safetensors", ".json", ".model", ".jinja", ".yaml", ".md", ".html",
 }  # fmt: skip
+NAMES = {"vocab.txt", "merges.txt", "metrics.jsonl", "samples.jsonl"}  # not any text in the folder
 STAYS = {"run.json", "trainer_state.json"}
 LOGIN = "`hf auth login` saves a token of https://huggingface.co/settings/tokens with write access"
 LATER = "`hfcli export push RUN REPO` uploads a finished run later"
@@ -111,7 +112,9 @@ def files_to_push(folder: Path) -> list[Path]:
             hint="go on with `hfcli finetune RECIPE --resume`",
         )
     found = [
-        path for path in folder.glob("*") if path.suffix in SUFFIXES and path.name not in STAYS
+        path
+        for path in folder.glob("*")
+        if path.name in NAMES or (path.suffix in SUFFIXES and path.name not in STAYS)
     ]
     # Below it stand checkpoints and the logs of trackers, and pictures of the report.
     pictures = [path for path in folder.glob("*/*") if path.suffix in PICTURES]

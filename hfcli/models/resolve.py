@@ -43,11 +43,18 @@ class ModelSource:
     note: str | None = None
 
     def adapter_config(self) -> dict[str, Any] | None:
-        """The configuration of the adapter when this is an adapter folder (peft), else None."""
+        """The configuration of the adapter when this is an adapter folder (peft), else None.
+
+        Raises:
+            ModelError: it is no JSON.
+        """
         path = self.folder / "adapter_config.json"
         if self.gguf_file or not path.is_file():
             return None
-        config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        try:
+            config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        except json.JSONDecodeError as e:
+            raise ModelError(f"{path}: broken JSON: {e}") from e
         return config
 
     def adapter_base(self) -> str | None:

@@ -35,7 +35,8 @@ def guess_task(source: ModelSource) -> str:
 
 def _of_adapter(config: dict[str, object]) -> str | None:
     """The task of an adapter that another tool wrote, by peft's name for it."""
+    kind = config.get("task_type")
     for name, cls in task_classes().items():
-        if config.get("task_type") == peft_task_type(cls.head_suffixes):
+        if kind is not None and kind == peft_task_type(cls.head_suffixes):
             return name
     return None

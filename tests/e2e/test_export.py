@@ -28,6 +28,7 @@ GOES = {
     "recipe.yaml": b"seed: 1\n",
     "result.json": b"{}",
     "metrics.jsonl": b'{"step": 1}\n',
+    "merges.txt": b"a b\n",
 }
 STAYS = [
     "run.json", "training_args.bin", "optimizer.pt", "rng_state.pth", "trainer_state.json",
@@ -35,6 +36,7 @@ STAYS = [
     "checkpoint-3/config.json", ".cache/huggingface/x.json", "runs/events.out.tfevents.1",
     "checkpoint-3.tmp/config.json", "checkpoint-3/loss.png", "wandb/run/files/requirements.txt",
     "wandb/settings.json", "trackio/huggingface.db", "mlflow.db", "rows.csv",
+    "texts.jsonl", "notes.txt",
 ]  # fmt: skip
 
 
