@@ -1,10 +1,13 @@
-"""Write docs/recipes.md and docs/cli.md from the code: python docs/generate.py.
+"""Write docs/recipes.md, docs/cli.md and docs/recipe.schema.json from the code.
+
+Run it with: python docs/generate.py
 
 A test holds the files to what this gives, so that they cannot fall behind.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -13,14 +16,25 @@ from typing import Any, get_args
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
+from typer import Typer
 
+from hfcli.cli.app import app
 from hfcli.metrics import shipped_metrics
 from hfcli.recipe.explain import section_of
+from hfcli.recipe.json_schema import recipe_schema
 from hfcli.recipe.schema import Recipe
 from hfcli.tasks import task_classes
 
 DOCS = Path(__file__).parent
-COMMANDS = ("", "generate", "finetune", "eval", "export merge", "export push")
+
+
+def commands(group: Typer = app, before: str = "") -> list[str]:
+    """Every command of the program, groups before what is in them."""
+    found = [f"{before} {command.name}".strip() for command in group.registered_commands]
+    for inner in group.registered_groups:
+        name = f"{before} {inner.name}".strip()
+        found += [name, *commands(inner.typer_instance, name)] if inner.typer_instance else []
+    return found
 
 
 def recipes_page() -> str:
@@ -52,7 +66,7 @@ def recipes_page() -> str:
 def cli_page() -> str:
     """The help of every command, 100 columns wide."""
     parts = ["# Commands\n\nMade by `python docs/generate.py` from `--help`.\n"]
-    for command in COMMANDS:
+    for command in ("", *commands()):
         shown = subprocess.run(
             [sys.executable, "-m", "hfcli", *command.split(), "--help"],
             capture_output=True,
@@ -62,6 +76,11 @@ def cli_page() -> str:
         ).stdout
         parts.append(f"## hfcli {command}".rstrip() + f"\n\n```\n{_strip(shown)}\n```\n")
     return "\n".join(parts)
+
+
+def schema_page() -> str:
+    """What `hfcli recipes schema` prints."""
+    return json.dumps(recipe_schema(), ensure_ascii=False, indent=2) + "\n"
 
 
 def _sections() -> set[str]:
@@ -97,6 +116,8 @@ def _strip(text: str) -> str:
     return "\n".join(line.rstrip() for line in text.strip().splitlines())
 
 
+PAGES = {"recipes.md": recipes_page, "cli.md": cli_page, "recipe.schema.json": schema_page}
+
 if __name__ == "__main__":
-    (DOCS / "recipes.md").write_text(recipes_page(), encoding="utf-8")
-    (DOCS / "cli.md").write_text(cli_page(), encoding="utf-8")
+    for name, page in PAGES.items():
+        (DOCS / name).write_text(page(), encoding="utf-8")

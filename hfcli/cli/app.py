@@ -19,6 +19,7 @@ from hfcli.cli.evaluate import evaluate_command
 from hfcli.cli.export import export_app
 from hfcli.cli.finetune import finetune_command
 from hfcli.cli.generate import generate_command
+from hfcli.cli.recipes import recipes_app
 from hfcli.errors import HfcliError
 from hfcli.render.streams import StdoutClosed, write_error, write_out
 
@@ -45,6 +46,7 @@ app.command("generate")(generate_command)
 app.command("chat")(chat_command)
 app.command("finetune")(finetune_command)
 app.command("eval")(evaluate_command)
+app.add_typer(recipes_app, name="recipes")
 app.add_typer(export_app, name="export")
 
 

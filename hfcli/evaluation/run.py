@@ -14,7 +14,7 @@ from hfcli.metrics.modules import load_module
 from hfcli.models.load import LoadedModel, ensure_pad_token, load_model
 from hfcli.models.resolve import resolve_model
 from hfcli.recipe.schema import DataSection, Recipe
-from hfcli.results import EvalResult, Listener, Note, RowsScored
+from hfcli.results import EvalResult, Listener, Note
 from hfcli.tasks.base import Scores, Task, Tools
 from hfcli.tasks.scoring import score
 
@@ -50,7 +50,6 @@ def evaluate(*, recipe: Recipe, listener: Listener, offline: bool = False) -> Ev
         prepared=prepared,
         batch_size=recipe.evaluation.batch_size,
         pad_token_id=int(loaded.tokenizer.pad_token_id),
-        on_rows=lambda done, total: listener(RowsScored(done, total)),
     )
     seconds = time.perf_counter() - start
     return EvalResult(

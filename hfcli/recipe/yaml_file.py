@@ -6,6 +6,7 @@ Reads the YAML 1.2 core schema instead of PyYAML's 1.1: `5e-5` is a number, `no`
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Hashable
 from dataclasses import dataclass, field
@@ -97,6 +98,23 @@ class _CoreDumper(yaml.SafeDumper):
 def dump_yaml(data: Any) -> str:
     """YAML that `parse_yaml` reads back as equal data."""
     text: str = yaml.dump(data, Dumper=_CoreDumper, sort_keys=False, allow_unicode=True)
+    return text
+
+
+def dump_value(value: Any) -> str:
+    """One value on one line, which `parse_scalar` reads back as an equal value."""
+    for style in (None, '"'):  # only double quotes escape line ends and their kin
+        text: str = yaml.dump(
+            value,
+            Dumper=_CoreDumper,
+            default_flow_style=True,
+            default_style=style,
+            allow_unicode=True,
+            width=math.inf,
+        )
+        text = text.removesuffix("\n").removesuffix("\n...")
+        if text.isprintable():
+            break
     return text
 
 

@@ -56,7 +56,7 @@ def write_err(text: str) -> None:
 
 def write_json(value: dict[str, Any] | list[dict[str, Any]]) -> None:
     """One JSON value on stdout; NaN and infinity, which JSON lacks, become null."""
-    write_out(json.dumps(_finite(value), ensure_ascii=False, indent=2, allow_nan=False) + "\n")
+    write_out(json.dumps(finite(value), ensure_ascii=False, indent=2, allow_nan=False) + "\n")
 
 
 def write_error(error: HfcliError) -> None:
@@ -68,11 +68,12 @@ def write_error(error: HfcliError) -> None:
     write_err("\n".join(lines))
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """The value with null in place of NaN and infinity, at any depth."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
+        return {key: finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     return value

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.box import SIMPLE
@@ -62,6 +62,15 @@ def show_generate(results: Sequence[GenerateResult]) -> None:
         f"{tokens} tokens, {first.tokens_per_second:.1f} tokens/s, {first.model},"
         f" seed {first.seed}" + (f", {guessed:.0%} of the guesses stood" if guessed else "")
     )
+
+
+def show_recipes(recipes: Sequence[Mapping[str, str]]) -> None:
+    """The shipped recipes, one a line, on stdout."""
+    columns = ("name", "task", "model", "data", "about")
+    table = Table(*columns, box=SIMPLE)
+    for recipe in recipes:
+        table.add_row(*(Text(recipe[column]) for column in columns))
+    print_table(table)
 
 
 def describe_bulk(result: BulkResult) -> str:

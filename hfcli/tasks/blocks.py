@@ -1,8 +1,8 @@
-"""Documents -> pieces that fit a block or a scoring window. Knows nothing about rows or models."""
+"""Documents -> pieces that fit a training row. Knows nothing about rows of data or models."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from hfcli.errors import DataError, ModelError
@@ -13,34 +13,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 
-def windows(
-    ids: Sequence[int], supervised: Sequence[bool], size: int, stride: int
-) -> Iterator[Feature]:
-    """Windows of at most `size` tokens over one document, each token scored exactly once.
-
-    Args:
-        ids: the tokens, (n,); the first cannot be scored.
-        supervised: which tokens are to be scored, (n,).
-        size: longest window in tokens.
-        stride: tokens a window moves on; the later windows see `size - stride` tokens of context.
-
-    Yields:
-        input_ids and labels, where labels are IGNORE at positions that another window scores.
-    """
-    labels = [token if wanted else IGNORE for token, wanted in zip(ids, supervised, strict=True)]
-    done = 1  # the first token is never scored
-    start = 0
-    while done < len(ids):
-        end = min(start + size, len(ids))
-        yield {
-            "input_ids": list(ids[start:end]),
-            "labels": [IGNORE] * (done - start) + labels[done:end],
-        }
-        done = end
-        # The token before `done` must be inside, since its logits score the first new token.
-        start = min(start + stride, done - 1)
-
-
 def pieces(
     document: Document, origin: str, tools: Tools, size: int, overflow: Overflow
 ) -> Iterator[Feature]:
@@ -49,7 +21,6 @@ def pieces(
     ids, supervised = document.ids, document.supervised
     if not document.closed:
         ids, supervised = [*ids, _eos(tools.tokenizer)], [*supervised, True]
-    stride = size
     if len(ids) > size:
         if overflow == "error":
             raise DataError(
@@ -68,13 +39,15 @@ def pieces(
             ids, supervised = ids[:size], supervised[:size]
         else:
             counts.split += 1
-            stride = size - 1  # a piece begins with the last token of the one before
-    for piece in windows(ids, supervised, size, stride):
-        learned = sum(label != IGNORE for label in piece["labels"])
+    labels = [token if own else IGNORE for token, own in zip(ids, supervised, strict=True)]
+    # A piece begins with the last token of the one before, so that every token is learned once.
+    for start in range(0, max(1, len(ids) - 1), size - 1):
+        own = [IGNORE, *labels[start + 1 : start + size]]
+        learned = sum(label != IGNORE for label in own)
         if learned:
-            counts.tokens += len(piece["input_ids"])
+            counts.tokens += len(own)
             counts.supervised += learned
-            yield {**piece, "origin": origin}
+            yield {"input_ids": ids[start : start + size], "labels": own, "origin": origin}
 
 
 def wrapped(

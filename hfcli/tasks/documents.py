@@ -30,12 +30,16 @@ class Document:
         ids: its tokens, with what stands before it.
         supervised: for each token, whether it is learned and scored.
         n_bytes: UTF-8 bytes of the text whose tokens are supervised.
+        n_words: its words, as `str.split` counts them.
+        n_prefix: how many of the first ids stand before the text (BOS).
         closed: whether the ids hold the token that ends the text already.
     """
 
     ids: list[int]
     supervised: list[bool]
     n_bytes: int
+    n_words: int
+    n_prefix: int = 0
     closed: bool = False
 
 
@@ -88,7 +92,9 @@ class PlainText(Shape):
                 yield None
             else:
                 supervised = [False] * len(first) + [True] * len(ids)
-                yield Document([*first, *ids], supervised, len(text.encode()))
+                yield Document(
+                    [*first, *ids], supervised, len(text.encode()), len(text.split()), len(first)
+                )
 
 
 @dataclass(frozen=True)
@@ -121,7 +127,7 @@ class Completion(Shape):
                 continue
             ids = list(prompt) or prefix(tokenizer)
             supervised = [False] * len(ids) + [True] * len(new)
-            yield Document([*ids, *new], supervised, len(text.encode()))
+            yield Document([*ids, *new], supervised, len(text.encode()), len(text.split()))
 
     def text(self, batch: Batch) -> Iterator[str]:
         pairs = zip(batch[self.prompt], batch[self.completion], strict=True)
@@ -176,7 +182,7 @@ class Chat(Shape):
     ) -> Document:
         ids: list[int] = []
         supervised: list[bool] = []
-        n_bytes = 0
+        n_bytes = n_words = 0
         for i, message in enumerate(messages):
             if message["role"] != "assistant":
                 continue
@@ -192,7 +198,8 @@ class Chat(Shape):
             supervised += [True] * (len(answered) - len(asked))
             ids = answered
             n_bytes += len(message["content"].encode())
-        return Document(ids, supervised, n_bytes, closed=True)
+            n_words += len(message["content"].split())
+        return Document(ids, supervised, n_bytes, n_words, closed=True)
 
     def text(self, batch: Batch) -> Iterator[str]:
         for messages in _conversations(batch[self.column]):

@@ -1,9 +1,9 @@
 """text-generation: causal language modelling of documents.
 
 Training reads documents of at most a block, each after BOS (or EOS where there is no BOS) and
-closed by EOS, several to a row where they fit. Scoring reads each document by itself in windows:
-every token is scored exactly once, with as much left context as the stride gives; the closing EOS
-is not scored, so that the bytes are those of the text. Knows nothing about files.
+closed by EOS, several to a row where they fit. Scoring reads each document by itself in windows
+(`hfcli.tasks.windows`); the closing EOS is not scored, so that the bytes are those of the text.
+Knows nothing about files.
 """
 
 from __future__ import annotations
@@ -29,9 +29,10 @@ from hfcli.tasks.base import (
     origin_of,
     pad_right,
 )
-from hfcli.tasks.blocks import pieces, windows, wrapped
+from hfcli.tasks.blocks import pieces, wrapped
 from hfcli.tasks.documents import Chat, Completion, Document, PlainText, Shape
 from hfcli.tasks.packing import Packed, best_fit, check_packing
+from hfcli.tasks.windows import DEFINITIONS
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -63,14 +64,22 @@ class TextGeneration(Task):
         " another; `wrapped`, one stream cut into blocks, as GPT-2 was trained; `no`, padding.",
     )
     block_size: int | None = Field(
-        None, ge=2, description="Tokens in a training row and a scoring window; default: context."
+        None, ge=2, description="Tokens in a training row; default: the model's context."
+    )
+    context: int | None = Field(
+        None, ge=1, description="Tokens in a scoring window; default: the block size."
     )
     stride: int | None = Field(
-        None, ge=1, description="Tokens a scoring window moves on; default: the block size."
+        None, ge=1, description="Tokens a scoring window moves on; default: the context."
+    )
+    windows: Literal["full", "hf-docs", "lm-eval", "llama.cpp"] = Field(
+        "full",
+        description="What is scored: `full`, every token once; or another tool's definition.",
     )
     head_suffixes: ClassVar[tuple[str, ...]] = ("ForCausalLM", "LMHeadModel")
     overflows: ClassVar[tuple[Overflow, ...]] = ("split", "truncate", "drop", "error")
     generates: ClassVar[bool] = True
+    tokens_at_once: ClassVar[int | None] = 4096  # each has a row of logits over the vocabulary
 
     try_next: ClassVar[tuple[str, ...]] = (
         'hfcli generate --model {folder} "your prompt"',
@@ -119,7 +128,7 @@ class TextGeneration(Task):
         size = self._block_size(tools)
         documents = self._documents(rows, tools)
         if not train:
-            yield from self._windows(documents, tools, size)
+            yield from self._windows(documents, tools)
         elif self.packing == "wrapped":
             yield from wrapped(documents, tools, size)
         else:
@@ -169,7 +178,7 @@ class TextGeneration(Task):
         import torch
 
         reduced: Reduced = []
-        for row_logits, row_labels in zip(logits[:, :-1], labels[:, 1:], strict=True):
+        for row_logits, row_labels in zip(logits, labels, strict=True):
             scored = row_labels != IGNORE
             nll = torch.nn.functional.cross_entropy(
                 row_logits[scored].float(), row_labels[scored], reduction="none"
@@ -179,16 +188,17 @@ class TextGeneration(Task):
 
     def scores(self, prepared: Prepared, reduced: Sequence[tuple[float, ...]]) -> Scores:
         n_documents = prepared.counts.kept
-        nll, n_tokens, n_bytes = [0.0] * n_documents, [0] * n_documents, [0] * n_documents
-        features = zip(prepared.column("document"), prepared.column("n_bytes"), strict=True)
-        for (document, n), (row_nll, row_tokens) in zip(features, reduced, strict=True):
-            nll[document] += row_nll
-            n_tokens[document] += int(row_tokens)
-            n_bytes[document] += n
-        return Scores(
-            loss=sum(nll) / sum(n_tokens),
-            inputs={"nll": nll, "n_tokens": n_tokens, "n_bytes": n_bytes},
-        )
+        inputs: dict[str, list[Any]] = {
+            "nll": [0.0] * n_documents,
+            **{name: [0] * n_documents for name in ("n_tokens", "n_bytes", "n_words")},
+        }
+        columns = (prepared.column(name) for name in ("document", "n_bytes", "n_words"))
+        for (nll, n_tokens), document, n_bytes, n_words in zip(reduced, *columns, strict=True):
+            inputs["nll"][document] += nll
+            inputs["n_tokens"][document] += int(n_tokens)
+            inputs["n_bytes"][document] += n_bytes
+            inputs["n_words"][document] += n_words
+        return Scores(loss=sum(inputs["nll"]) / sum(inputs["n_tokens"]), inputs=inputs)
 
     def _documents(self, rows: Dataset, tools: Tools) -> Iterator[tuple[str, Document]]:
         for start in range(0, len(rows), ROWS_AT_ONCE):
@@ -202,26 +212,33 @@ class TextGeneration(Task):
                     yield origin_of(batch, i, start + i), document
 
     def _windows(
-        self, documents: Iterator[tuple[str, Document]], tools: Tools, size: int
+        self, documents: Iterator[tuple[str, Document]], tools: Tools
     ) -> Iterator[Feature]:
+        context = self._within("context", self.context, tools) or self._block_size(tools)
+        definition = DEFINITIONS[self.windows](context, self.stride)
         for number, (origin, document) in enumerate(documents):
-            n_bytes = document.n_bytes
-            for window in windows(document.ids, document.supervised, size, self.stride or size):
+            skipped = 0 if definition.needs_prefix else document.n_prefix
+            told = {"n_bytes": document.n_bytes, "n_words": document.n_words}
+            for window in definition.cut(document.ids[skipped:], document.supervised[skipped:]):
                 scored = sum(label != IGNORE for label in window["labels"])
                 if scored:  # a window over the prompt alone tells nothing
                     tools.counts.tokens += len(window["input_ids"])
                     tools.counts.supervised += scored
-                    yield {**window, "document": number, "n_bytes": n_bytes, "origin": origin}
-                    n_bytes = 0  # counted with the first window
+                    yield {**window, "document": number, **told, "origin": origin}
+                    told = {"n_bytes": 0, "n_words": 0}  # counted with the first window
 
     def _block_size(self, tools: Tools) -> int:
+        own = self._within("block_size", self.block_size, tools)
+        return own or min(context_length(tools.tokenizer, tools.model), DEFAULT_BLOCK_SIZE)
+
+    def _within(self, key: str, value: int | None, tools: Tools) -> int | None:
         context = context_length(tools.tokenizer, tools.model)
-        if self.block_size is not None and self.block_size > context:
+        if value is not None and value > context:
             raise RecipeError(
-                f"task.block_size is {self.block_size}, but the model takes {context} tokens",
-                hint=f"set task.block_size to {context} or less",
+                f"task.{key} is {value}, but the model takes {context} tokens",
+                hint=f"set task.{key} to {context} or less",
             )
-        return self.block_size or min(context, DEFAULT_BLOCK_SIZE)
+        return value
 
 
 def _template(file: str | None) -> str | None:

@@ -59,7 +59,7 @@ def brute_force(loaded: LoadedModel, context: int) -> tuple[float, int]:
             *loaded.tokenizer(text, add_special_tokens=False)["input_ids"],
         ]
         for i in range(1, len(ids)):
-            window = torch.tensor([ids[max(0, i - context + 1) : i]])
+            window = torch.tensor([ids[max(0, i - context) : i]])
             with torch.inference_mode():
                 row = loaded.model(input_ids=window).logits[0, -1].double()
             total -= torch.log_softmax(row, -1)[ids[i]].item()
@@ -68,7 +68,7 @@ def brute_force(loaded: LoadedModel, context: int) -> tuple[float, int]:
 
 
 def test_stride_one_equals_brute_force(loaded: LoadedModel) -> None:
-    scores = scored(loaded, TextGeneration(block_size=16, stride=1))
+    scores = scored(loaded, TextGeneration(context=16, stride=1))
     nll, count = brute_force(loaded, context=16)
     assert sum(scores.inputs["n_tokens"]) == count
     assert sum(scores.inputs["nll"]) == pytest.approx(nll, rel=1e-6)

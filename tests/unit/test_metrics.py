@@ -12,8 +12,6 @@ import sklearn.metrics as sk
 from hfcli.metrics import higher_is_better, metric_names, shipped_metrics
 from hfcli.metrics.modules import load_module
 from hfcli.tasks import task_classes
-from hfcli.tasks.base import IGNORE
-from hfcli.tasks.blocks import windows
 
 REFERENCE: dict[str, Any] = {
     "accuracy": sk.accuracy_score,
@@ -82,24 +80,3 @@ def test_every_task_names_shipped_metrics_and_directions_are_right() -> None:
     assert higher_is_better("accuracy")
     assert not higher_is_better("perplexity")
     assert not higher_is_better("loss")
-
-
-@pytest.mark.parametrize("n", [1, 2, 5, 16, 17, 40])
-@pytest.mark.parametrize(("size", "stride"), [(2, 1), (4, 4), (8, 3), (16, 16), (8, 20)])
-@pytest.mark.parametrize("prefix", [None, 99])
-def test_every_token_is_scored_once_with_the_context_of_the_stride(
-    n: int, size: int, stride: int, prefix: int | None
-) -> None:
-    stream = list(range(n)) if prefix is None else [prefix, *range(n)]
-    scored: list[int] = []
-    for window in windows(stream, [True] * len(stream), size, stride):
-        ids, targets = window["input_ids"], window["labels"]
-        assert 1 < len(ids) <= size
-        for i, target in enumerate(targets):
-            if target == IGNORE:
-                continue
-            assert ids[i] == target
-            assert i > 0, "the first token of a window has nothing to be predicted from"
-            assert i >= min(stream.index(target), size - stride)
-            scored.append(target)
-    assert scored == stream[1:]

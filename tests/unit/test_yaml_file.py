@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hfcli.recipe.yaml_file import Path, YamlError, parse_scalar, parse_yaml
+from hfcli.recipe.yaml_file import Path, YamlError, dump_value, parse_scalar, parse_yaml
 
 FLOATS = {
     "5e-5": 5e-5,
@@ -215,3 +215,17 @@ def test_an_alias_inside_its_own_anchor_is_a_yaml_error() -> None:
 @pytest.mark.parametrize("text", ["a: !!int x", "a: !!float x", "a: !!bool x", "a: !!timestamp x"])
 def test_an_explicit_tag_that_does_not_fit_is_a_yaml_error(text: str) -> None:
     assert error_of(text).line == 1
+
+
+VALUES = (
+    "word", "", "no", "0123", "5e-5", "a # b", "a: b", "- x", "line\nend\n", "\ttab", "'", '"',
+    "\u2028", "\x85", "\x00", "\ufeff", "é", "😀", "x" * 300, "word " * 80, "?", "*a", "&a", "!x",
+    "%", "@", "`", True, None, 3, 0.1, ["a", "b, c", "d # e\n"], {"a": "b\nc"},
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("value", VALUES)
+def test_a_dumped_value_is_one_line_that_is_read_back(value: Any) -> None:
+    line = dump_value(value)
+    assert "\n" not in line
+    assert parse_yaml(f"key: {line} # comment").data == {"key": value}

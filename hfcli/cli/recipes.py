@@ -1,0 +1,207 @@
+"""`hfcli recipes`: recipes to look at, to copy, to make from data, and their schema."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hfcli.cli import options
+
+recipes_app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Shipped recipes, and new ones made from your data.",
+)
+
+Name = Annotated[str, typer.Argument(help="As `hfcli recipes list` shows it.", show_default=False)]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that are there.")]
+
+
+@recipes_app.command("list")
+def list_command(json: options.Json = False) -> None:
+    """List the recipes that ship with hfcli."""
+    _list(json=json)
+
+
+@recipes_app.command("show")
+def show_command(name: Name) -> None:
+    """Print a shipped recipe as it is."""
+    _show(name=name)
+
+
+@recipes_app.command("check")
+def check_command(
+    recipe: Annotated[Path, typer.Argument(help="The recipe (YAML).", show_default=False)],
+    overrides: options.Overrides = None,
+    set_: options.Set = None,
+    offline: options.Offline = False,
+    json: options.Json = False,
+) -> None:
+    """Say what a run of the recipe would be; the same as finetune --dry-run."""
+    _check(recipe=recipe, overrides=[*(overrides or []), *(set_ or [])], offline=offline, json=json)
+
+
+@recipes_app.command("copy")
+def copy_command(
+    name: Name,
+    to: Annotated[
+        Path | None,
+        typer.Argument(
+            help="A file (.yaml) or a folder. Default: the current folder.", show_default=False
+        ),
+    ] = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Copy a shipped recipe and its data, ready to run where they are."""
+    _copy(name=name, to=to, overwrite=overwrite)
+
+
+@recipes_app.command("init")
+def init_command(
+    data: Annotated[
+        list[str],
+        typer.Option(
+            "--data",
+            "-d",
+            help="File to learn from: csv, tsv, json, jsonl, parquet or txt; repeatable. Files"
+            " called train, dev or test become these splits.",
+            show_default=False,
+        ),
+    ],
+    task: Annotated[
+        str | None, typer.Option(help="Default: what the columns look like.", show_default=False)
+    ] = None,
+    model: Annotated[
+        str, typer.Option("--model", "-m", help="Hub id, local folder, or `bundled`.")
+    ] = "bundled",
+    text_column: Annotated[
+        str | None, typer.Option("--text-column", "--text", show_default=False)
+    ] = None,
+    label_column: Annotated[
+        str | None, typer.Option("--label-column", "--label", show_default=False)
+    ] = None,
+    column_names: Annotated[
+        str | None,
+        typer.Option(
+            help="Names for the columns of files without a header line: text,label.",
+            show_default=False,
+        ),
+    ] = None,
+    output: Annotated[
+        str, typer.Option("--output", "-o", help="The recipe; - is stdout.")
+    ] = "recipe.yaml",
+    overwrite: Overwrite = False,
+) -> None:
+    """Look at data, and write a commented recipe for it that runs as it is."""
+    _init(
+        data=data,
+        task=task,
+        model=model,
+        text_column=text_column,
+        label_column=label_column,
+        column_names=column_names,
+        output=output,
+        overwrite=overwrite,
+    )
+
+
+@recipes_app.command("schema")
+def schema_command() -> None:
+    """Print the JSON Schema of recipes, for editors.
+
+    hfcli recipes schema > recipe.schema.json
+    """
+    _schema()
+
+
+def _check(*, recipe: Path, overrides: list[str], offline: bool, json: bool) -> None:
+    from hfcli.cli.finetune import show_plan_of
+    from hfcli.recipe.load import load_recipe
+
+    show_plan_of(recipe=load_recipe(recipe, overrides), offline=offline, json=json)
+
+
+def _list(*, json: bool) -> None:
+    from hfcli.recipe.catalog import shipped_recipes
+    from hfcli.render.streams import write_json
+    from hfcli.render.tables import show_recipes
+
+    recipes = [recipe.to_dict() for recipe in shipped_recipes()]
+    if json:
+        write_json(recipes)
+    else:
+        show_recipes(recipes)
+
+
+def _show(*, name: str) -> None:
+    from hfcli.recipe.catalog import read_shipped
+    from hfcli.render.streams import write_out
+
+    write_out(read_shipped(name))
+
+
+def _copy(*, name: str, to: Path | None, overwrite: bool) -> None:
+    from hfcli.recipe.catalog import copy_recipe
+    from hfcli.render.streams import write_err
+
+    copy = copy_recipe(name, to, overwrite=overwrite)
+    written = ", ".join(map(str, copy.written))
+    write_err(f"wrote {written}" if written else f"{copy.recipe} and its data are there already")
+    for pattern in copy.absent:
+        write_err(f"note: {pattern} does not ship with hfcli: point the recipe at your own")
+    _say_what_next(copy.recipe, copy.text)
+
+
+def _init(
+    *,
+    data: list[str],
+    task: str | None,
+    model: str,
+    text_column: str | None,
+    label_column: str | None,
+    column_names: str | None,
+    output: str,
+    overwrite: bool,
+) -> None:
+    from hfcli.data.infer import look
+    from hfcli.models.peek import peek
+    from hfcli.recipe.files import write_new
+    from hfcli.recipe.starter import write_recipe
+    from hfcli.render.streams import write_err, write_out
+
+    target = Path("recipe.yaml" if output == "-" else output)
+    found = look(
+        patterns=data,
+        task=task,
+        text_column=text_column,
+        label_column=label_column,
+        column_names=column_names.split(",") if column_names else None,
+    )
+    text = write_recipe(data=found, model=peek(model), to=target)
+    if output == "-":
+        write_out(text)
+        return
+    write_new({target: text.encode()}, overwrite=overwrite)
+    write_err(f"wrote {target}")
+    _say_what_next(target, text)
+
+
+def _schema() -> None:
+    from hfcli.recipe.json_schema import recipe_schema
+    from hfcli.render.streams import write_json
+
+    write_json(recipe_schema())
+
+
+def _say_what_next(recipe: Path, text: str) -> None:
+    import shlex
+
+    from hfcli.recipe.files import SCHEMA_FILE, has_schema
+    from hfcli.render.streams import write_err
+
+    if not has_schema(text, recipe.parent):
+        place = shlex.quote(str(recipe.parent / SCHEMA_FILE))
+        write_err(f"next: hfcli recipes schema > {place}   (an editor then completes the keys)")
+    write_err(f"next: hfcli finetune {shlex.quote(str(recipe))}")

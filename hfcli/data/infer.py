@@ -1,0 +1,121 @@
+"""Files -> what they could teach: the task, its columns, the labels, and a sample of the texts.
+
+The step before a recipe, where `hfcli.data.splits` is the step after it. Knows nothing about
+models or tokens.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hfcli.data.files import FileOptions, expand
+from hfcli.data.shapes import Shape, Wanted, shape_of
+from hfcli.data.survey import Survey, survey
+from hfcli.errors import DataError, RecipeError, did_you_mean
+from hfcli.recipe.facts import DataFacts
+from hfcli.tasks import task_classes
+
+SPLIT_WORDS = {
+    "train": {"train", "training"},
+    "validation": {"dev", "val", "valid", "validation", "eval"},
+    "test": {"test"},
+}
+
+
+def look(
+    *,
+    patterns: Sequence[str],
+    task: str | None = None,
+    text_column: str | None = None,
+    label_column: str | None = None,
+    column_names: Sequence[str] | None = None,
+) -> DataFacts:
+    """Read files and say what they could teach; what is given is not guessed.
+
+    Args:
+        patterns: names of files, globs allowed; `train`, `dev` or `test` in a name says its split.
+        task: name of the task.
+        text_column, label_column: columns.
+        column_names: names for the columns of csv and tsv files that have no header line.
+
+    Raises:
+        RecipeError: arguments that are unknown or contradict each other.
+        DataError: files that cannot be read, or that leave open what to learn from them.
+    """
+    wanted = _wanted(task, text_column, label_column)
+    files = _by_split(patterns)
+    names = tuple(name.strip() for name in column_names) if column_names else None
+    seen = survey(expand(files["train"]), FileOptions(names))
+    shape = shape_of(seen, wanted)
+    _check_filled(seen, shape)
+    labels = dict(seen.columns[shape.label].values.most_common()) if shape.label else None
+    if labels is not None and "validation" not in files:
+        _check_rare(labels, str(shape.label))
+    return DataFacts(
+        task=shape.task,
+        keys=shape.keys,
+        files=files,
+        rows=seen.rows,
+        complete=seen.complete,
+        texts=["\n".join(_as_text(row[name]) for name in shape.read) for row in seen.sample],
+        mean_lengths={name: seen.columns[name].mean_length for name in shape.read},
+        labels=labels,
+        unused=[name for name in seen.columns if name not in shape.keys.values()],
+        column_names=names,
+        is_plain_text=seen.suffixes == {".txt"},
+    )
+
+
+def _wanted(task: str | None, text: str | None, label: str | None) -> Wanted:
+    if label is not None and label == text:
+        raise RecipeError("--text-column and --label-column must be two columns")
+    known = task_classes()
+    labelled = [cls for cls in known.values() if "label_column" in cls.model_fields]
+    if task is None:
+        return Wanted(labelled[0] if label else None, text, label)
+    if task not in known:
+        near = did_you_mean(task, known)
+        tail = f"did you mean {near}?" if near else f"known: {', '.join(known)}"
+        raise RecipeError(f"--task: unknown task {task!r}, {tail}")
+    if label is not None and known[task] not in labelled:
+        raise RecipeError(f"--label-column does not go with --task {task}")
+    return Wanted(known[task], text, label)
+
+
+def _by_split(patterns: Sequence[str]) -> dict[str, list[str]]:
+    """Split -> patterns; all are for training when none is left for it."""
+    files: dict[str, list[str]] = {"train": []}
+    for pattern in patterns:
+        words = set(re.split(r"[^a-z]+", Path(pattern).stem.lower()))
+        split = next((name for name, said in SPLIT_WORDS.items() if said & words), "train")
+        files.setdefault(split, []).append(pattern)
+    return files if files["train"] else {"train": list(patterns)}
+
+
+def _check_filled(seen: Survey, shape: Shape) -> None:
+    # Texts by themselves may be blank: finetune leaves them out, and says so.
+    blank_too = list(shape.keys) != ["text_column"]
+    for name in shape.keys.values():
+        column = seen.columns[name]
+        where = column.missing or (column.blank if blank_too else None)
+        if where is not None:
+            raise DataError(f"{where}: column {name!r} is empty", hint="remove or complete the row")
+
+
+def _check_rare(labels: dict[str, int], column: str) -> None:
+    rare = sorted(label for label, rows in labels.items() if rows < 2)
+    if rare:
+        raise DataError(
+            f"label(s) {rare[:5]} of column {column!r} have one row only, and validation data"
+            " held out by label needs two",
+            hint="add rows, give a validation file (--data dev.csv), or name another"
+            " --label-column",
+        )
+
+
+def _as_text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

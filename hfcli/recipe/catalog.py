@@ -1,0 +1,177 @@
+"""The recipes that ship with hfcli: what there are, their text, and copies of them that run.
+
+Reads them as plain YAML and validates nothing, so that listing them needs no schema. They lie in
+the package when it was installed from a wheel, and in the repository's own folder otherwise.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from hfcli.errors import RecipeError, did_you_mean
+from hfcli.recipe.files import MODELINE, with_editor_line, write_new
+from hfcli.recipe.yaml_file import parse_yaml
+
+PACKAGE = Path(__file__).parent.parent
+FOLDERS = (PACKAGE / "shipped_recipes", PACKAGE.parent / "recipes")
+SUFFIXES = (".yaml", ".yml")
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class ShippedRecipe:
+    """A shipped recipe at a glance.
+
+    Args:
+        name: what `show` and `copy` call it: its file without the suffix.
+        task, model, data: what the recipe names; a model from scratch by its type.
+        about: the first line of its comment.
+        path: the file itself.
+    """
+
+    name: str
+    task: str
+    model: str
+    data: str
+    about: str
+    path: Path
+
+    def to_dict(self) -> dict[str, str]:
+        """All of it as text."""
+        return {key: str(value) for key, value in asdict(self).items()}
+
+
+@dataclass(frozen=True)
+class Copy:
+    """What `copy_recipe` did.
+
+    Args:
+        recipe: the new recipe.
+        text: what stands in it.
+        written: every file written, the recipe last.
+        absent: data files that the recipe names and that do not ship with hfcli.
+    """
+
+    recipe: Path
+    text: str
+    written: list[Path]
+    absent: list[str]
+
+
+def shipped_folder() -> Path:
+    """Where the shipped recipes lie."""
+    return next((folder for folder in FOLDERS if folder.is_dir()), FOLDERS[0])
+
+
+def shipped_recipes() -> list[ShippedRecipe]:
+    """Every shipped recipe, by name."""
+    return [_glance(path) for path in sorted(shipped_folder().glob("*.yaml"))]
+
+
+def read_shipped(name: str) -> str:
+    """The text of a shipped recipe as it is.
+
+    Raises:
+        RecipeError: no recipe has this name.
+    """
+    return _find(name).read_text(encoding="utf-8")
+
+
+def copy_recipe(name: str, to: Path | None = None, *, overwrite: bool = False) -> Copy:
+    """Copy a shipped recipe, and the data files it names to the same places beside it.
+
+    The copy runs where it is: its `output_dir` becomes `runs/` and its own name, beside it.
+
+    Args:
+        name: which one.
+        to: a file that ends in .yaml or .yml, or a folder; default: the current folder.
+        overwrite: replace what is there.
+
+    Raises:
+        RecipeError: no recipe has this name, or a file is there already.
+    """
+    source = _find(name)
+    target = _target(source, to)
+    text = source.read_text(encoding="utf-8")
+    data, absent = _data_files(source, text)
+    text = with_editor_line(_with_output_dir(text, f"runs/{target.stem}"), target.parent)
+    contents = {target.parent / place: path.read_bytes() for place, path in data.items()}
+    contents[target] = text.encode()
+    return Copy(target, text, write_new(contents, overwrite=overwrite), absent)
+
+
+def _find(name: str) -> Path:
+    wanted = name.removesuffix(".yaml")
+    by_name = {path.stem: path for path in sorted(shipped_folder().glob("*.yaml"))}
+    if wanted not in by_name:
+        near = did_you_mean(wanted, by_name)
+        hint = f"did you mean {near}?" if near else f"there are: {', '.join(by_name)}"
+        raise RecipeError(f"no shipped recipe is called {name!r}", hint=hint)
+    return by_name[wanted]
+
+
+def _target(source: Path, to: Path | None) -> Path:
+    if to is None:
+        return Path(source.name)
+    return to if to.suffix in SUFFIXES and not to.is_dir() else to / source.name
+
+
+def _glance(path: Path) -> ShippedRecipe:
+    text = path.read_text(encoding="utf-8")
+    recipe = parse_yaml(text).data
+    model = recipe["model"]
+    return ShippedRecipe(
+        name=path.stem,
+        task=recipe["task"]["name"],
+        model=model.get("name_or_path") or f"{model['config']['model_type']} from scratch",
+        data=_data(recipe["data"]),
+        about=_first_comment(text),
+        path=path,
+    )
+
+
+def _data(section: dict[str, Any]) -> str:
+    if "path" in section:
+        return " ".join(str(section[key]) for key in ("path", "name") if key in section)
+    return ", ".join("/".join(Path(pattern).parts[-2:]) for pattern in _patterns(section))
+
+
+def _first_comment(text: str) -> str:
+    comments = (
+        line for line in text.splitlines() if line.startswith("#") and not line.startswith(MODELINE)
+    )
+    return next(comments, "").removeprefix("#").strip()
+
+
+def _patterns(section: dict[str, Any]) -> Iterator[str]:
+    """File names and globs, as the data section of a recipe over files writes them."""
+    for split in SPLITS:
+        value = section.get(split, [])
+        yield from [value] if isinstance(value, str) else value
+
+
+def _data_files(source: Path, text: str) -> tuple[dict[str, Path], list[str]]:
+    """The files a recipe names, by their path relative to it, and the names that lead outside."""
+    section = parse_yaml(text).data["data"]
+    folder = source.parent
+    files: dict[str, Path] = {}
+    absent: list[str] = []
+    for pattern in [] if "path" in section else _patterns(section):
+        found = sorted(glob.glob(pattern, root_dir=folder))
+        inside = not os.path.normpath(pattern).startswith(os.pardir)
+        if found and inside:
+            files |= {name: folder / name for name in found}
+        else:
+            absent.append(pattern)
+    return files, absent
+
+
+def _with_output_dir(text: str, folder: str) -> str:
+    # As text, so that the comments stay.
+    return re.sub(r"^output_dir:.*$", f"output_dir: {folder}", text, count=1, flags=re.MULTILINE)
