@@ -16,6 +16,7 @@ import typer
 from hfcli import __version__
 from hfcli.cli.chat import chat_command
 from hfcli.cli.evaluate import evaluate_command
+from hfcli.cli.export import export_app
 from hfcli.cli.finetune import finetune_command
 from hfcli.cli.generate import generate_command
 from hfcli.cli.recipes import recipes_app
@@ -46,6 +47,7 @@ app.command("chat")(chat_command)
 app.command("finetune")(finetune_command)
 app.command("eval")(evaluate_command)
 app.add_typer(recipes_app, name="recipes")
+app.add_typer(export_app, name="export")
 
 
 def _version(wanted: bool) -> None:

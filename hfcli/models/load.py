@@ -11,15 +11,15 @@ import contextlib
 import io
 import json
 import sys
-import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hfcli import hub
 from hfcli.device import Placement
 from hfcli.errors import ModelError
+from hfcli.models import adapter
 from hfcli.models.options import LoadOptions, needs_pickle, quantization
-from hfcli.models.resolve import ModelSource, resolve_model
+from hfcli.models.resolve import ModelSource
 from hfcli.tasks.base import Task
 
 if TYPE_CHECKING:
@@ -31,11 +31,16 @@ PAD_TOKEN = "<|pad|>"
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model in eval mode, its tokenizer, and where both came from."""
+    """A model in eval mode, its tokenizer, and where both came from.
+
+    Args:
+        new_weights: names of weights that were in no file and start at random.
+    """
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     source: ModelSource
+    new_weights: tuple[str, ...] = ()
 
 
 def load_model(
@@ -62,11 +67,13 @@ def load_model(
     Raises:
         ModelError: not loadable, the wrong architecture, no tokenizer, or no trained head.
     """
+    *adapters, base = adapter.resolve_chain(source)
     hub.go_offline()
     silence()
     options = options or LoadOptions()
-    base_name = source.adapter_base()
-    base = source if base_name is None else resolve_model(base_name)
+    adapters.reverse()  # the one that fits the model itself comes first
+    if options.adapter is not None:
+        adapters.append(options.adapter)
     keywords = {
         "dtype": dtype,
         **placement.load_options(_weight_bytes(base)),
@@ -74,20 +81,28 @@ def load_model(
         "use_safetensors": not needs_pickle(base, options),
         "trust_remote_code": options.trust_remote_code,
     }
-    model = _load_weights(base, task, keywords, config_overrides or {}, new_head)
-    if base_name is not None:
-        model = _with_adapter(model, source)
-    if options.adapter is not None:
-        model = _with_adapter(model, options.adapter)
+    overrides = {**adapter.saved_labels(source), **(config_overrides or {})}
+    lenient = new_head or bool(adapters)  # an adapter may bring the head
+    model, missing = _load_weights(base, task, keywords, overrides, lenient)
+    for held in map(adapter.weight_names, adapters):
+        missing = [name for name in missing if name not in held]
+    problem = None if new_head else task.reject_missing_weights(missing)
+    if problem:
+        raise ModelError(f"{source.name}: {problem}", hint=f"finetune it for {task.name} first")
     own_tokenizer = (source.folder / "tokenizer_config.json").is_file() or source.gguf_file
     tokenizer = load_tokenizer(
         source if own_tokenizer else base, trust_remote_code=options.trust_remote_code
     )
+    if adapters:
+        # Tokens that training added, such as the padding token, are not in the base model.
+        _grow_embeddings(model, len(tokenizer))
+        model = adapter.merge(model, adapters)
+        _take_generation_config(model, source)
     if "device_map" not in keywords and options.load_in is None:
         model.to(placement.device)  # type: ignore[arg-type]
     _check_vocabulary(tokenizer, model, source)
     model.eval()
-    return LoadedModel(model, tokenizer, source)
+    return LoadedModel(model, tokenizer, source, tuple(missing))
 
 
 def silence() -> None:
@@ -160,8 +175,9 @@ def _load_weights(
     task: Task,
     options: dict[str, Any],
     config_overrides: dict[str, Any],
-    new_head: bool,
-) -> PreTrainedModel:
+    lenient: bool,
+) -> tuple[PreTrainedModel, list[str]]:
+    """The model, and the weights that no file gave or gave in another shape."""
     from safetensors import SafetensorError
 
     if source.gguf_file:
@@ -173,7 +189,7 @@ def _load_weights(
             model, info = task.auto_class().from_pretrained(
                 source.folder,
                 output_loading_info=True,
-                ignore_mismatched_sizes=new_head,
+                ignore_mismatched_sizes=lenient,
                 **options,
                 **config_overrides,
             )
@@ -186,25 +202,16 @@ def _load_weights(
         raise ModelError(
             f"{source.name}: cannot be loaded for {task.name} ({_first_line(e)})"
         ) from e
-    problem = None if new_head else task.reject_missing_weights(sorted(info["missing_keys"]))
-    if problem:
-        raise ModelError(f"{source.name}: {problem}", hint=f"finetune it for {task.name} first")
-    return model  # type: ignore[no-any-return]
+    mismatched = {name for name, *_shapes in info["mismatched_keys"]}
+    return model, sorted({*info["missing_keys"], *mismatched})
 
 
-def _with_adapter(model: PreTrainedModel, source: ModelSource) -> PreTrainedModel:
-    from peft import PeftModel
+def _take_generation_config(model: PreTrainedModel, source: ModelSource) -> None:
+    """The settings saved with an adapter instead of those of its base."""
+    from transformers import GenerationConfig
 
-    try:
-        with warnings.catch_warnings():
-            # peft 0.21 asks transformers 5.23 for an attribute under its old name.
-            warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
-            adapted = PeftModel.from_pretrained(model, str(source.folder))
-    except (OSError, ValueError, RuntimeError) as e:
-        raise ModelError(
-            f"{source.name}: the adapter does not fit its base model ({_first_line(e)})"
-        ) from e
-    return adapted.merge_and_unload()  # type: ignore[no-any-return]
+    if model.can_generate() and (source.folder / "generation_config.json").is_file():
+        model.generation_config = GenerationConfig.from_pretrained(source.folder)
 
 
 def _check_vocabulary(
