@@ -98,6 +98,10 @@ class Task(BaseModel):
     def metrics(self) -> tuple[str, ...]:
         """Names of the shipped metrics that are computed by default."""
 
+    def eval_metrics(self) -> tuple[str, ...]:
+        """Those of `hfcli eval`, which may take longer and be lists."""
+        return self.metrics()
+
     def config_overrides(self, train: Dataset) -> dict[str, Any]:
         """Configuration values that the training rows determine, such as the labels."""
         return {}
@@ -148,6 +152,20 @@ class Task(BaseModel):
     @abstractmethod
     def reduce(self, logits: Tensor, labels: Tensor) -> Reduced:
         """Shrink the logits of a batch to a few numbers a row, so that they can be kept."""
+
+    @abstractmethod
+    def outcomes(self, prepared: Prepared, reduced: Reduced) -> Iterator[dict[str, Any]]:
+        """What came of every row that was scored, in order: its `origin`, and gold, prediction
+        and probabilities, or nll and what it is counted by.
+        """
+
+    def row_text(self, row: dict[str, Any]) -> str:
+        """The text of a row, for people who look for mistakes."""
+        return str(row[self.columns()[0]])
+
+    def describe_scoring(self, tools: Tools) -> dict[str, Any]:
+        """How rows are scored, where there is more than one way, for the report."""
+        return {}
 
     @abstractmethod
     def scores(self, prepared: Prepared, reduced: Sequence[tuple[float, ...]]) -> Scores:

@@ -182,6 +182,7 @@ def _train(
             order=order,
             callbacks=callbacks,
             label_smoothing=section.label_smoothing_factor,
+            chunked=section.loss_type == "chunked_nll",
         )
         watcher.trainer = trainer  # type: ignore[attr-defined]
         return trainer
