@@ -186,9 +186,8 @@ def test_focal_loss_is_that_of_the_paper_and_without_gamma_cross_entropy() -> No
 @pytest.mark.parametrize("gamma", [0.5, 1.0, 2.0])
 def test_the_focal_loss_of_a_certain_row_has_a_gradient(gamma: float) -> None:
     nll = torch.tensor([0.0, 1e-30, 1e-8, 20.0], requires_grad=True)
-    (focal(nll, gamma) * nll).sum().backward()
-    assert nll.grad is not None
-    assert bool(nll.grad.isfinite().all())
+    (gradient,) = torch.autograd.grad((focal(nll, gamma) * nll).sum(), nll)
+    assert bool(gradient.isfinite().all())
 
 
 def test_balanced_weights_are_scikit_learns() -> None:
@@ -224,6 +223,6 @@ def test_a_weight_for_a_label_that_is_not_there_is_an_error(
 ) -> None:
     recipe_for("given-weights", tiny_gpt2, tmp_path)
     recipe = load_recipe(tmp_path / "recipe.yaml", ["task.class_weights={strom: 2}"])
-    with pytest.raises(RecipeError, match="unknown label 'strom', did you mean storm?") as caught:
+    with pytest.raises(RecipeError, match=r"unknown label .strom., did you mean storm\?") as caught:
         set_up(recipe=recipe, placement=CPU)
     assert "task.class_weights" in caught.value.message
