@@ -28,8 +28,7 @@ def spool(read: Callable[[], Iterator[Row]]) -> Dataset:
     """Write rows to a file of this process, and give them as a data set.
 
     Arrow has one type a column, of 64 bits: numbers of both kinds become floats, other mixtures
-    and larger numbers text. What is nested beyond a list of plain values becomes JSON, as do lists
-    in a column that also holds something else; lists of several types become lists of texts.
+    and larger numbers text. What is nested beyond a list of plain values becomes JSON.
 
     Args:
         read: gives the rows from the start; called again when a later row shows that a column
@@ -47,7 +46,7 @@ def _write(rows: Iterator[Row], kinds: dict[str, type]) -> Dataset:
     import pyarrow
     from datasets import Dataset
 
-    seen: dict[Any, type] = {}
+    seen: dict[str, type] = {}
     writer: Any = None
     path = _folder() / f"rows-{len(list(_folder().iterdir()))}.arrow"
     while chunk := list(islice(rows, ROWS_PER_CHUNK)):
@@ -57,7 +56,6 @@ def _write(rows: Iterator[Row], kinds: dict[str, type]) -> Dataset:
         schema = writer and writer.schema
         table = pyarrow.table(columns, schema=schema)
         if writer is None:
-            table = table.cast(_of_texts(table.schema, kinds))
             writer = _Writer(path, table.schema)
         writer.stream.write_table(table)
     if writer is None:
@@ -76,26 +74,12 @@ class _Writer:
         self.stream = pyarrow.ipc.new_stream(str(path), schema)
 
 
-def _of_texts(schema: Any, kinds: dict[str, type]) -> Any:
-    """The schema, where lists that are all empty so far are lists of texts."""
-    import pyarrow
-
-    for i, column in enumerate(schema):
-        if column.type == pyarrow.list_(pyarrow.null()):
-            if kinds.get(column.name) is not list:
-                raise _OtherType(column.name, list)
-            schema = schema.set(i, column.with_type(pyarrow.list_(pyarrow.string())))
-    return schema
-
-
-def _value(name: str, value: Any, kinds: dict[str, type], seen: dict[Any, type]) -> Any:
+def _value(name: str, value: Any, kinds: dict[str, type], seen: dict[str, type]) -> Any:
     if isinstance(value, dict) or (isinstance(value, list) and any(_nested(v) for v in value)):
         return json.dumps(value, ensure_ascii=False)
     wanted = kinds.get(name)
     if wanted is str:
-        return json.dumps(value, ensure_ascii=False) if isinstance(value, list) else str(value)
-    if isinstance(value, list):
-        return _list(name, value, kinds, seen)
+        return str(value)
     if isinstance(value, int) and abs(value) >= 2**63:
         raise _OtherType(name, str)
     if wanted is float:
@@ -105,18 +89,6 @@ def _value(name: str, value: Any, kinds: dict[str, type], seen: dict[Any, type])
     before = seen.setdefault(name, type(value))
     if before is not type(value):
         raise _OtherType(name, float if {before, type(value)} == {int, float} else str)
-    return value
-
-
-def _list(name: str, value: list[Any], kinds: dict[str, type], seen: dict[Any, type]) -> list[Any]:
-    """A list of plain values, all of them of one type."""
-    if kinds.get(name) is float or seen.setdefault(name, list) is not list:
-        raise _OtherType(name, str)
-    if kinds.get(name) is list:
-        return [str(item) for item in value]
-    for item in value:
-        if seen.setdefault((name, "items"), type(item)) is not type(item):
-            raise _OtherType(name, list)
     return value
 
 

@@ -69,8 +69,9 @@ class TextClassification(Task):
     class_weights: Literal["balanced"] | dict[str, float] | None = Field(
         None,
         description="Weights of labels in the loss, 1 where not given. `balanced`: rows / (labels *"
-        " rows of the label); for several labels, rows without the label / rows with it. The loss"
-        " is the weighted sum over the rows of an optimizer step, divided by their number.",
+        " rows of the label). With several labels a row they weigh a label where it is given, and"
+        " `balanced` is rows without it / rows with it. The loss of an optimizer step is the"
+        " weighted sum over its rows, divided by their number.",
     )
     focal_gamma: float = Field(
         0.0,
@@ -146,6 +147,7 @@ class TextClassification(Task):
     def metrics(self) -> tuple[str, ...]:
         from hfcli.metrics import shipped_metrics
 
+        # Those of several labels and of numbers came later than the problem types.
         return tuple(name for name in self.problem().metrics if name in shipped_metrics())
 
     def check_row(self, row: dict[str, Any]) -> str | None:

@@ -156,7 +156,9 @@ def test_a_row_of_a_file_without_a_label_is_named(tmp_path: Path) -> None:
 def test_a_row_of_the_hub_without_a_label_is_named() -> None:
     declared = Features({"text": Value("string"), "label": ClassLabel(names=["no", "yes"])})
     rows = Dataset.from_dict({"text": ["a", "b"], "label": [1, -1]}, features=declared)
-    with pytest.raises(DataError, match=r"row 1: column 'label' must be .* found nothing") as caught:
+    with pytest.raises(
+        DataError, match=r"row 1: column 'label' must be .* found nothing"
+    ) as caught:
         SINGLE.config_overrides(rows)
     assert caught.value.hint is not None
     assert "unlabelled" in caught.value.hint

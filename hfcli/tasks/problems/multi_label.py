@@ -27,7 +27,10 @@ class MultiLabel(Problem):
     name = "multi_label_classification"
     several = True
     metrics = (
-        "subset_accuracy", "f1_micro", "precision_micro", "recall_micro", "hamming_loss",
+        "subset_accuracy", "hamming_loss", "multilabel_f1_micro", "multilabel_f1_macro",
+        "multilabel_f1_samples", "multilabel_precision_micro", "multilabel_precision_macro",
+        "multilabel_recall_micro", "multilabel_recall_macro", "multilabel_auroc_macro",
+        "multilabel_average_precision_macro",
     )  # fmt: skip
 
     def read(self, cell: Any) -> Names:
