@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 ROWS_AT_ONCE = 1000
+OTHER_TYPES: dict[type, str] = {list: "multi_label_classification", float: "regression"}
 Label = TypeVar("Label")
 Names = tuple[str, ...]
 NamedRows = Callable[[], Iterable[tuple[str, Names]]]
@@ -32,11 +33,21 @@ def one_name(value: Any) -> Names:
     Raises:
         BadLabel: nothing, or of another type.
     """
+    other = OTHER_TYPES.get(type(value))
+    if other is not None:
+        raise BadLabel(
+            f"must be text, int or bool, found {type(value).__name__}; task.problem_type: {other}"
+            " takes that"
+        )
+    return (_name(value),)
+
+
+def _name(value: Any) -> str:
     if value is None or value == "":
         raise BadLabel("must be text, int or bool, found nothing")
     if not isinstance(value, str | int | bool):
         raise BadLabel(f"must be text, int or bool, found {type(value).__name__}")
-    return (str(value),)
+    return str(value)
 
 
 def several_names(value: Any, separator: str) -> Names:
@@ -53,7 +64,7 @@ def several_names(value: Any, separator: str) -> Names:
         found = "nothing" if value is None else type(value).__name__
         raise BadLabel(f"must be a list of labels, or a text with {separator!r} between them,"
                        f" found {found}")  # fmt: skip
-    names = [one_name(name)[0] for name in value]
+    names = [_name(name) for name in value]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         # What a list of zeros and ones, one a label, comes to.
