@@ -295,6 +295,8 @@ class Recipe(Section):
                     f"training.metric_for_best_model: {wanted!r} is not measured in training,"
                     f" {tail}"
                 )
+        if self.training.label_smoothing_factor and not task.smooths_labels():
+            raise ValueError("training.label_smoothing_factor goes with one label a row")
         if self.training.sample_prompts and not task.generates:
             raise ValueError(f"training.sample_prompts does not go with {task.name}")
         return self

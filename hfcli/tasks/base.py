@@ -47,7 +47,8 @@ class Scores:
     """What a pass over prepared rows gave.
 
     Args:
-        loss: mean negative log-likelihood in nats, a scored token or row weighing the same.
+        loss: mean over scored tokens or rows, each weighing the same: negative log-likelihood in
+            nats, or squared error.
         inputs: argument name -> list, what the task's metrics read.
         options: further arguments that some metrics take, such as the label indices.
         labels: label names in the order of their indices, where the task has labels.
@@ -80,6 +81,10 @@ class Task(BaseModel):
     def stratify_by(self) -> str | None:
         """Column whose shares a random split must keep, or None."""
         return None
+
+    def smooths_labels(self) -> bool:
+        """Whether label smoothing is defined for what is learned."""
+        return True
 
     @abstractmethod
     def check_row(self, row: dict[str, Any]) -> str | None:
@@ -139,12 +144,13 @@ class Task(BaseModel):
         """Pad features on the right into input_ids, labels and what else the model reads."""
 
     def loss_function(
-        self, *, labels: Mapping[str, int], label_smoothing: float
+        self, *, labels: Mapping[str, int], n_rows: int, label_smoothing: float
     ) -> LossFunction | None:
         """`(outputs, labels, num_items_in_batch) -> loss` for Trainer; None: the model's own.
 
         Args:
             labels: training rows of each label, in the order of their indices.
+            n_rows: training rows.
             label_smoothing: TrainingArguments' label_smoothing_factor.
         """
         return None

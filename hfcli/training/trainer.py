@@ -78,7 +78,9 @@ def make_trainer(
         train_dataset=setup.train.features,
         eval_dataset=setup.validation.features if setup.validation else None,
         processing_class=tokenizer,
-        compute_loss_func=task.loss_function(labels=labels, label_smoothing=label_smoothing),
+        compute_loss_func=task.loss_function(
+            labels=labels, n_rows=setup.train.counts.kept, label_smoothing=label_smoothing
+        ),
         callbacks=list(callbacks),
     )
     trainer.remove_callback(PrinterCallback)  # it prints to stdout
