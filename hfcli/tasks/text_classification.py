@@ -150,6 +150,9 @@ class TextClassification(Task):
         # Those of several labels and of numbers came later than the problem types.
         return tuple(name for name in self.problem().metrics if name in shipped_metrics())
 
+    def eval_metrics(self) -> tuple[str, ...]:
+        return (*self.metrics(), *self.problem().more_metrics)
+
     def check_row(self, row: dict[str, Any]) -> str | None:
         for column in self.text_columns():
             problem = not_text(row, column)
@@ -233,6 +236,14 @@ class TextClassification(Task):
 
     def reduce(self, logits: Tensor, labels: Tensor) -> Reduced:
         return self.problem().reduce(logits, labels)
+
+    def outcomes(self, prepared: Prepared, reduced: Reduced) -> Iterator[dict[str, Any]]:
+        targets, names = prepared.column("labels"), prepared.labels or []
+        for origin, target, row in zip(prepared.column("origin"), targets, reduced, strict=True):
+            yield {"origin": origin, **self.problem().outcome(target, row, names)}
+
+    def row_text(self, row: dict[str, Any]) -> str:
+        return "\n".join(str(row[column]) for column in self.text_columns())
 
     def scores(self, prepared: Prepared, reduced: Sequence[tuple[float, ...]]) -> Scores:
         return self.problem().scores(prepared.column("labels"), reduced, prepared.labels)

@@ -52,6 +52,7 @@ class Problem(ABC):
     named: ClassVar[bool] = True  # whether labels have names, and so weights and a focal loss
     several: ClassVar[bool] = False  # whether a row can have more than one
     metrics: ClassVar[tuple[str, ...]]
+    more_metrics: ClassVar[tuple[str, ...]] = ()  # of `hfcli eval`
 
     @abstractmethod
     def read(self, cell: Any) -> Any:
@@ -86,6 +87,12 @@ class Problem(ABC):
     @abstractmethod
     def reduce(self, logits: Tensor, labels: Tensor) -> Reduced:
         """The numbers of each row that `scores` needs, in float64."""
+
+    @abstractmethod
+    def outcome(
+        self, target: Any, row: tuple[float, ...], names: Sequence[str]
+    ) -> dict[str, Any]:
+        """What came of a row, by label names: gold, prediction, and what the latter is from."""
 
     @abstractmethod
     def scores(

@@ -71,6 +71,19 @@ class MultiLabel(Problem):
         nll = binary_cross_entropy(wide, labels.cpu(), LossOptions()).mean(-1, keepdim=True)
         return as_rows(torch.cat([nll, wide.sigmoid()], -1))
 
+    def outcome(
+        self, target: Any, row: tuple[float, ...], names: Sequence[str]
+    ) -> dict[str, Any]:
+        nll, *probabilities = row
+        return {
+            "gold": [name for name, given in zip(names, target, strict=True) if given],
+            "prediction": [
+                name for name, p in zip(names, probabilities, strict=True) if p > THRESHOLD
+            ],
+            "probabilities": probabilities,
+            "nll": nll,
+        }
+
     def scores(
         self, targets: Sequence[Any], reduced: Sequence[tuple[float, ...]], names: list[str] | None
     ) -> Scores:

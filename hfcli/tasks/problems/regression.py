@@ -50,6 +50,11 @@ class Regression(Problem):
     def reduce(self, logits: Tensor, labels: Tensor) -> Reduced:
         return as_rows(logits.cpu().double())
 
+    def outcome(
+        self, target: Any, row: tuple[float, ...], names: Sequence[str]
+    ) -> dict[str, Any]:
+        return {"gold": float(target), "prediction": row[0]}
+
     def scores(
         self, targets: Sequence[Any], reduced: Sequence[tuple[float, ...]], names: list[str] | None
     ) -> Scores:

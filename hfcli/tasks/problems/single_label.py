@@ -26,6 +26,11 @@ class SingleLabel(Problem):
         "accuracy", "f1_macro", "f1_weighted", "precision_macro", "precision_weighted",
         "recall_macro", "recall_weighted", "matthews_correlation", "confusion_matrix",
     )  # fmt: skip
+    more_metrics = (
+        "balanced_accuracy", "cohen_kappa", "auroc", "average_precision", "log_loss", "brier",
+        "ece", "precision_per_class", "recall_per_class", "f1_per_class", "support_per_class",
+        "reliability",
+    )  # fmt: skip
 
     def read(self, cell: Any) -> Names:
         return one_name(cell)
@@ -64,6 +69,17 @@ class SingleLabel(Problem):
         log_p = torch.log_softmax(logits.cpu().double(), -1)
         nll = -log_p.gather(-1, labels.cpu()[:, None])
         return as_rows(torch.cat([nll, log_p.exp()], -1))
+
+    def outcome(
+        self, target: Any, row: tuple[float, ...], names: Sequence[str]
+    ) -> dict[str, Any]:
+        nll, *probabilities = row
+        return {
+            "gold": names[int(target)],
+            "prediction": names[probabilities.index(max(probabilities))],
+            "probabilities": probabilities,
+            "nll": nll,
+        }
 
     def scores(
         self, targets: Sequence[Any], reduced: Sequence[tuple[float, ...]], names: list[str] | None
