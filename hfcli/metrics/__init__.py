@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from hfcli.metrics import classification, language_modeling
+from hfcli.metrics import classification, language_modeling, probabilistic
 from hfcli.metrics.base import Metric
 
-FAMILIES = (classification, language_modeling)
+FAMILIES = (classification, probabilistic, language_modeling)
 
 
 def shipped_metrics() -> dict[str, Metric]:
