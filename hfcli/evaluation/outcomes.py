@@ -39,7 +39,7 @@ def predictions(
             origin = origin_of(batch, i, start + i)
             text = task.row_text({name: values[i] for name, values in batch.items()})
             told: Prediction = {
-                "id": origin,
+                "id": origin.rpartition("/")[2],
                 "text": text[:TEXT_SHOWN],
                 "text_sha256": hashlib.sha256(text.encode()).hexdigest(),
             }

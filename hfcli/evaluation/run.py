@@ -38,7 +38,7 @@ from hfcli.models.load import LoadedModel, ensure_pad_token, load_model
 from hfcli.models.resolve import resolve_model
 from hfcli.recipe.schema import DataSection, Recipe
 from hfcli.results import EvalResult, Listener, Note, RowsScored
-from hfcli.statistics import intervals
+from hfcli.statistics.intervals import intervals
 from hfcli.tasks.base import Reduced, Tools
 from hfcli.tasks.scoring import reduce_all
 
@@ -66,7 +66,7 @@ class EvalOptions:
     overwrite: bool = False
     offline: bool = False
     allow_remote_metric: bool = False
-    command: tuple[str, ...] = ()
+    command: str = ""
 
 
 def evaluate(*, recipe: Recipe, listener: Listener, options: EvalOptions) -> EvalResult:
@@ -124,7 +124,7 @@ def evaluate(*, recipe: Recipe, listener: Listener, options: EvalOptions) -> Eva
         **told,
         versions={"hfcli": hfcli.__version__, **{n: metadata.version(n) for n in PACKAGES}},
         created=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        command=" ".join(options.command),
+        command=options.command,
     )
 
 
@@ -145,6 +145,9 @@ def _scored(
         return list(read_predictions(folder / PREDICTIONS_FILE))
     tools = Tools(loaded.tokenizer, loaded.model, recipe.data.on_overflow)
     prepared = prepare(task=task, rows=lambda: rows, tools=tools, train=False)
+    scoring = task.describe_scoring(tools)
+    if scoring:
+        notes.append("scoring: " + ", ".join(f"{k} {v}" for k, v in scoring.items() if v))
     notes += prepared.counts.sentences()
     total = len(prepared.features)
     with ScoreLog(folder, told) as log:

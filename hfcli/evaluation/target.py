@@ -38,6 +38,9 @@ class EvalFlags:
     metrics: tuple[str, ...] = ()
     batch_size: int | None = None
     device: str | None = None
+    context: int | None = None
+    stride: int | None = None
+    windows: str | None = None
 
     def overrides(self) -> list[str]:
         """The flags as recipe overrides."""
@@ -48,6 +51,9 @@ class EvalFlags:
             "evaluation.metrics": json.dumps(self.metrics) if self.metrics else None,
             "evaluation.batch_size": self.batch_size,
             "device": self.device,
+            "task.context": self.context,
+            "task.stride": self.stride,
+            "task.windows": self.windows,
         }
         if self.model:
             # Whatever the recipe builds or starts from, this is what is scored.

@@ -124,6 +124,9 @@ class TextGeneration(Task):
     def metrics(self) -> tuple[str, ...]:
         return ("perplexity", "bits_per_byte")
 
+    def eval_metrics(self) -> tuple[str, ...]:
+        return (*self.metrics(), "word_perplexity")
+
     def encode(self, rows: Dataset, tools: Tools, *, train: bool) -> Iterator[Feature]:
         size = self._block_size(tools)
         documents = self._documents(rows, tools)

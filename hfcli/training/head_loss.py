@@ -45,8 +45,11 @@ def head_loss(model: PreTrainedModel) -> HeadLoss | None:
     """The loss for a model, or None where its logits are not simply its head's output."""
     import torch
 
-    network: Any = model.get_base_model() if hasattr(model, "get_base_model") else model
-    head, backbone = network.get_output_embeddings(), getattr(network, "base_model", None)
+    network: Any = model
+    if hasattr(model, "get_base_model"):  # an adapter around it
+        network = network.get_base_model()
+    head: Any = network.get_output_embeddings()
+    backbone: Any = getattr(network, "base_model", None)
     if type(head) is not torch.nn.Linear or head.bias is not None or backbone is network:
         return None
     size = min(8, head.weight.shape[0])

@@ -31,6 +31,10 @@ def tiny_llama(**options: Any) -> Any:
     return LlamaForCausalLM(config)
 
 
+def loss_of(ours: Any, inputs: dict[str, Any], n_items: Any) -> Any:
+    return ours(inputs, n_items)
+
+
 def gradients(model: Any) -> dict[str, torch.Tensor]:
     found = {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
     model.zero_grad()
@@ -56,7 +60,7 @@ def test_loss_and_gradients_are_the_models_own(
     own = model(**inputs, num_items_in_batch=n_items).loss
     own.backward()
     expected = gradients(model)
-    made = ours(inputs, n_items)
+    made = loss_of(ours, inputs, n_items)
     made.backward()
     found = gradients(model)
     # The model's own is summed up in float32.
@@ -70,9 +74,9 @@ def test_a_scaled_loss_has_scaled_gradients(tiny_gpt2: Path) -> None:
     model: Any = AutoModelForCausalLM.from_pretrained(tiny_gpt2).double().eval()
     ours = head_loss(model)
     assert ours is not None
-    ours({"input_ids": IDS, "labels": LABELS}, 5).backward()
+    loss_of(ours, {"input_ids": IDS, "labels": LABELS}, 5).backward()
     once = gradients(model)
-    (ours({"input_ids": IDS, "labels": LABELS}, 5) * 3).backward()
+    (loss_of(ours, {"input_ids": IDS, "labels": LABELS}, 5) * 3).backward()
     for name, value in gradients(model).items():
         torch.testing.assert_close(value, once[name] * 3)
 
@@ -91,6 +95,6 @@ def test_frozen_heads_need_no_gradient(tiny_gpt2: Path) -> None:
     model.transformer.wte.weight.requires_grad_(False)
     ours = head_loss(model)
     assert ours is not None
-    ours({"input_ids": IDS, "labels": LABELS}, 5).backward()
+    loss_of(ours, {"input_ids": IDS, "labels": LABELS}, 5).backward()
     assert model.transformer.wte.weight.grad is None
     assert model.transformer.h[0].attn.c_attn.weight.grad is not None

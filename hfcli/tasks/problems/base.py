@@ -89,9 +89,7 @@ class Problem(ABC):
         """The numbers of each row that `scores` needs, in float64."""
 
     @abstractmethod
-    def outcome(
-        self, target: Any, row: tuple[float, ...], names: Sequence[str]
-    ) -> dict[str, Any]:
+    def outcome(self, target: Any, row: tuple[float, ...], names: Sequence[str]) -> dict[str, Any]:
         """What came of a row, by label names: gold, prediction, and what the latter is from."""
 
     @abstractmethod

@@ -71,9 +71,7 @@ class MultiLabel(Problem):
         nll = binary_cross_entropy(wide, labels.cpu(), LossOptions()).mean(-1, keepdim=True)
         return as_rows(torch.cat([nll, wide.sigmoid()], -1))
 
-    def outcome(
-        self, target: Any, row: tuple[float, ...], names: Sequence[str]
-    ) -> dict[str, Any]:
+    def outcome(self, target: Any, row: tuple[float, ...], names: Sequence[str]) -> dict[str, Any]:
         nll, *probabilities = row
         return {
             "gold": [name for name, given in zip(names, target, strict=True) if given],

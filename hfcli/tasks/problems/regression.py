@@ -50,9 +50,7 @@ class Regression(Problem):
     def reduce(self, logits: Tensor, labels: Tensor) -> Reduced:
         return as_rows(logits.cpu().double())
 
-    def outcome(
-        self, target: Any, row: tuple[float, ...], names: Sequence[str]
-    ) -> dict[str, Any]:
+    def outcome(self, target: Any, row: tuple[float, ...], names: Sequence[str]) -> dict[str, Any]:
         return {"gold": float(target), "prediction": row[0]}
 
     def scores(

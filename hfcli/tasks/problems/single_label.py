@@ -70,9 +70,7 @@ class SingleLabel(Problem):
         nll = -log_p.gather(-1, labels.cpu()[:, None])
         return as_rows(torch.cat([nll, log_p.exp()], -1))
 
-    def outcome(
-        self, target: Any, row: tuple[float, ...], names: Sequence[str]
-    ) -> dict[str, Any]:
+    def outcome(self, target: Any, row: tuple[float, ...], names: Sequence[str]) -> dict[str, Any]:
         nll, *probabilities = row
         return {
             "gold": names[int(target)],
