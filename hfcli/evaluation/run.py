@@ -286,9 +286,17 @@ def _compute(
                 f"metric {name} reads {', '.join(missing)}, which this task does not give",
                 hint=f"it gives {', '.join(inputs)}",
             )
+        if metric and not all(_takes(kind, inputs[key]) for key, kind in metric.inputs.items()):
+            raise DataError(f"metric {name} is not for labels of this kind")
         own = {key: options[key] for key in (metric.options if metric else ())}
         values |= module.compute(**{key: inputs[key] for key in wanted}, **own)
     return values
+
+
+def _takes(kind: type, values: list[Any]) -> bool:
+    """Whether a metric's input is of the kind that the task gives; evaluate would cut numbers."""
+    accepted = {int: (int,), float: (int, float), list: (list,)}.get(kind)
+    return accepted is None or not values or isinstance(values[0], accepted)
 
 
 def _describe(section: DataSection, split: str) -> str:

@@ -147,7 +147,7 @@ class TextClassification(Task):
     def metrics(self) -> tuple[str, ...]:
         from hfcli.metrics import shipped_metrics
 
-        # Those of several labels and of numbers came later than the problem types.
+        # What is shipped is another room's to say; a name it does not have is left out.
         return tuple(name for name in self.problem().metrics if name in shipped_metrics())
 
     def eval_metrics(self) -> tuple[str, ...]:

@@ -75,6 +75,10 @@ def test_numbers_from_csv(tiny_bert: Path, tmp_path: Path) -> None:
     config = json.loads((tmp_path / "run" / "config.json").read_text())
     assert config["problem_type"] == "regression"
     assert config["id2label"] == {"0": "score"}
+    other = hfcli("eval", tmp_path / "run", "--metric", "accuracy")
+    assert other.returncode == 3
+    assert other.stdout == ""
+    assert "metric accuracy is not for labels of this kind" in other.stderr
 
 
 def test_pairs(tiny_gpt2: Path, tmp_path: Path) -> None:
