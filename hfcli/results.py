@@ -173,7 +173,7 @@ class FinetuneResult:
 
     Args:
         train_loss: mean loss since the logging step before the last; None without one.
-        metrics: scores of the saved model on the validation split.
+        metrics: scores of the saved model on the validation split; None where not defined.
         seconds: time of the training loop.
         labels: label names in the order of their indices, where the task has labels.
         confusion_matrix: of the validation split; rows are true labels, in that order.
@@ -189,7 +189,7 @@ class FinetuneResult:
     epochs: float
     train_rows: int
     train_loss: float | None
-    metrics: dict[str, float]
+    metrics: dict[str, float | None]
     tokens_seen: int
     seconds: float
     seed: int

@@ -20,7 +20,8 @@ from hfcli.data.cache import tokenizer_hash
 from hfcli.data.prepare import prepare
 from hfcli.data.splits import load_splits
 from hfcli.device import resolve_device, resolve_dtype
-from hfcli.errors import DataError, RunError
+from hfcli.errors import RunError
+from hfcli.evaluation.measure import compute, loss
 from hfcli.evaluation.outcomes import (
     PREDICTIONS_FILE,
     Prediction,
@@ -98,7 +99,7 @@ def evaluate(*, recipe: Recipe, listener: Listener, options: EvalOptions) -> Eva
     labels = task.label_names(loaded.model)
     inputs = metric_inputs(scored, labels)
     options_of = {"labels": list(range(len(labels or ())))}
-    values = _compute(modules, inputs, options_of)
+    values = compute(modules, inputs, options_of)
     n_rows = sum(row["error"] is None for row in scored)
     known = {name: metric for name, metric in shipped_metrics().items() if name in values}
     return EvalResult(
@@ -109,7 +110,7 @@ def evaluate(*, recipe: Recipe, listener: Listener, options: EvalOptions) -> Eva
         split=split,
         n_rows=n_rows,
         n_skipped=len(scored) - n_rows,
-        metrics={**_loss(inputs), **values},
+        metrics={**loss(inputs), **values},
         intervals={
             name: {"low": found.low, "high": found.high, "method": found.method}
             for name, found in intervals(
@@ -262,41 +263,6 @@ def _data_name(recipe: Recipe) -> str:
     data = recipe.data
     first = next(name for name in (*data.test, *data.validation, *data.train))
     return str(data.path or Path(first).stem).replace(os.sep, "-")
-
-
-def _loss(inputs: Mapping[str, list[Any]]) -> dict[str, float]:
-    """Mean negative log-likelihood in nats: of a token, or of a row."""
-    if "nll" not in inputs or not inputs["nll"]:
-        return {}
-    counts = inputs.get("n_tokens") or [1] * len(inputs["nll"])
-    return {"loss": sum(inputs["nll"]) / sum(counts)}
-
-
-def _compute(
-    modules: Mapping[str, Any], inputs: Mapping[str, list[Any]], options: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Every module's values; a module that returns several gets them all in."""
-    values: dict[str, Any] = {}
-    for name, module in modules.items():
-        metric = shipped_metrics().get(name)
-        wanted = list(metric.inputs) if metric else list(module.features)
-        missing = [key for key in wanted if key not in inputs]
-        if missing:
-            raise DataError(
-                f"metric {name} reads {', '.join(missing)}, which this task does not give",
-                hint=f"it gives {', '.join(inputs)}",
-            )
-        if metric and not all(_takes(kind, inputs[key]) for key, kind in metric.inputs.items()):
-            raise DataError(f"metric {name} is not for labels of this kind")
-        own = {key: options[key] for key in (metric.options if metric else ())}
-        values |= module.compute(**{key: inputs[key] for key in wanted}, **own)
-    return values
-
-
-def _takes(kind: type, values: list[Any]) -> bool:
-    """Whether a metric's input is of the kind that the task gives; evaluate would cut numbers."""
-    accepted = {int: (int,), float: (int, float), list: (list,)}.get(kind)
-    return accepted is None or not values or isinstance(values[0], accepted)
 
 
 def _describe(section: DataSection, split: str) -> str:

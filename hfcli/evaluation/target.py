@@ -14,7 +14,7 @@ from typing import Any
 
 from hfcli.errors import RecipeError, RunError
 from hfcli.models.resolve import resolve_model
-from hfcli.models.task import guess_task
+from hfcli.models.task import guess_task, task_settings
 from hfcli.recipe.load import Draft, load_recipe, validate
 from hfcli.recipe.schema import Recipe
 from hfcli.results import Listener, Note
@@ -129,7 +129,7 @@ def _from_flags(
         listener(Note(source.note))
     task = flags.task or guess_task(source)
     data: dict[str, Any] = {
-        "task": {"name": task},
+        "task": {"name": task, **task_settings(source, task)},
         "model": {"name_or_path": flags.model or source.name},
     }
     return validate(Draft.from_flags(data, overrides))

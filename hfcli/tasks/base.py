@@ -107,6 +107,11 @@ class Task(BaseModel):
         """Those of `hfcli eval`, which may take longer and be lists."""
         return self.metrics()
 
+    @classmethod
+    def settings_of(cls, config: Mapping[str, Any]) -> dict[str, Any]:
+        """Settings of the task that the configuration of a trained model tells."""
+        return {}
+
     def config_overrides(self, train: Dataset) -> dict[str, Any]:
         """Configuration values that the training rows determine, such as the labels."""
         return {}

@@ -145,10 +145,7 @@ class TextClassification(Task):
         return AutoModelForSequenceClassification
 
     def metrics(self) -> tuple[str, ...]:
-        from hfcli.metrics import shipped_metrics
-
-        # What is shipped is another room's to say; a name it does not have is left out.
-        return tuple(name for name in self.problem().metrics if name in shipped_metrics())
+        return self.problem().metrics
 
     def eval_metrics(self) -> tuple[str, ...]:
         return (*self.metrics(), *self.problem().more_metrics)
@@ -166,6 +163,11 @@ class TextClassification(Task):
             if not row[column].strip():
                 return f"column {column!r} is empty: remove or complete the row"
         return None
+
+    @classmethod
+    def settings_of(cls, config: Mapping[str, Any]) -> dict[str, Any]:
+        problem = config.get("problem_type")
+        return {"problem_type": problem} if problem in PROBLEMS else {}
 
     def config_overrides(self, train: Dataset) -> dict[str, Any]:
         config = self.problem().config(train, self.label_column)
