@@ -10,7 +10,7 @@ from hfcli.metrics import FAMILIES, shipped_metrics
 
 Inputs = dict[str, Any]
 ROWS = 97
-WORDS = ["the", "A", "boat,", "Harbour", "lies", "still.", "42", "кот", "-", "(an)"]
+WORDS = ["the", "A", "boat,", "boats", "Harbour", "lies", "still.", "42", "кот", "-", "(an)"]
 
 
 def random_inputs(name: str, seed: int) -> Inputs:

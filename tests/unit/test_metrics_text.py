@@ -81,8 +81,11 @@ def test_a_library_that_is_not_installed_is_named_with_the_command(
     assert caught.value.hint == "pip install 'hfcli[text-metrics]'"
 
 
-def test_the_libraries_say_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+def test_the_libraries_say_nothing(
+    capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
     for name in TEXT:
         # sacrebleu warns of a hundred lines that end so, unless told not to.
         compute(name, ["a cat ."] * 150, ["a dog ."] * 150)
     assert capfd.readouterr() == ("", "")
+    assert caplog.records == []
