@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import struct
 import sys
 import warnings
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from hfcli import hub
 from hfcli.device import Placement
 from hfcli.errors import ModelError
-from hfcli.models.options import LoadOptions, needs_pickle, quantization
+from hfcli.models.options import LoadOptions, check_adapter_pickle, needs_pickle, quantization
 from hfcli.models.resolve import ModelSource, resolve_model
 from hfcli.tasks.base import Task
 
@@ -27,15 +28,21 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 PAD_TOKEN = "<|pad|>"
+DAMAGED = (struct.error, IndexError)  # what reading beyond the end of a GGUF file raises
 
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model in eval mode, its tokenizer, and where both came from."""
+    """A model in eval mode, its tokenizer, and where both came from.
+
+    Args:
+        parts: what else it was made from: the base of an adapter folder, an adapter.
+    """
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     source: ModelSource
+    parts: tuple[ModelSource, ...] = ()
 
 
 def load_model(
@@ -62,23 +69,23 @@ def load_model(
     Raises:
         ModelError: not loadable, the wrong architecture, no tokenizer, or no trained head.
     """
-    hub.go_offline()
-    silence()
     options = options or LoadOptions()
     base_name = source.adapter_base()
     base = source if base_name is None else resolve_model(base_name)
+    hub.go_offline()
+    silence()
     keywords = {
         "dtype": dtype,
         **placement.load_options(_weight_bytes(base)),
-        **quantization(options.load_in),
+        **quantization(options.load_in, base, placement),
         "use_safetensors": not needs_pickle(base, options),
         "trust_remote_code": options.trust_remote_code,
     }
     model = _load_weights(base, task, keywords, config_overrides or {}, new_head)
     if base_name is not None:
-        model = _with_adapter(model, source)
+        model = _with_adapter(model, source, options)
     if options.adapter is not None:
-        model = _with_adapter(model, options.adapter)
+        model = _with_adapter(model, options.adapter, options)
     own_tokenizer = (source.folder / "tokenizer_config.json").is_file() or source.gguf_file
     tokenizer = load_tokenizer(
         source if own_tokenizer else base, trust_remote_code=options.trust_remote_code
@@ -87,7 +94,8 @@ def load_model(
         model.to(placement.device)  # type: ignore[arg-type]
     _check_vocabulary(tokenizer, model, source)
     model.eval()
-    return LoadedModel(model, tokenizer, source)
+    parts = (None if base is source else base, options.adapter)
+    return LoadedModel(model, tokenizer, source, tuple(part for part in parts if part))
 
 
 def silence() -> None:
@@ -112,8 +120,10 @@ def load_tokenizer(
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
             source.folder, trust_remote_code=trust_remote_code, **options
         )
-    except (OSError, ValueError, KeyError) as e:
-        raise ModelError(f"{source.name}: no usable tokenizer ({_first_line(e)})") from e
+    except (OSError, ValueError, KeyError, *DAMAGED) as e:
+        raise ModelError(
+            f"{source.name}: no usable tokenizer ({_first_line(e)})", hint=_whole(source)
+        ) from e
     if len(tokenizer) <= 1 or not tokenizer("a", add_special_tokens=False)["input_ids"]:
         raise ModelError(
             f"{source.name}: the folder has no tokenizer files",
@@ -181,10 +191,11 @@ def _load_weights(
         raise ModelError(f"{source.name}: damaged weights ({_first_line(e)})") from e
     except ImportError as e:
         raise ModelError(f"{source.name}: {_first_line(e)}") from e
-    except (OSError, ValueError, KeyError, RuntimeError) as e:
+    except (OSError, ValueError, KeyError, RuntimeError, *DAMAGED) as e:
         # transformers has no error type of its own for "cannot load this".
         raise ModelError(
-            f"{source.name}: cannot be loaded for {task.name} ({_first_line(e)})"
+            f"{source.name}: cannot be loaded for {task.name} ({_first_line(e)})",
+            hint=_whole(source),
         ) from e
     problem = None if new_head else task.reject_missing_weights(sorted(info["missing_keys"]))
     if problem:
@@ -192,9 +203,18 @@ def _load_weights(
     return model  # type: ignore[no-any-return]
 
 
-def _with_adapter(model: PreTrainedModel, source: ModelSource) -> PreTrainedModel:
+def _whole(source: ModelSource) -> str | None:
+    return "the file may be cut off: fetch it again" if source.gguf_file else None
+
+
+def _with_adapter(
+    model: PreTrainedModel, source: ModelSource, options: LoadOptions
+) -> PreTrainedModel:
     from peft import PeftModel
 
+    if not (source.folder / "adapter_config.json").is_file():
+        raise ModelError(f"{source.name}: is no adapter (it has no adapter_config.json)")
+    check_adapter_pickle(source, options)
     try:
         with warnings.catch_warnings():
             # peft 0.21 asks transformers 5.23 for an attribute under its old name.

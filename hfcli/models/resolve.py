@@ -42,11 +42,19 @@ class ModelSource:
     note: str | None = None
 
     def adapter_base(self) -> str | None:
-        """Name of the base model when this is an adapter folder (peft), else None."""
+        """Name of the base model when this is an adapter folder (peft), else None.
+
+        Raises:
+            ModelError: adapter_config.json is damaged.
+        """
         path = self.folder / "adapter_config.json"
         if self.gguf_file or not path.is_file():
             return None
-        base = json.loads(path.read_text(encoding="utf-8")).get("base_model_name_or_path")
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as e:
+            raise ModelError(f"{path}: not JSON ({e})") from e
+        base = values.get("base_model_name_or_path") if isinstance(values, dict) else None
         return str(base) if base else None
 
 
@@ -73,8 +81,9 @@ def resolve_model(
     if offline:
         hub.go_offline()
     name = name or os.environ.get("HFCLI_MODEL") or None
-    if name is None:
+    if name is None and revision is None:
         return _default()
+    name = name or DEFAULT_MODEL  # a revision of it is a choice, from which nothing falls back
     weights = (*WEIGHTS, "*.bin") if allow_pickle else WEIGHTS
     return _resolve(name, revision, (*weights, "*.py") if remote_code else weights)
 
