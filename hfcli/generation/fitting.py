@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from hfcli.device import free_memory
 from hfcli.generation.request import Request
+from hfcli.generation.slot_cache import GROWTH
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -52,7 +53,8 @@ class Fit:
         return started
 
     def _fits(self, n: int, longest: int) -> bool:
-        return self.memory is None or n * (longest * self.column + self.row) <= self.memory
+        columns = -(-longest // GROWTH) * GROWTH
+        return self.memory is None or n * (columns * self.column + self.row) <= self.memory
 
 
 def fit_to_memory(model: PreTrainedModel, rows: int | None) -> Fit:
