@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 WINDOW = 1024  # requests sorted together
 PREFILL_TOKENS = 4096  # of new rows read in one pass, padding included
+PADDING = 0.2  # most padding of a pass, a token of the prompts; more passes cost more than that
 
 
 def open_engine(options: EngineOptions) -> TransformersEngine:
@@ -114,6 +115,7 @@ class _Batch:
         self.fit = fit
         fit.rows = min(fit.rows, self.memory.most or fit.rows)
         self.rows: list[Row] = []
+        self.filling = True
 
     def _fresh(self) -> Rows:
         return open_rows(self.engine.loaded.model, self.engine.longest)
@@ -121,7 +123,7 @@ class _Batch:
     def advance(self, waiting: list[Row]) -> list[Row]:
         """Start rows where there is room, else write one token of every row; rows now done.
 
-        `waiting` loses from its end what was started, and gets back what did not fit.
+        `waiting` loses near its end what was started, and gets back what did not fit.
         """
         before = self.memory.computed
         new = self._next_to_read(waiting)
@@ -143,21 +145,17 @@ class _Batch:
         return done
 
     def _next_to_read(self, waiting: Sequence[Row]) -> list[Row]:
-        """Rows from the end of `waiting`, as many as there is room and one pass should read."""
-        # A few at a time: reading one prompt costs nearly as much as reading four.
+        """Rows from the end of `waiting` that there is room for, and one pass should read."""
         free = self.fit.rows - len(self.rows)
-        if not waiting or (self.rows and free < max(1, self.fit.rows // 4)):
+        # A few at a time: reading one prompt costs nearly as much as reading four.
+        self.filling = self.filling or not self.rows or free >= max(1, self.fit.rows // 4)
+        if not waiting or not self.filling or free <= 0:
+            self.filling = False
             return []
         next_ = waiting[-free:][::-1]
         room = self.fit.more((r.request for r in self.rows), (r.request for r in next_))
-        chosen: list[Row] = []
-        longest = 0
-        for row in next_[:room]:
-            longest = max(longest, len(row.ids))
-            if chosen and longest * (len(chosen) + 1) > PREFILL_TOKENS:
-                break
-            chosen.append(row)
-        return chosen
+        self.filling = room > 0
+        return _of_a_length(next_[:room])
 
     def _start(self, new: Sequence[Row], waiting: list[Row]) -> None:
         prompts: list[tuple[int, ...]] = []
@@ -178,7 +176,8 @@ class _Batch:
                 order += [i] * n
         by_prompt = {prompt: [r for r in new if tuple(r.ids) == prompt] for prompt in prompts}
         rows = [by_prompt[prompts[i]].pop(0) for i in order]
-        del waiting[len(waiting) - len(new) :]
+        started = set(map(id, new))
+        waiting[-self.fit.rows :] = [r for r in waiting[-self.fit.rows :] if id(r) not in started]
         self.rows += rows
         self.counts.batch_size = max(self.counts.batch_size, len(self.rows))
         self._take(rows, logits[order])
@@ -256,6 +255,19 @@ def _work(row: Row) -> tuple[int, int, int]:
     """Sort key of a window, taken from the end: the longest texts first, samples in order."""
     request = row.request
     return (len(request.ids) + request.max_new_tokens, len(request.ids), -request.number)
+
+
+def _of_a_length(rows: Sequence[Row]) -> list[Row]:
+    """The longest of some rows, with those that can be read beside it without much padding."""
+    chosen: list[Row] = []
+    longest, read = 0, 0
+    for row in sorted(rows, key=lambda row: -len(row.ids)):
+        longest, read = max(longest, len(row.ids)), read + len(row.ids)
+        whole = longest * (len(chosen) + 1)
+        if chosen and (whole > PREFILL_TOKENS or whole > (1 + PADDING) * read):
+            break
+        chosen.append(row)
+    return chosen
 
 
 def _out_of_memory(error: RuntimeError) -> bool:
