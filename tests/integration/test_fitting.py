@@ -85,28 +85,39 @@ def test_little_memory_changes_no_text_and_is_not_exceeded(
 
 
 def test_room_for_many_short_rows_never_becomes_room_for_many_long_ones(
-    engine: TransformersEngine,
+    tiny_gpt2_long: Path,
 ) -> None:
-    slots = Slots(engine.loaded.model)
+    choice = ModelChoice(str(tiny_gpt2_long), device="cpu")
+    slots = Slots(open_engine(EngineOptions(choice=choice, listener=print)).loaded.model)
+
+    def held() -> tuple[int, int]:
+        rows, _heads, columns, _width = slots.view.layers[0].keys.shape
+        return rows, columns
+
     with torch.inference_mode():
         slots.admit([[2, 3]] * 30)
+        assert held() == (30, 64)
         for _ in range(29):
             slots.leave(0)
-        for _ in range(61):
+        for _ in range(100):
             slots.extend([[4]])
+        assert held() == (1, 128)
         slots.leave(0)
-        slots.admit([[2] * 60] * 2)
-        logits = slots.extend([[5], [6]])
-        alone = slots.alone([2] * 60 + [5])
-    keys = slots.view.layers[0].keys
-    assert keys.shape[0] * keys.shape[2] <= 30 * 64
-    assert torch.allclose(logits[0], alone, atol=1e-4)
+        slots.admit([[2] * 60] * 30)
+        assert held() == (30, 64)
+        slots.admit([[2] * 70])
+        logits = slots.extend([[5]] * 31)
+        assert held() == (31, 128)
+        for row, length in ((0, 60), (29, 60), (30, 70)):
+            alone = slots.alone([2] * length + [5])
+            assert torch.allclose(logits[row], alone, atol=1e-4)
 
 
 def test_numbers_that_are_none_end_the_run(engine: TransformersEngine) -> None:
     from hfcli.errors import RunError
 
-    weight = engine.loaded.model.get_input_embeddings().weight
+    model: Any = engine.loaded.model
+    weight = model.get_input_embeddings().weight
     before = weight.detach().clone()
     try:
         with torch.no_grad():

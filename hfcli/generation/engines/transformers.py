@@ -19,6 +19,7 @@ from hfcli.generation.loading import draft_choice, find_model, load_found
 from hfcli.generation.logprobs import token_logprobs
 from hfcli.generation.request import Counts, Finished, Request
 from hfcli.generation.row import Row
+from hfcli.generation.scheduling import by_work, of_a_length
 from hfcli.generation.slots import Rows, open_rows
 from hfcli.generation.speculate import DraftModel, PromptLookup, Proposer
 from hfcli.models.load import LoadedModel
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 WINDOW = 1024  # requests sorted together
-PREFILL_TOKENS = 4096  # of new rows read in one pass, padding included
-PADDING = 0.2  # most padding of a pass, a token of the prompts; more passes cost more than that
 
 
 def open_engine(options: EngineOptions) -> TransformersEngine:
@@ -76,7 +75,7 @@ class TransformersEngine:
             while window or waiting or batch.rows:
                 if not waiting:
                     waiting = [Row(request, tokenizer, on_text) for request in window]
-                    waiting.sort(key=_work)
+                    waiting.sort(key=by_work)
                     window = list(islice(source, WINDOW))
                 yield from self._finish(batch.advance(waiting))
 
@@ -155,7 +154,7 @@ class _Batch:
         next_ = waiting[-free:][::-1]
         room = self.fit.more((r.request for r in self.rows), (r.request for r in next_))
         self.filling = room > 0
-        return _of_a_length(next_[:room])
+        return of_a_length(next_[:room])
 
     def _start(self, new: Sequence[Row], waiting: list[Row]) -> None:
         prompts: list[tuple[int, ...]] = []
@@ -249,25 +248,6 @@ def _pick(rows: Sequence[Row], logits: Tensor) -> Choice:
         [request.seed for request in requests],
         [len(row.new) for row in rows],
     )
-
-
-def _work(row: Row) -> tuple[int, int, int]:
-    """Sort key of a window, taken from the end: the longest texts first, samples in order."""
-    request = row.request
-    return (len(request.ids) + request.max_new_tokens, len(request.ids), -request.number)
-
-
-def _of_a_length(rows: Sequence[Row]) -> list[Row]:
-    """The longest of some rows, with those that can be read beside it without much padding."""
-    chosen: list[Row] = []
-    longest, read = 0, 0
-    for row in sorted(rows, key=lambda row: -len(row.ids)):
-        longest, read = max(longest, len(row.ids)), read + len(row.ids)
-        whole = longest * (len(chosen) + 1)
-        if chosen and (whole > PREFILL_TOKENS or whole > (1 + PADDING) * read):
-            break
-        chosen.append(row)
-    return chosen
 
 
 def _out_of_memory(error: RuntimeError) -> bool:
