@@ -1,8 +1,8 @@
 """A finished run's folder -> a repository on the Hub.
 
 What goes is chosen by what it is: weights, configurations, tokenizer, card, report and the run's
-own numbers. Checkpoints, optimizer states, pickles, journals, temporary files, and run.json (which
-tells of this machine) stay here.
+own numbers. Checkpoints, optimizer states, pickles, journals, temporary files, and what names
+folders of this machine (run.json, recipe.yaml, result.json; the card has recipe and scores) stay.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SUFFIXES = PICTURES | {
     ".safetensors", ".json", ".model", ".jinja", ".yaml", ".md", ".html",
 }  # fmt: skip
 NAMES = {"vocab.txt", "merges.txt", "metrics.jsonl", "samples.jsonl"}  # not any text in the folder
-STAYS = {"run.json", "trainer_state.json"}
+STAYS = {"run.json", "recipe.yaml", "result.json", "trainer_state.json"}
 LOGIN = "`hf auth login` saves a token of https://huggingface.co/settings/tokens with write access"
 LATER = "`hfcli export push RUN REPO` uploads a finished run later"
 

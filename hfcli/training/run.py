@@ -8,6 +8,7 @@ about terminals.
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from hfcli.errors import DataError, Interrupted, RecipeError, RunError
 from hfcli.models.load import LoadedModel
 from hfcli.recipe.load import dump_recipe
 from hfcli.recipe.schema import Recipe
+from hfcli.recipe.trackers import check_report_to, tracker_environment, tracker_names
 from hfcli.results import FinetuneResult, Listener, Note, SampleWritten
 from hfcli.training import checkpoints, output, record
 from hfcli.training.arguments import check_length, sampling_strategy, training_arguments
@@ -71,6 +73,8 @@ def finetune(*, recipe: Recipe, listener: Listener, options: RunOptions) -> Fine
         Interrupted: by a signal, after the step was saved.
     """
     folder = _output_dir(recipe)
+    trackers = tracker_names(recipe.training.extra.get("report_to"))
+    check_report_to(trackers)
     before = _earlier(folder, options.resume)
     output.claim(folder, resume=options.resume, overwrite=options.overwrite)
     checkpoints.clean(folder)
@@ -85,6 +89,7 @@ def finetune(*, recipe: Recipe, listener: Listener, options: RunOptions) -> Fine
     if before is None:
         output.write_text(folder / record.RUN_FILE, json.dumps(told, indent=2) + "\n")
     output.write_text(folder / output.RECIPE_FILE, dump_recipe(recipe))
+    os.environ.update(tracker_environment(folder, trackers))
     start = time.perf_counter()
     with held_back() as interrupts:
         trainer = _train(recipe, setup, folder, listener, options, interrupts)

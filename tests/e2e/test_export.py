@@ -14,6 +14,7 @@ import pytest
 from tests.fake_hub import fake_hub, hub_env
 from tests.fake_uploads import UPLOAD_ENV, Uploads
 from tests.helpers import hfcli
+from tests.integration.test_training import RUNS, write_recipe
 
 GOES = {
     "model.safetensors": b"weights" * 1000,
@@ -25,13 +26,12 @@ GOES = {
     "README.md": b"---\nlanguage: en\n---\n# A model\n",
     "report.html": b"<p>",
     "figures/loss.png": b"\x89PNG\r\n",
-    "recipe.yaml": b"seed: 1\n",
-    "result.json": b"{}",
     "metrics.jsonl": b'{"step": 1}\n',
     "merges.txt": b"a b\n",
 }
 STAYS = [
-    "run.json", "training_args.bin", "optimizer.pt", "rng_state.pth", "trainer_state.json",
+    "run.json", "recipe.yaml", "result.json",
+    "training_args.bin", "optimizer.pt", "rng_state.pth", "trainer_state.json",
     ".config.json.tmp", "texts.jsonl.part", "checkpoint-3/model.safetensors",
     "checkpoint-3/config.json", ".cache/huggingface/x.json", "runs/events.out.tfevents.1",
     "checkpoint-3.tmp/config.json", "checkpoint-3/loss.png", "wandb/run/files/requirements.txt",
@@ -122,6 +122,20 @@ def test_what_is_not_allowed_says_so(
     assert "hf auth login" in done.stderr or code == 2 or "HF_HUB_OFFLINE" in done.stderr
     assert done.stdout == ""
     assert repos(uploads) == {}
+
+
+def test_a_run_can_be_pushed_as_it_ends(tiny_gpt2: Path, uploads: Uploads) -> None:
+    folder = uploads.folder.parent
+    recipe = write_recipe(folder, tiny_gpt2, **RUNS["grouped"])
+    with fake_hub({}, uploads=uploads) as endpoint:
+        env = {**hub_env(endpoint, folder / "home"), **UPLOAD_ENV}
+        short = ["training.max_steps=3", "--push-to-hub", "someone/boats"]
+        done = hfcli("finetune", recipe, *short, env=env)
+    assert done.returncode == 0, done.stderr
+    arrived = files(uploads.folder / "someone" / "boats")
+    assert {"model.safetensors", "README.md", "report.html", "metrics.jsonl"} <= set(arrived)
+    assert arrived["model.safetensors"] == (folder / "run" / "model.safetensors").read_bytes()
+    assert not any(str(folder).encode() in content for content in arrived.values())
 
 
 def test_a_storage_that_fails_leaves_no_commit(run: Path, uploads: Uploads) -> None:
