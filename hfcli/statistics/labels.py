@@ -144,7 +144,6 @@ AVERAGED: dict[str, Callable[[Counts], Array]] = {
     for average, combine in (("macro", macro), ("weighted", weighted))
 }
 FORMULAS: dict[str, Callable[[Counts], Any]] = {
-    "accuracy": accuracy,
     "balanced_accuracy": balanced_accuracy,
     "matthews_correlation": matthews_correlation,
     "cohen_kappa": cohen_kappa,

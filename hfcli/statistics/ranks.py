@@ -16,27 +16,34 @@ if TYPE_CHECKING:
 
 def auroc(positive: Array, scores: Array) -> Statistic:
     """Area under the ROC curve of one class; rows with equal scores count half."""
-    sorted_sums = _sums_by_score(scores, positive)
+    import numpy as np
+
+    below = _below(scores, positive)
 
     def values(weights: Array) -> Array:
-        of_positive, of_all = sorted_sums(weights)
+        of_all, of_positive = below(weights)
         of_negative = of_all - of_positive
-        below = of_negative.cumsum(axis=1) - of_negative / 2
-        pairs = of_positive.sum(axis=1) * of_negative.sum(axis=1)
-        return _share((of_positive * below).sum(axis=1), pairs)
+        here = of_positive[:, 1::2] - of_positive[:, ::2]
+        pairs = np.einsum("bi,bi->b", here, of_negative[:, ::2] + of_negative[:, 1::2]) / 2
+        total, positives = _totals(weights, positive)
+        return share(pairs, positives * (total - positives))
 
     return values
 
 
 def average_precision(positive: Array, scores: Array) -> Statistic:
     """Sum over scores of precision times the gain in recall, of one class."""
-    sorted_sums = _sums_by_score(-scores, positive)
+    import numpy as np
+
+    below = _below(scores, positive)
 
     def values(weights: Array) -> Array:
-        of_positive, of_all = sorted_sums(weights)
-        gained = of_positive * of_positive.cumsum(axis=1)
-        precise = _share(gained, of_all.cumsum(axis=1), otherwise=0.0)
-        return _share(precise.sum(axis=1), of_positive.sum(axis=1))
+        of_all, of_positive = below(weights)
+        here = of_positive[:, 1::2] - of_positive[:, ::2]
+        total, positives = _totals(weights, positive)
+        above = total[:, None] - of_all[:, ::2]
+        precision = share(positives[:, None] - of_positive[:, ::2], above, otherwise=0.0)
+        return share(np.einsum("bi,bi->b", here, precision), positives)
 
     return values
 
@@ -96,18 +103,41 @@ def _ranks(values: Sequence[float]) -> Callable[[Array], Array]:
     return ranks
 
 
-def _sums_by_score(scores: Array, positive: Array) -> Callable[[Array], tuple[Array, Array]]:
-    """Weights -> the sums of positive and of all rows at each score, in ascending order."""
-    of_scores, codes = _sums_by_value(scores)
-    if int(codes.max()) + 1 == len(codes):
-        sorted_positive = positive[codes.argsort()].astype(float)
+def _below(scores: Array, positive: Array) -> Callable[[Array], tuple[Array, Array]]:
+    """Weights -> the sums of all rows, and of positive ones, below a score and up to it.
 
-        def single(weights: Array) -> tuple[Array, Array]:
-            of_all = of_scores(weights)
-            return of_all * sorted_positive, of_all
+    Of every score that a positive row has, ascending: columns 2 i and 2 i + 1 are of score i. The
+    other scores add nothing to an area.
+    """
+    import numpy as np
 
-        return single
-    return lambda weights: (of_scores(weights * positive), of_scores(weights))
+    order = scores.argsort(kind="stable")
+    of_positive = order[positive[order]]
+    stops = np.unique(scores[of_positive])
+    all_at, positive_at = (
+        np.stack(
+            [np.searchsorted(scores[some], stops, side) for side in ("left", "right")], axis=1
+        ).ravel()
+        for some in (order, of_positive)
+    )
+
+    def sums(weights: Array) -> tuple[Array, Array]:
+        return _running(weights, order, all_at), _running(weights, of_positive, positive_at)
+
+    return sums
+
+
+def _running(weights: Array, order: Array, at: Array) -> Array:
+    """Running sums in an order, before each of the places `at`."""
+    import numpy as np
+
+    sums = np.zeros((len(weights), len(order) + 1))
+    np.cumsum(weights.take(order, axis=1), axis=1, out=sums[:, 1:])
+    return sums.take(at, axis=1)
+
+
+def _totals(weights: Array, positive: Array) -> tuple[Array, Array]:
+    return weights.sum(axis=1), weights @ positive
 
 
 def _sums_by_value(values: Array) -> tuple[Callable[[Array], Array], Array]:
@@ -129,7 +159,7 @@ def _mean(statistics: Sequence[Statistic]) -> Statistic:
     return lambda weights: np.mean([statistic(weights) for statistic in statistics], axis=0)
 
 
-def _share(above: Array, below: Array, otherwise: float = float("nan")) -> Array:
+def share(above: Array, below: Array, otherwise: float = float("nan")) -> Array:
     import numpy as np
 
     return np.divide(above, below, out=np.full(np.shape(below), otherwise), where=below > 0)

@@ -39,16 +39,15 @@ def row_values(metric: Metric, inputs: Inputs, value: float) -> Array | None:
     return found if same(float(found.mean()), value) else None
 
 
-def weighted(metric: Metric, inputs: Inputs, value: float) -> Statistic | None:
+def weighted(metric: Metric, inputs: Inputs, value: float, counts: Array) -> Statistic | None:
     """The fast form of the metric, or None.
 
     Args:
         metric: any.
-        inputs: of the rows.
-        value: what the metric gives for them.
+        inputs: of the units.
+        value: what the metric gives for all rows.
+        counts: rows of each unit.
     """
-    import numpy as np
-
     rows = row_values(metric, inputs, value)
     if rows is not None:
         return sums.mean_of(rows)
@@ -56,8 +55,7 @@ def weighted(metric: Metric, inputs: Inputs, value: float) -> Statistic | None:
     if build is None:
         return None
     statistic: Statistic = build(inputs)
-    n = len(next(iter(inputs[name] for name in metric.inputs)))
-    return statistic if same(float(statistic(np.ones((1, n)))[0]), value) else None
+    return statistic if same(float(statistic(counts[None])[0]), value) else None
 
 
 def repeated(metric: Metric, inputs: Inputs, options: Options) -> Statistic:
@@ -145,8 +143,21 @@ MEANS: dict[str, Callable[[Metric, Inputs], Array]] = {
         texts.one_by_one,
     ),
 }  # fmt: skip
+# Those whose rows are right or wrong.
+PROPORTIONS = frozenset(
+    ["accuracy", "subset_accuracy", "acc", "acc_norm", "exact_match", "exact_match_squad"]
+)
 # Metrics that read predictions and references as labels: equal rows are drawn together.
 OF_LABELS = frozenset(labels.FORMULAS)
+# Their draws are skewed near the best value they can have.
+BOUNDED = OF_LABELS | {
+    name for name in (
+        "auroc", "average_precision", "multilabel_auroc_macro",
+        "multilabel_average_precision_macro", "ece", "r2", "pearson", "spearman",
+        *(f"multilabel_{kind}_{average}" for kind in ("f1", "precision", "recall")
+          for average in ("micro", "macro")),
+    )
+}  # fmt: skip
 BOTH = ("predictions", "references")
 # Other metrics -> their form by weights.
 BUILDERS: dict[str, Callable[[Inputs], Statistic]] = {

@@ -71,8 +71,8 @@ def r2(inputs: Inputs) -> Statistic:
     mean_error, mean, mean_square = (
         mean_of(squares(inputs)), mean_of(references), mean_of(references**2)
     )  # fmt: skip
-    return lambda weights: 1 - mean_error(weights) / _positive(
-        mean_square(weights) - mean(weights) ** 2
+    return lambda weights: (
+        1 - mean_error(weights) / _positive(mean_square(weights) - mean(weights) ** 2)
     )
 
 

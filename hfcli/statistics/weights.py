@@ -17,9 +17,7 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
     Statistic = Callable[[Array], Array]
 
-NUMBERS_AT_ONCE = 400_000  # of a block of weights: what the caches of a core hold
-ALL_REPLICATES_UP_TO = 50_000  # rows; above, fewer replicates, as their number times rows is kept
-LEAST_REPLICATES = 200
+NUMBERS_AT_ONCE = 100_000  # of a block of weights: what the caches of a core hold
 
 
 @dataclass(frozen=True)
@@ -68,13 +66,6 @@ def equal_rows_as_units(
         np.stack(codes, axis=1), axis=0, return_index=True, return_counts=True
     )
     return Units(first, counts.astype(float), None if strata is None else codes[-1][first])
-
-
-def replicates_for(n: int, wanted: int) -> int:
-    """How many replicates of `n` units are affordable, by their number alone."""
-    return wanted if n <= ALL_REPLICATES_UP_TO else max(
-        LEAST_REPLICATES, wanted * ALL_REPLICATES_UP_TO // n
-    )  # fmt: skip
 
 
 def resampled(units: Units, replicates: int, seed: int) -> Iterator[Array]:

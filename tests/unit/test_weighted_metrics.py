@@ -61,7 +61,7 @@ def draws(replicates: int) -> np.ndarray[Any, Any]:
 
 def check_law(metric: Metric, inputs: Mapping[str, Sequence[Any]]) -> None:
     value = value_of(metric, inputs, {})
-    statistic = weighted(metric, inputs, value)
+    statistic = weighted(metric, inputs, value, np.ones(N))
     assert statistic is not None
     weights = np.vstack([np.ones((1, N)), draws(12)])
     expected = repeated(metric, inputs, {})(weights)
@@ -93,7 +93,7 @@ def test_draws_in_which_a_metric_is_not_defined_are_nan() -> None:
     scores = {"probabilities": [[0.9, 0.1], [0.2, 0.8], [0.4, 0.6]], "references": [0, 1, 0]}
     for name, columns in (("matthews_correlation", inputs), ("auroc", scores)):
         metric = SCALARS[name]
-        statistic = weighted(metric, columns, value_of(metric, columns, {}))
+        statistic = weighted(metric, columns, value_of(metric, columns, {}), np.ones(3))
         assert statistic is not None
         assert np.isnan(statistic(one_class)).tolist() == [True, False]
 
@@ -102,4 +102,4 @@ def test_a_metric_of_another_definition_is_computed_by_itself() -> None:
     """A name is no promise: what does not give the metric's value is not used."""
     mine = Metric("f1_macro", lambda predictions, references: 0.123, {"predictions": int, "references": int}, True, "Mine.")  # noqa: E501  # fmt: skip
     inputs = rows(SCALARS["f1_macro"], seed=3)
-    assert weighted(mine, inputs, value_of(mine, inputs, {})) is None
+    assert weighted(mine, inputs, value_of(mine, inputs, {}), np.ones(N)) is None
