@@ -109,7 +109,8 @@ def _default(info: FieldInfo) -> str:
     if info.is_required():
         return "required"
     value = info.get_default(call_default_factory=True, validated_data={})
-    return "" if value in (None, [], {}) else f"`{value}`"
+    # A bar would end the cell, even within code.
+    return "" if value in (None, [], {}) else f"`{value}`".replace("|", "\\|")
 
 
 def _strip(text: str) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 from hfcli.errors import RecipeError, RunError
 from hfcli.models.resolve import resolve_model
-from hfcli.models.task import guess_task
+from hfcli.models.task import guess_task, task_settings
 from hfcli.recipe.load import Draft, load_recipe, validate
 from hfcli.recipe.schema import Recipe
 from hfcli.results import Listener, Note
@@ -38,6 +38,9 @@ class EvalFlags:
     metrics: tuple[str, ...] = ()
     batch_size: int | None = None
     device: str | None = None
+    context: int | None = None
+    stride: int | None = None
+    windows: str | None = None
 
     def overrides(self) -> list[str]:
         """The flags as recipe overrides."""
@@ -48,6 +51,9 @@ class EvalFlags:
             "evaluation.metrics": json.dumps(self.metrics) if self.metrics else None,
             "evaluation.batch_size": self.batch_size,
             "device": self.device,
+            "task.context": self.context,
+            "task.stride": self.stride,
+            "task.windows": self.windows,
         }
         if self.model:
             # Whatever the recipe builds or starts from, this is what is scored.
@@ -123,7 +129,7 @@ def _from_flags(
         listener(Note(source.note))
     task = flags.task or guess_task(source)
     data: dict[str, Any] = {
-        "task": {"name": task},
+        "task": {"name": task, **task_settings(source, task)},
         "model": {"name_or_path": flags.model or source.name},
     }
     return validate(Draft.from_flags(data, overrides))

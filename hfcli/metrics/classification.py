@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -77,7 +78,8 @@ def support_per_class(
     predictions: Labels, references: Labels, labels: Labels | None = None
 ) -> list[int]:
     """How many references have each of `labels` (default: those that occur, sorted)."""
-    return [list(references).count(label) for label in _labels(predictions, references, labels)]
+    counts = Counter(references)
+    return [counts[label] for label in _labels(predictions, references, labels)]
 
 
 def matthews_correlation(predictions: Labels, references: Labels) -> float:
@@ -113,13 +115,9 @@ def confusion_matrix(
 
     Default: the labels that occur, sorted.
     """
-    from sklearn.metrics import confusion_matrix as matrix
-
     labels = _labels(predictions, references, labels)
-    if not references:
-        return [[0 for _ in labels] for _ in labels]
-    counts: list[list[int]] = matrix(references, predictions, labels=labels).tolist()
-    return counts
+    counts = Counter(zip(references, predictions, strict=True))
+    return [[counts[true, predicted] for predicted in labels] for true in labels]
 
 
 def _labels(predictions: Labels, references: Labels, labels: Labels | None) -> list[int]:

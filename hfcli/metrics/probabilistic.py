@@ -62,8 +62,8 @@ def log_loss(probabilities: Probabilities, references: Labels) -> float:
 def brier(probabilities: Probabilities, references: Labels) -> float:
     """Mean over rows of the sum over classes of (p - y)^2 (Brier 1950), in [0, 2].
 
-    Two classes: half of that, which is (p - y)^2 of either class, in [0, 1]. Both are scikit-learn's
-    brier_score_loss with its default scale.
+    Two classes: half of that, which is (p - y)^2 of either class, in [0, 1]. Both are
+    scikit-learn's brier_score_loss with its default scale.
     """
     import numpy as np
 

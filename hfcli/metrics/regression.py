@@ -17,12 +17,7 @@ Numbers = Sequence[float]
 
 def mse(predictions: Numbers, references: Numbers) -> float:
     """Mean squared error; infinite where a square is too large for a float."""
-    import numpy as np
-
-    if not references:
-        return math.nan
-    with np.errstate(over="ignore", invalid="ignore"):
-        return float(((np.asarray(predictions) - np.asarray(references)) ** 2).mean())
+    return _mean_power(predictions, references, 2)
 
 
 def rmse(predictions: Numbers, references: Numbers) -> float:
@@ -32,11 +27,7 @@ def rmse(predictions: Numbers, references: Numbers) -> float:
 
 def mae(predictions: Numbers, references: Numbers) -> float:
     """Mean absolute error, in the unit of the references."""
-    import numpy as np
-
-    if not references:
-        return math.nan
-    return float(np.abs(np.asarray(predictions) - np.asarray(references)).mean())
+    return _mean_power(predictions, references, 1)
 
 
 def r2(predictions: Numbers, references: Numbers) -> float:
@@ -49,8 +40,9 @@ def r2(predictions: Numbers, references: Numbers) -> float:
 
     if len(set(references)) < 2:
         return math.nan
-    spread = mse([float(np.mean(references))] * len(references), references)
-    return 1 - mse(predictions, references) / spread
+    with np.errstate(over="ignore", invalid="ignore"):
+        spread = mse([float(np.mean(references))] * len(references), references)
+    return 1 - mse(predictions, references) / spread if spread else math.nan
 
 
 def pearson(predictions: Numbers, references: Numbers) -> float:
@@ -59,11 +51,12 @@ def pearson(predictions: Numbers, references: Numbers) -> float:
     nan with fewer than two rows, and where predictions or references are all equal, also if only
     to rounding (scipy's NearConstantInputWarning).
     """
+    import numpy as np
     from scipy.stats import DegenerateDataWarning, pearsonr
 
     if len(references) < 2:
         return math.nan
-    with warnings.catch_warnings():
+    with np.errstate(over="ignore", invalid="ignore"), warnings.catch_warnings():
         warnings.simplefilter("error", DegenerateDataWarning)
         try:
             return float(pearsonr(predictions, references).statistic)
@@ -79,6 +72,16 @@ def spearman(predictions: Numbers, references: Numbers) -> float:
     from scipy.stats import rankdata
 
     return pearson(rankdata(predictions), rankdata(references))
+
+
+def _mean_power(predictions: Numbers, references: Numbers, power: int) -> float:
+    import numpy as np
+
+    if not references:
+        return math.nan
+    with np.errstate(over="ignore", invalid="ignore"):
+        errors = np.asarray(predictions, np.float64) - np.asarray(references, np.float64)
+        return float((np.abs(errors) ** power).mean())
 
 
 METRICS = (

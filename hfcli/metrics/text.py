@@ -13,6 +13,7 @@ import re
 import string
 from collections import Counter
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from hfcli.metrics.base import Metric, mean, require
 
@@ -61,7 +62,7 @@ def bleu(predictions: Sequence[str], references: References) -> float:
         RunError: sacrebleu is not installed.
     """
     require("sacrebleu")
-    from sacrebleu.metrics import BLEU
+    from sacrebleu.metrics.bleu import BLEU
 
     columns = _columns(references)
     # force: no advice about tokenized input in the log; the number is the same.
@@ -77,7 +78,7 @@ def chrf(predictions: Sequence[str], references: References) -> float:
         RunError: sacrebleu is not installed.
     """
     require("sacrebleu")
-    from sacrebleu.metrics import CHRF
+    from sacrebleu.metrics.chrf import CHRF
 
     columns = _columns(references)
     return CHRF().corpus_score(predictions, columns).score if columns else math.nan
@@ -122,10 +123,10 @@ def _token_f1(text: str, right: str) -> float:
     return 2 * same / (len(found) + len(true))
 
 
-def _columns(references: References) -> list[list[str | None]]:
+def _columns(references: References) -> list[list[Any]]:
     """First references of all rows, second ones, ..., None where a row has fewer.
 
-    Nothing where a row has none at all.
+    That is what sacrebleu takes. Nothing where a row has none at all.
     """
     rows = [_as_list(reference) for reference in references]
     if not all(rows):

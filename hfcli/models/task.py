@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from hfcli.errors import RecipeError
 from hfcli.models.adapter import MODEL_CONFIG_FILE, peft_task_type
@@ -31,6 +32,15 @@ def guess_task(source: ModelSource) -> str:
         f"{source.name}: cannot tell its task from its architecture {architectures}",
         hint=f"name it with --task: {', '.join(names)}",
     )
+
+
+def task_settings(source: ModelSource, name: str) -> dict[str, Any]:
+    """What the model's configuration tells of the task beside its name."""
+    own = "config.json" if source.adapter_config() is None else MODEL_CONFIG_FILE
+    path = source.folder / own
+    if source.gguf_file or not path.is_file() or name not in task_classes():
+        return {}
+    return task_classes()[name].settings_of(json.loads(path.read_text(encoding="utf-8")))
 
 
 def _of_adapter(config: dict[str, object]) -> str | None:

@@ -164,6 +164,11 @@ class TrainingSection(Section):
         None, description="Number type of the saved weights; default: as trained."
     )
     label_smoothing_factor: float = Field(0.0, ge=0, lt=1)
+    loss_type: Literal["chunked_nll", "nll"] = Field(
+        "chunked_nll",
+        description="Of a language model: `chunked_nll` never holds the logits of all tokens;"
+        " `nll` is the model's own way to the same loss.",
+    )
     train_sampling_strategy: Literal["random", "sequential", "group_by_length"] | None = Field(
         None,
         description="Order of the rows; default: group_by_length for rows that are padded, random"
@@ -290,6 +295,8 @@ class Recipe(Section):
                     f"training.metric_for_best_model: {wanted!r} is not measured in training,"
                     f" {tail}"
                 )
+        if self.training.label_smoothing_factor and not task.smooths_labels():
+            raise ValueError("training.label_smoothing_factor goes with one label a row")
         if self.training.sample_prompts and not task.generates:
             raise ValueError(f"training.sample_prompts does not go with {task.name}")
         return self

@@ -8,6 +8,7 @@ about terminals.
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -182,6 +183,7 @@ def _train(
             order=order,
             callbacks=callbacks,
             label_smoothing=section.label_smoothing_factor,
+            chunked=section.loss_type == "chunked_nll",
         )
         watcher.trainer = trainer  # type: ignore[attr-defined]
         return trainer
@@ -253,7 +255,11 @@ def _result(
         epochs=float(state.epoch or 0),
         train_rows=len(setup.train.lengths),
         train_loss=losses[-1] if losses else None,
-        metrics={k: v for k, v in scores.items() if not isinstance(v, list)},
+        metrics={
+            name: None if math.isnan(value) else value  # not defined for these rows
+            for name, value in scores.items()
+            if not isinstance(value, list)
+        },
         confusion_matrix=scores.get("confusion_matrix"),
         tokens_seen=int(state.num_input_tokens_seen),
         seconds=seconds,

@@ -25,6 +25,7 @@ from hfcli.metrics import shipped_metrics
 from hfcli.tasks.base import Feature, Task
 from hfcli.tasks.scoring import score
 from hfcli.training import checkpoints
+from hfcli.training.head_loss import HeadLoss, head_loss
 from hfcli.training.order import Strategy, make_sampler
 from hfcli.training.setup import RunSetup
 
@@ -51,21 +52,35 @@ def make_trainer(
     order: Order,
     callbacks: Sequence[TrainerCallback],
     label_smoothing: float = 0.0,
+    chunked: bool = True,
 ) -> Trainer:
-    """A Trainer over prepared rows, silent but for `callbacks`."""
+    """A Trainer over prepared rows, silent but for `callbacks`.
+
+    Args:
+        setup: model and rows.
+        arguments: of the run.
+        order: of the rows.
+        callbacks: told what happens.
+        label_smoothing: TrainingArguments' label_smoothing_factor.
+        chunked: compute the loss of a language model by `hfcli.training.head_loss`.
+    """
     from transformers import PrinterCallback
 
     task, tokenizer = setup.task, setup.loaded.tokenizer
     pad_token_id = int(tokenizer.pad_token_id)
     labels = {name: setup.train.counts.labels[name] for name in setup.train.labels or ()}
-    trainer: Trainer = _trainer_class(setup, order)(
+    plain = chunked and task.generates and not label_smoothing
+    own_loss = head_loss(setup.loaded.model) if plain else None
+    trainer: Trainer = _trainer_class(setup, order, own_loss)(
         model=setup.loaded.model,
         args=arguments,
         data_collator=functools.partial(_collate, task, pad_token_id),
         train_dataset=setup.train.features,
         eval_dataset=setup.validation.features if setup.validation else None,
         processing_class=tokenizer,
-        compute_loss_func=task.loss_function(labels=labels, label_smoothing=label_smoothing),
+        compute_loss_func=task.loss_function(
+            labels=labels, n_rows=setup.train.counts.kept, label_smoothing=label_smoothing
+        ),
         callbacks=list(callbacks),
     )
     trainer.remove_callback(PrinterCallback)  # it prints to stdout
@@ -78,7 +93,7 @@ def _collate(task: Task, pad_token_id: int, features: list[Feature]) -> dict[str
     return {**batch, ORIGINS: [feature["origin"] for feature in features]}
 
 
-def _trainer_class(setup: RunSetup, order: Order) -> Any:
+def _trainer_class(setup: RunSetup, order: Order, own_loss: HeadLoss | None) -> Any:
     from transformers import Trainer
 
     class HfcliTrainer(Trainer):
@@ -100,6 +115,19 @@ def _trainer_class(setup: RunSetup, order: Order) -> Any:
             if not math.isfinite(loss.item()):
                 raise self._not_finite(f"the loss is {loss.item()}", origins)
             return loss
+
+        def compute_loss(
+            self,
+            model: Any,
+            inputs: dict[str, Any],
+            return_outputs: bool = False,
+            num_items_in_batch: Any = None,
+        ) -> Any:
+            alone = self.accelerator.num_processes == 1 and self.args.n_gpu <= 1
+            if own_loss is None or return_outputs or num_items_in_batch is None or not alone:
+                return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+            with self.accelerator.autocast():
+                return own_loss(inputs, num_items_in_batch)
 
         def _clip_grad_norm(self, model: Any) -> Any:
             norm: Any = super()._clip_grad_norm(model)  # type: ignore[no-untyped-call]

@@ -249,16 +249,18 @@ def test_out_of_memory_with_one_row_is_an_error(
 def test_a_loss_that_is_not_finite_stops_the_run_and_names_rows_and_checkpoint(
     name: str, references: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from transformers import Trainer
+    from accelerate import Accelerator
 
     path, _reference = references(name)
-    compute = Trainer.compute_loss
+    backward, calls = Accelerator.backward, [0]
 
-    def broken(self: Any, *args: Any, **kwargs: Any) -> Any:
-        loss: Any = compute(self, *args, **kwargs)
-        return loss * float("nan") if self.state.global_step == 5 else loss
+    def broken(self: Any, loss: Any, **kwargs: Any) -> None:
+        calls[0] += 1
+        if calls[0] == 6:
+            loss.data.fill_(float("nan"))
+        backward(self, loss, **kwargs)
 
-    monkeypatch.setattr(Trainer, "compute_loss", broken)
+    monkeypatch.setattr(Accelerator, "backward", broken)
     with pytest.raises(RunError, match=r"the loss is nan at step 6 \(rows: .*rows.jsonl:") as e:
         run(path, f"output_dir={tmp_path / 'run'}")
     assert "checkpoint-4" in str(e.value.hint)
