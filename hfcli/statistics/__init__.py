@@ -3,8 +3,3 @@
 Everything that is resampled is a function of row weights (`hfcli.statistics.weights`), so that
 thousands of replicates are a few passes over arrays. Knows nothing about models, files or tasks.
 """
-
-from hfcli.statistics.bootstrap import Interval, intervals
-from hfcli.statistics.proportions import holm, mcnemar_exact, wilson
-
-__all__ = ["Interval", "holm", "intervals", "mcnemar_exact", "wilson"]

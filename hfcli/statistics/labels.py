@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from hfcli.statistics.weights import Array, Statistic
+from hfcli.statistics.weights import Array, Statistic
 
 
 @dataclass(frozen=True)

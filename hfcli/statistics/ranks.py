@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from hfcli.statistics.sums import correlation
+from hfcli.statistics.weights import Array, Inputs, Statistic
 
-if TYPE_CHECKING:
-    from hfcli.statistics.weights import Array, Statistic
-
-    Inputs = Mapping[str, Sequence[Any]]
-    OfOneClass = Callable[[Array, Array], Statistic]
+OfOneClass = Callable[[Array, Array], Statistic]
 
 
 def auroc(positive: Array, scores: Array) -> Statistic:

@@ -9,17 +9,12 @@ from __future__ import annotations
 import functools
 import math
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 from hfcli.metrics.base import Metric
 from hfcli.statistics import labels, ranks, sums, texts
-
-if TYPE_CHECKING:
-    from hfcli.statistics.weights import Array, Statistic
-
-Inputs = Mapping[str, Sequence[Any]]
-Options = Mapping[str, Any]
+from hfcli.statistics.weights import Array, Inputs, Options, Statistic
 
 
 def value_of(metric: Metric, inputs: Inputs, options: Options) -> Any:
@@ -48,14 +43,18 @@ def weighted(metric: Metric, inputs: Inputs, value: float, counts: Array) -> Sta
         value: what the metric gives for all rows.
         counts: rows of each unit.
     """
-    rows = row_values(metric, inputs, value)
-    if rows is not None:
-        return sums.mean_of(rows)
-    build = BUILDERS.get(metric.name)
-    if build is None:
+    statistic = fast_form(metric, inputs)
+    if statistic is None or not same(float(statistic(counts[None])[0]), value):
         return None
-    statistic: Statistic = build(inputs)
-    return statistic if same(float(statistic(counts[None])[0]), value) else None
+    return statistic
+
+
+def fast_form(metric: Metric, inputs: Inputs) -> Statistic | None:
+    """What this module knows by the metric's name; see `weighted`."""
+    if metric.name in MEANS:
+        return sums.mean_of(MEANS[metric.name](metric, inputs))
+    build = BUILDERS.get(metric.name)
+    return None if build is None else build(inputs)
 
 
 def repeated(metric: Metric, inputs: Inputs, options: Options) -> Statistic:
@@ -86,11 +85,11 @@ def _hits(metric: Metric, inputs: Inputs) -> Array:
 
 
 def _wrong_labels(metric: Metric, inputs: Inputs) -> Array:
-    return 1 - _hits(metric, inputs).mean(axis=1)  # type: ignore[no-any-return]
+    return 1 - _hits(metric, inputs).mean(axis=1)
 
 
 def _all_labels(metric: Metric, inputs: Inputs) -> Array:
-    return _hits(metric, inputs).min(axis=1)  # type: ignore[no-any-return]
+    return _hits(metric, inputs).min(axis=1)
 
 
 def _f1_of_rows(metric: Metric, inputs: Inputs) -> Array:
@@ -107,7 +106,7 @@ def _log_losses(metric: Metric, inputs: Inputs) -> Array:
     eps = np.finfo(float).eps
     table = np.asarray(inputs["probabilities"], float)
     right = table[np.arange(len(table)), np.asarray(inputs["references"])]
-    return -np.log(np.clip(right, eps, 1 - eps))  # type: ignore[no-any-return]
+    return -np.log(np.clip(right, eps, 1 - eps))
 
 
 def _brier(metric: Metric, inputs: Inputs) -> Array:
@@ -116,7 +115,7 @@ def _brier(metric: Metric, inputs: Inputs) -> Array:
     table = np.asarray(inputs["probabilities"], float)
     truth = np.eye(table.shape[1])[np.asarray(inputs["references"])]
     total = ((table - truth) ** 2).sum(axis=1)
-    return total / 2 if table.shape[1] == 2 else total  # type: ignore[no-any-return]
+    return total / 2 if table.shape[1] == 2 else total
 
 
 def _squares(metric: Metric, inputs: Inputs) -> Array:
@@ -149,16 +148,21 @@ PROPORTIONS = frozenset(
 )
 # Metrics that read predictions and references as labels: equal rows are drawn together.
 OF_LABELS = frozenset(labels.FORMULAS)
+BOTH = ("predictions", "references")
+# Ratios of label sets: what the hits are divided by.
+SET_RATIOS = {"f1": BOTH, "precision": BOTH[:1], "recall": BOTH[1:]}
 # Their draws are skewed near the best value they can have.
 BOUNDED = OF_LABELS | {
-    name for name in (
-        "auroc", "average_precision", "multilabel_auroc_macro",
-        "multilabel_average_precision_macro", "ece", "r2", "pearson", "spearman",
-        *(f"multilabel_{kind}_{average}" for kind in ("f1", "precision", "recall")
-          for average in ("micro", "macro")),
-    )
-}  # fmt: skip
-BOTH = ("predictions", "references")
+    "auroc",
+    "average_precision",
+    "multilabel_auroc_macro",
+    "multilabel_average_precision_macro",
+    *(f"multilabel_{kind}_{average}" for kind in SET_RATIOS for average in ("micro", "macro")),
+    "ece",
+    "r2",
+    "pearson",
+    "spearman",
+}
 # Other metrics -> their form by weights.
 BUILDERS: dict[str, Callable[[Inputs], Statistic]] = {
     **{
@@ -167,7 +171,7 @@ BUILDERS: dict[str, Callable[[Inputs], Statistic]] = {
     },
     **{
         f"multilabel_{name}_{average}": sums.set_ratio(kinds, macro=average == "macro")
-        for name, kinds in (("f1", BOTH), ("precision", BOTH[:1]), ("recall", BOTH[1:]))
+        for name, kinds in SET_RATIOS.items()
         for average in ("macro", "micro")
     },
     "auroc": ranks.one_against_rest(ranks.auroc),

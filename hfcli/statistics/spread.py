@@ -7,12 +7,9 @@ mean is known, and goes to zero with more draws.
 from __future__ import annotations
 
 from statistics import NormalDist
-from typing import TYPE_CHECKING
 
 from hfcli.statistics.proportions import CONFIDENCE
-
-if TYPE_CHECKING:
-    from hfcli.statistics.weights import Array, Statistic, Units
+from hfcli.statistics.weights import Array, Statistic, Units
 
 TAIL = (1 - CONFIDENCE) / 2
 LEFT_OUT = 200  # rows, or groups of them, that are left out to measure how skewed a statistic is
@@ -48,7 +45,7 @@ def bca(statistic: Statistic, units: Units, value: float, draws: Array) -> tuple
 
 
 def acceleration(statistic: Statistic, units: Units) -> float:
-    """Efron's a: a sixth of the skewness of what the rows contribute, over the root of their number.
+    """Efron's a: a sixth of the skewness of what rows contribute, over the root of their number.
 
     From leaving out one row of each unit, or random groups of rows where there are many units.
     """

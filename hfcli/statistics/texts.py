@@ -6,14 +6,10 @@ extracts them once, "for faster re-computations esp. during statistical tests", 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from hfcli.metrics.base import Metric
-    from hfcli.statistics.weights import Array, Statistic
-
-    Inputs = Mapping[str, Sequence[Any]]
+from hfcli.metrics.base import Metric
+from hfcli.statistics.weights import Array, Inputs, Statistic
 
 
 def one_by_one(metric: Metric, inputs: Inputs) -> Array:
@@ -29,13 +25,13 @@ def one_by_one(metric: Metric, inputs: Inputs) -> Array:
 
 
 def bleu(inputs: Inputs) -> Statistic:
-    from sacrebleu.metrics import BLEU
+    from sacrebleu.metrics.bleu import BLEU
 
     return _by_counts(BLEU(force=True), inputs)
 
 
 def chrf(inputs: Inputs) -> Statistic:
-    from sacrebleu.metrics import CHRF
+    from sacrebleu.metrics.chrf import CHRF
 
     return _by_counts(CHRF(), inputs)
 

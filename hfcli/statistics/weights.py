@@ -7,15 +7,14 @@ them a replicate has is the same as drawing rows, and costs no more for a millio
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Array = NDArray[Any]
-    Statistic = Callable[[Array], Array]
+Array = Any  # of numpy, which is imported late, and whose types say nothing of shapes
+Statistic = Callable[[Array], Array]
+Inputs = Mapping[str, Sequence[Any]]  # argument of a metric -> one value a row
+Options = Mapping[str, Any]  # further arguments of metrics
 
 NUMBERS_AT_ONCE = 100_000  # of a block of weights: what the caches of a core hold
 
@@ -69,7 +68,7 @@ def equal_rows_as_units(
 
 
 def resampled(units: Units, replicates: int, seed: int) -> Iterator[Array]:
-    """Blocks of bootstrap weights (b, units): the rows of each replicate, drawn with replacement."""
+    """Blocks of bootstrap weights (b, units): rows of each replicate, drawn with replacement."""
     import numpy as np
 
     random = np.random.default_rng(seed)
@@ -102,7 +101,7 @@ def _drawn(random: Any, counts: Array, size: int) -> Array:
 
     units, n = len(counts), int(counts.sum())
     if units < n:
-        return random.multinomial(n, counts / n, size).astype(float)  # type: ignore[no-any-return]
+        return random.multinomial(n, counts / n, size).astype(float)
     # One count over all replicates: replicate r's choice u is number r * units + u.
     chosen = random.integers(0, units, (size, units)) + np.arange(size)[:, None] * units
     counted = np.bincount(chosen.ravel(), minlength=size * units)

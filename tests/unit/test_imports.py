@@ -45,6 +45,7 @@ ROOMS: dict[str, set[str] | None] = {
     "results": set(),
     "hub": set(),
     "metrics": {"errors", "hub"},
+    "statistics": {"errors", "metrics"},
     "tasks": {"errors"},
     "recipe": {"errors", "tasks", "metrics"},
     "device": {"errors"},
@@ -52,7 +53,7 @@ ROOMS: dict[str, set[str] | None] = {
     "models": {"errors", "results", "hub", "device", "recipe", "tasks"},
     "generation": WORK,
     "training": WORK,
-    "evaluation": WORK,
+    "evaluation": WORK | {"statistics"},
     "render": {"errors", "results"},
     "cli": None,
 }  # fmt: skip

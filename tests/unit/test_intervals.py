@@ -12,7 +12,8 @@ import pytest
 
 from hfcli.metrics import shipped_metrics
 from hfcli.metrics.base import Metric
-from hfcli.statistics import Interval, intervals, wilson
+from hfcli.statistics.intervals import Interval, intervals
+from hfcli.statistics.proportions import wilson
 from hfcli.statistics.spread import bca, percentile
 from hfcli.statistics.sums import mean_of
 from hfcli.statistics.weights import equal_rows_as_units, resampled, rows_as_units

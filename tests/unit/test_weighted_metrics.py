@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ import pytest
 from hfcli.metrics import shipped_metrics
 from hfcli.metrics.base import Metric
 from hfcli.statistics.resamplers import repeated, value_of, weighted
+from hfcli.statistics.weights import Inputs
 
 N = 60
 WORDS = ("the", "ferry", "left", "at", "nine", "a", "Ten", "harbour.")
@@ -59,7 +59,7 @@ def draws(replicates: int) -> np.ndarray[Any, Any]:
     return random.multinomial(N, np.ones(N) / N, replicates).astype(float)
 
 
-def check_law(metric: Metric, inputs: Mapping[str, Sequence[Any]]) -> None:
+def check_law(metric: Metric, inputs: Inputs) -> None:
     value = value_of(metric, inputs, {})
     statistic = weighted(metric, inputs, value, np.ones(N))
     assert statistic is not None
@@ -88,9 +88,12 @@ def test_with_two_classes_with_ties_and_without(name: str, classes: int, decimal
 
 def test_draws_in_which_a_metric_is_not_defined_are_nan() -> None:
     """A class that is not drawn has no ROC curve; predictions of one class have no correlation."""
-    inputs = {"predictions": [0, 1, 1], "references": [0, 1, 0]}
+    inputs: Inputs = {"predictions": [0, 1, 1], "references": [0, 1, 0]}
     one_class = np.array([[0.0, 3.0, 0.0], [1.0, 1.0, 1.0]])
-    scores = {"probabilities": [[0.9, 0.1], [0.2, 0.8], [0.4, 0.6]], "references": [0, 1, 0]}
+    scores: Inputs = {
+        "probabilities": [[0.9, 0.1], [0.2, 0.8], [0.4, 0.6]],
+        "references": [0, 1, 0],
+    }
     for name, columns in (("matthews_correlation", inputs), ("auroc", scores)):
         metric = SCALARS[name]
         statistic = weighted(metric, columns, value_of(metric, columns, {}), np.ones(3))

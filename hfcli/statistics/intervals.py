@@ -12,7 +12,7 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hfcli.metrics.base import Metric
 from hfcli.statistics.proportions import wilson
@@ -21,18 +21,22 @@ from hfcli.statistics.resamplers import (
     BUILDERS,
     OF_LABELS,
     PROPORTIONS,
-    Inputs,
-    Options,
     repeated,
     same,
     value_of,
     weighted,
 )
 from hfcli.statistics.spread import bca, percentile
-from hfcli.statistics.weights import Units, equal_rows_as_units, resampled, rows_as_units
-
-if TYPE_CHECKING:
-    from hfcli.statistics.weights import Array, Statistic
+from hfcli.statistics.weights import (
+    Array,
+    Inputs,
+    Options,
+    Statistic,
+    Units,
+    equal_rows_as_units,
+    resampled,
+    rows_as_units,
+)
 
 REPLICATES = 2_000
 ALL_REPLICATES_UP_TO = 50_000  # numbers a draw, rows times classes; of more, fewer draws
@@ -140,6 +144,25 @@ def affordable(seconds: float) -> int:
     return next((count for count in FEWER if count * seconds < SECONDS), 0)
 
 
+def draws_for(numbers: int, wanted: int) -> int:
+    """How many draws are affordable, by what one costs (see `numbers_of`) and nothing else."""
+    return max(LEAST_REPLICATES, min(wanted, wanted * ALL_REPLICATES_UP_TO // numbers))
+
+
+def numbers_of(metric: Metric, inputs: Inputs, units: Units) -> int:
+    """What one draw costs: the units, as often as the metric goes over them."""
+    of_classes = metric.name in BUILDERS and "probabilities" in metric.inputs
+    return len(units.counts) * (len(inputs["probabilities"][0]) if of_classes else 1)
+
+
+def defined_draws(draws: Array) -> Array | None:
+    """Those that are not nan; None where too many are."""
+    import numpy as np
+
+    defined = draws[np.isfinite(draws)]
+    return defined if len(defined) >= (1 - MOST_UNDEFINED) * len(draws) else None
+
+
 def _without_draws(metric: Metric, value: float, n: int) -> Interval | None:
     if not math.isfinite(value):
         return Interval(value, None, None, "undefined" if math.isnan(value) else "infinite", n)
@@ -156,16 +179,10 @@ def _plan(metric: Metric, drawn: Drawn, options: Options, value: float, seconds:
     units, inputs = drawn.of(metric)
     statistic = weighted(metric, inputs, value, units.counts)
     if statistic is not None:
-        some = REPLICATES * ALL_REPLICATES_UP_TO // _numbers(metric, inputs, units)
-        return Plan(metric, value, statistic, units, max(LEAST_REPLICATES, min(REPLICATES, some)))
+        draws = draws_for(numbers_of(metric, inputs, units), REPLICATES)
+        return Plan(metric, value, statistic, units, draws)
     units, inputs = drawn.single_rows()
     return Plan(metric, value, repeated(metric, inputs, options), units, affordable(seconds))
-
-
-def _numbers(metric: Metric, inputs: Inputs, units: Units) -> int:
-    """What one draw costs: the units, as often as a metric goes over them."""
-    of_classes = metric.name in BUILDERS and "probabilities" in metric.inputs
-    return len(units.counts) * (len(inputs["probabilities"][0]) if of_classes else 1)
 
 
 def _draw(plans: Mapping[str, Plan], seed: int) -> dict[str, Array]:
@@ -191,9 +208,9 @@ def _interval(plan: Plan, draws: Array | None) -> Interval:
     n, value = plan.units.n, plan.value
     if draws is None:
         return Interval(value, None, None, f"too slow for {FEWER[-1]} draws", n)
-    defined = draws[np.isfinite(draws)]
-    if len(defined) < (1 - MOST_UNDEFINED) * len(draws):
-        share = 1 - len(defined) / len(draws)
+    defined = defined_draws(draws)
+    if defined is None:
+        share = 1 - np.isfinite(draws).mean()
         return Interval(value, None, None, f"undefined in {share:.0%} of the draws", n)
     if np.ptp(defined) == 0:
         return Interval(value, None, None, "the same in all draws", n)
