@@ -73,6 +73,9 @@ def main() -> None:
     gc.set_threshold(100_000, 50, 50)
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
+    # Whoever starts hfcli may have closed them.
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(encoding="utf-8", errors="replace")  # type: ignore[union-attr]
     try:

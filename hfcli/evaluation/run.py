@@ -234,7 +234,7 @@ def _told(recipe: Recipe, loaded: LoadedModel, rows: Dataset) -> dict[str, Any]:
     task = recipe.task
     tools = Tools(loaded.tokenizer, loaded.model, recipe.data.on_overflow)
     return {
-        "weights_sha256": weights_fingerprint(loaded),
+        "weights_sha256": weights_fingerprint(loaded.source, *loaded.parts),
         "data_sha256": data_hash(rows),
         "settings": {
             "tokenizer_sha256": tokenizer_hash(loaded.tokenizer),

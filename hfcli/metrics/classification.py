@@ -85,12 +85,12 @@ def support_per_class(
 def matthews_correlation(predictions: Labels, references: Labels) -> float:
     """Matthews correlation coefficient, multi-class (Gorodkin 2004), in [-1, 1].
 
-    nan where all predictions, or all references, are of one class: the definition is 0/0 then,
-    which scikit-learn's matthews_corrcoef calls 0.
+    0 where all predictions, or all references, are of one class: the definition is 0/0 then, and
+    0 is what scikit-learn's matthews_corrcoef makes of it. nan without rows.
     """
     from sklearn.metrics import matthews_corrcoef
 
-    if min(len(set(predictions)), len(set(references))) < 2:
+    if not len(references):
         return math.nan
     return float(matthews_corrcoef(references, predictions))
 

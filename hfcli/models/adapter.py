@@ -15,12 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hfcli.errors import ModelError
+from hfcli.models.options import LoadOptions, need_permission
 from hfcli.models.resolve import ModelSource, resolve_model
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 WEIGHTS_FILE = "adapter_model.safetensors"
+PICKLE_FILE = "adapter_model.bin"
 MODEL_CONFIG_FILE = "model_config.json"
 LABELS = ("id2label", "label2id", "problem_type")
 # How a transformers class name ends -> peft's name for what the model does.
@@ -84,25 +86,35 @@ def save_labels(model: PreTrainedModel, folder: Path) -> None:
     (folder / MODEL_CONFIG_FILE).write_text(text, encoding="utf-8")
 
 
-def weight_names(source: ModelSource) -> set[str]:
+def weight_names(source: ModelSource, options: LoadOptions) -> set[str]:
     """Names of the weights in an adapter, as the model names them.
 
     Raises:
-        ModelError: it has no safetensors weights.
+        ModelError: it is no adapter, has no weights, or only pickled ones that may not be read.
     """
     from safetensors import SafetensorError, safe_open
 
+    if source.adapter_config() is None:
+        raise ModelError(f"{source.name}: is no adapter (it has no adapter_config.json)")
     path = source.folder / WEIGHTS_FILE
     if not path.is_file():
-        raise ModelError(
-            f"{source.name}: the adapter folder has no {WEIGHTS_FILE}",
-            hint="adapters are loaded from safetensors only",
-        )
+        return _pickled_names(source, options)
     try:
         with safe_open(path, framework="pt") as file:
             return {name.removeprefix(PREFIX) for name in file.keys()}  # noqa: SIM118
     except SafetensorError as e:
         raise ModelError(f"{source.name}: damaged weights ({e})") from e
+
+
+def _pickled_names(source: ModelSource, options: LoadOptions) -> set[str]:
+    import torch
+
+    path = source.folder / PICKLE_FILE
+    if not path.is_file():
+        raise ModelError(f"{source.name}: the adapter folder has no {WEIGHTS_FILE}")
+    need_permission(source, options)
+    names = torch.load(path, map_location="cpu", weights_only=True)
+    return {str(name).removeprefix(PREFIX) for name in names}
 
 
 def merge(model: PreTrainedModel, adapters: Iterable[ModelSource]) -> PreTrainedModel:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import struct
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 PAD_TOKEN = "<|pad|>"
+DAMAGED = (struct.error, IndexError)  # what reading beyond the end of a GGUF file raises
 
 
 @dataclass(frozen=True)
@@ -35,12 +37,14 @@ class LoadedModel:
 
     Args:
         new_weights: names of weights that were in no file and start at random.
+        parts: what else it was made from: the base of an adapter folder, an adapter.
     """
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     source: ModelSource
     new_weights: tuple[str, ...] = ()
+    parts: tuple[ModelSource, ...] = ()
 
 
 def load_model(
@@ -77,14 +81,15 @@ def load_model(
     keywords = {
         "dtype": dtype,
         **placement.load_options(_weight_bytes(base)),
-        **quantization(options.load_in),
+        **quantization(options.load_in, base, placement),
         "use_safetensors": not needs_pickle(base, options),
         "trust_remote_code": options.trust_remote_code,
     }
     overrides = {**adapter.saved_labels(source), **(config_overrides or {})}
     lenient = new_head or bool(adapters)  # an adapter may bring the head
     model, missing = _load_weights(base, task, keywords, overrides, lenient)
-    for held in map(adapter.weight_names, adapters):
+    for own in adapters:
+        held = adapter.weight_names(own, options)
         missing = [name for name in missing if name not in held]
     problem = None if new_head else task.reject_missing_weights(missing)
     if problem:
@@ -102,7 +107,8 @@ def load_model(
         model.to(placement.device)  # type: ignore[arg-type]
     _check_vocabulary(tokenizer, model, source)
     model.eval()
-    return LoadedModel(model, tokenizer, source, tuple(missing))
+    parts = (*([base] if base is not source else []), *(a for a in adapters if a is not source))
+    return LoadedModel(model, tokenizer, source, tuple(missing), parts)
 
 
 def silence() -> None:
@@ -127,8 +133,10 @@ def load_tokenizer(
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
             source.folder, trust_remote_code=trust_remote_code, **options
         )
-    except (OSError, ValueError, KeyError) as e:
-        raise ModelError(f"{source.name}: no usable tokenizer ({_first_line(e)})") from e
+    except (OSError, ValueError, KeyError, *DAMAGED) as e:
+        raise ModelError(
+            f"{source.name}: no usable tokenizer ({_first_line(e)})", hint=_whole(source)
+        ) from e
     if len(tokenizer) <= 1 or not tokenizer("a", add_special_tokens=False)["input_ids"]:
         raise ModelError(
             f"{source.name}: the folder has no tokenizer files",
@@ -197,10 +205,11 @@ def _load_weights(
         raise ModelError(f"{source.name}: damaged weights ({_first_line(e)})") from e
     except ImportError as e:
         raise ModelError(f"{source.name}: {_first_line(e)}") from e
-    except (OSError, ValueError, KeyError, RuntimeError) as e:
+    except (OSError, ValueError, KeyError, RuntimeError, *DAMAGED) as e:
         # transformers has no error type of its own for "cannot load this".
         raise ModelError(
-            f"{source.name}: cannot be loaded for {task.name} ({_first_line(e)})"
+            f"{source.name}: cannot be loaded for {task.name} ({_first_line(e)})",
+            hint=_whole(source),
         ) from e
     mismatched = {name for name, *_shapes in info["mismatched_keys"]}
     return model, sorted({*info["missing_keys"], *mismatched})
@@ -212,6 +221,10 @@ def _take_generation_config(model: PreTrainedModel, source: ModelSource) -> None
 
     if model.can_generate() and (source.folder / "generation_config.json").is_file():
         model.generation_config = GenerationConfig.from_pretrained(source.folder)
+
+
+def _whole(source: ModelSource) -> str | None:
+    return "the file may be cut off: fetch it again" if source.gguf_file else None
 
 
 def _check_vocabulary(

@@ -52,10 +52,10 @@ class ModelSource:
         if self.gguf_file or not path.is_file():
             return None
         try:
-            config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        except json.JSONDecodeError as e:
-            raise ModelError(f"{path}: broken JSON: {e}") from e
-        return config
+            config = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as e:
+            raise ModelError(f"{path}: not JSON ({e})") from e
+        return config if isinstance(config, dict) else {}
 
     def adapter_base(self) -> str | None:
         """Name of the base model when this is an adapter folder that names one, else None."""
@@ -86,8 +86,9 @@ def resolve_model(
     if offline:
         hub.go_offline()
     name = name or os.environ.get("HFCLI_MODEL") or None
-    if name is None:
+    if name is None and revision is None:
         return _default()
+    name = name or DEFAULT_MODEL  # a revision of it is a choice, from which nothing falls back
     weights = (*WEIGHTS, "*.bin") if allow_pickle else WEIGHTS
     return _resolve(name, revision, (*weights, "*.py") if remote_code else weights)
 

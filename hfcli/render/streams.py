@@ -9,7 +9,7 @@ import re
 import sys
 from typing import Any
 
-from hfcli.errors import HfcliError
+from hfcli.errors import HfcliError, RunError
 
 # All but tab and line feed.
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -24,14 +24,17 @@ def write_out(text: str) -> None:
 
     Raises:
         StdoutClosed: the pipe is closed.
+        RunError: the disk is full, or the like.
     """
     try:
         sys.stdout.write(text)
         sys.stdout.flush()
-    except BrokenPipeError as e:
+    except OSError as e:
         # The interpreter flushes stdout once more when it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise StdoutClosed from e
+        if isinstance(e, BrokenPipeError):
+            raise StdoutClosed from e
+        raise RunError(f"stdout cannot be written ({e.strerror})") from e
 
 
 def write_model_text(text: str) -> None:

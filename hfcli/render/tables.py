@@ -81,7 +81,7 @@ def show_generate(results: Sequence[GenerateResult]) -> None:
     guessed = first.acceptance_rate
     write_err(
         f"{tokens} tokens, {first.tokens_per_second:.1f} tokens/s, {first.model},"
-        f" seed {first.seed}" + (f", {guessed:.0%} of the guesses stood" if guessed else "")
+        f" seed {first.seed}" + ("" if guessed is None else f", {guessed:.0%} of the guesses stood")
     )
 
 
@@ -106,7 +106,7 @@ def describe_bulk(result: BulkResult) -> str:
             f"{result.n_new_tokens:,} tokens in {result.seconds:.1f} s,"
             f" {result.tokens_per_second:.1f} tokens/s in batches of {result.batch_size}"
         )
-    else:
+    elif result.resumed:
         parts.append("nothing was left to do")
     return ", ".join(parts)
 

@@ -281,6 +281,15 @@ def test_a_template_names_columns_and_a_wrong_one_is_told(tiny_gpt2: Path, tmp_p
     assert "--prompt-column" in unclear.stderr
 
 
+def test_other_text_on_stdin_is_another_input(tiny_gpt2: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out.jsonl"
+    for stdin, code in (("Bread\n", 0), ("Bread\n", 0), ("Bread\nlamp\n", 5)):
+        done = bulk(tiny_gpt2, "-", output, "--input-format", "txt", stdin=stdin)
+        assert done.returncode == code, done.stderr
+    assert "input_sha256" in done.stderr
+    assert len(records(output)) == 1
+
+
 def test_two_runs_do_not_write_one_file(tiny_gpt2: Path, tmp_path: Path) -> None:
     import fcntl
 

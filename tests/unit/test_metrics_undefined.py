@@ -16,14 +16,6 @@ TWO = [[0.8, 0.2], [0.3, 0.7], [0.4, 0.6]]
 THREE = [[0.7, 0.2, 0.1], [0.1, 0.8, 0.1], [0.2, 0.2, 0.6]]
 
 UNDEFINED: dict[str, tuple[str, dict[str, Any]]] = {
-    "mcc-constant-predictions": (
-        "matthews_correlation",
-        {"predictions": [0, 0, 0], "references": [0, 1, 1]},
-    ),
-    "mcc-constant-references": (
-        "matthews_correlation",
-        {"predictions": [0, 1, 1], "references": [2, 2, 2]},
-    ),
     "kappa-one-class": ("cohen_kappa", {"predictions": [1, 1], "references": [1, 1]}),
     "auroc-one-class": ("auroc", {"probabilities": TWO, "references": [1, 1, 1]}),
     "auroc-class-absent": ("auroc", {"probabilities": THREE, "references": [0, 1, 1]}),
