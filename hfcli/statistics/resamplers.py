@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from hfcli.metrics.base import Metric
@@ -32,6 +32,16 @@ def row_values(metric: Metric, inputs: Inputs, value: float) -> Array | None:
         return None
     found = rows(metric, inputs)
     return found if same(float(found.mean()), value) else None
+
+
+def right_by(metrics: Mapping[str, Metric]) -> str | None:
+    """The first metric that says of every row whether it is right."""
+    return next((name for name, metric in metrics.items() if metric.name in PROPORTIONS), None)
+
+
+def right_rows(metric: Metric, inputs: Inputs) -> list[bool]:
+    """Whether each row is right, by a metric that `right_by` found."""
+    return [value == 1 for value in MEANS[metric.name](metric, inputs).tolist()]
 
 
 def weighted(metric: Metric, inputs: Inputs, value: float, counts: Array) -> Statistic | None:

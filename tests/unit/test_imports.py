@@ -23,6 +23,8 @@ LIGHT = {
     "generate-help": ["generate", "--help"],
     "finetune-help": ["finetune", "--help"],
     "eval-help": ["eval", "--help"],
+    "compare-help": ["compare", "--help"],
+    "compare-nothing": ["compare", "nowhere", "here"],
     "export-help": ["export", "merge", "--help"],
     "nothing-to-push": ["export", "push", "nowhere", "owner/name"],
     "wrong-dtype": ["export", "merge", "x", "-o", "y", "--dtype", "int8"],
