@@ -15,6 +15,7 @@ import typer
 
 from hfcli import __version__
 from hfcli.cli.chat import chat_command
+from hfcli.cli.compare import compare_command
 from hfcli.cli.evaluate import evaluate_command
 from hfcli.cli.export import export_app
 from hfcli.cli.finetune import finetune_command
@@ -46,6 +47,7 @@ app.command("generate")(generate_command)
 app.command("chat")(chat_command)
 app.command("finetune")(finetune_command)
 app.command("eval")(evaluate_command)
+app.command("compare")(compare_command)
 app.add_typer(recipes_app, name="recipes")
 app.add_typer(export_app, name="export")
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from hfcli.errors import DataError
+
 COUNTS = ("nll", "n_tokens", "n_bytes", "n_words")
 
 
@@ -20,6 +22,9 @@ def metric_inputs(
     Returns:
         `predictions` and `references` (indices, 0 or 1 for each label, or numbers and texts as
         they are), `probabilities`, and nll, n_tokens, n_bytes, n_words: those that the rows have.
+
+    Raises:
+        DataError: a label that is not among `labels`.
     """
     scored = [row for row in rows if row["error"] is None]
     inputs = {name: [row[name] for row in scored] for name in COUNTS if _has(scored, name)}
@@ -39,6 +44,9 @@ def _has(rows: Sequence[Mapping[str, Any]], name: str) -> bool:
 def _encoded(value: Any, index: Mapping[str, int]) -> Any:
     if not index:
         return value
+    unknown = {*(value if isinstance(value, list) else [value])} - index.keys()
+    if unknown:
+        raise DataError(f"label {min(unknown, key=str)!r} is not among the labels {list(index)}")
     if isinstance(value, list):
         return [int(name in value) for name in index]
     return index[value]
