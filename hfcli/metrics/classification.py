@@ -92,6 +92,8 @@ def matthews_correlation(predictions: Labels, references: Labels) -> float:
 
     if not len(references):
         return math.nan
+    if min(len(set(predictions)), len(set(references))) < 2:
+        return 0.0  # its value for these, of which it would warn
     return float(matthews_corrcoef(references, predictions))
 
 

@@ -162,7 +162,7 @@ def test_the_seed_decides_and_nothing_else_does() -> None:
         ("bits_per_byte", {"nll": [20.0] * 4, "n_bytes": [9] * 4}, "fewer than 10 documents"),
         ("mse", {"predictions": [1.0], "references": [2.0]}, "one row"),
         ("perplexity", {"nll": [2e4] * 20, "n_tokens": [9] * 20}, "infinite"),
-        ("matthews_correlation", {"predictions": [1] * 20, "references": [1] * 20}, "undefined"),
+        ("cohen_kappa", {"predictions": [1] * 20, "references": [1] * 20}, "undefined"),
         ("f1_macro", {"predictions": [0, 1] * 10, "references": [0, 1] * 10}, "the same in all"),
         (
             "auroc",
