@@ -168,5 +168,5 @@ def test_any_metric_can_be_compared() -> None:
 
 def test_what_is_undefined_for_one_system_is_not_compared() -> None:
     a, b = two_systems(0, 20, (0.8, 0.8))
-    found = difference("matthews_correlation", a, {**b, "predictions": [1] * 20})
+    found = difference("auroc", a, {**b, "references": [1] * 20})
     assert (found.low, found.high, found.p, found.test) == (None, None, None, "undefined")
