@@ -26,7 +26,7 @@ def compute(
     values: dict[str, Any] = {}
     for name, module in modules.items():
         metric = shipped_metrics().get(name)
-        wanted = list(metric.inputs) if metric else list(module.features)
+        wanted = list(metric.inputs) if metric else _features(module, inputs)
         missing = [key for key in wanted if key not in inputs]
         if missing:
             raise DataError(
@@ -38,6 +38,13 @@ def compute(
         own = {key: options[key] for key in (metric.options if metric else ())}
         values |= module.compute(**{key: inputs[key] for key in wanted}, **own)
     return values
+
+
+def _features(module: Any, inputs: Mapping[str, list[Any]]) -> list[str]:
+    """What a module of the user's or the Hub's reads; some name alternatives."""
+    known = module.features if isinstance(module.features, list) else [module.features]
+    fitting = (names for names in map(list, known) if all(name in inputs for name in names))
+    return next(fitting, list(known[0]))
 
 
 def _takes(kind: type, values: list[Any]) -> bool:
