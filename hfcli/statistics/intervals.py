@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hfcli.metrics.base import Metric
@@ -19,6 +19,7 @@ from hfcli.statistics.proportions import wilson
 from hfcli.statistics.resamplers import (
     BOUNDED,
     BUILDERS,
+    BY_CHANCE,
     OF_LABELS,
     PROPORTIONS,
     repeated,
@@ -110,7 +111,11 @@ def intervals(
             found[name] = closed
     draws = _draw(plans, seed)
     found |= {name: _interval(plan, draws.get(name)) for name, plan in plans.items()}
-    return {name: found[name] for name in metrics if name in found}
+    return {
+        name: _down_to_chance(metrics[name], found[name], inputs, seed)
+        for name in metrics
+        if name in found
+    }
 
 
 class Drawn:
@@ -142,6 +147,14 @@ class Drawn:
 def affordable(seconds: float) -> int:
     """Replicates of a metric that takes so long; 0 when even the least number takes too long."""
     return next((count for count in FEWER if count * seconds < SECONDS), 0)
+
+
+def _down_to_chance(metric: Metric, found: Interval, inputs: Inputs, seed: int) -> Interval:
+    """From 0, where the data do not exclude it, though no draw of them comes near."""
+    by_chance = BY_CHANCE.get(metric.name)
+    if by_chance is None or found.low is None or found.value > by_chance(inputs, seed):
+        return found
+    return replace(found, low=0.0)
 
 
 def draws_for(numbers: int, wanted: int) -> int:

@@ -117,7 +117,7 @@ def balanced_accuracy(counts: Counts) -> Array:
 
 
 def matthews_correlation(counts: Counts) -> Array:
-    """Gorodkin's multi-class coefficient; not defined where one class takes all."""
+    """Gorodkin's multi-class coefficient; 0 where one class takes all."""
     import numpy as np
 
     total = counts.total
@@ -125,7 +125,7 @@ def matthews_correlation(counts: Counts) -> Array:
     spread = (total**2 - (counts.predicted**2).sum(axis=1)) * (
         total**2 - (counts.true**2).sum(axis=1)
     )
-    return shared / np.sqrt(np.where(spread > 0, spread, np.nan))
+    return ratio(shared, np.sqrt(spread))
 
 
 def cohen_kappa(counts: Counts) -> Array:

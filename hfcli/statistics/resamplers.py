@@ -199,3 +199,5 @@ BUILDERS: dict[str, Callable[[Inputs], Statistic]] = {
     "bleu": texts.bleu,
     "chrf": texts.chrf,
 }
+# Metrics that are above their best value, 0, by chance -> up to where; from inputs and a seed.
+BY_CHANCE: dict[str, Callable[[Inputs, int], float]] = {"ece": sums.ece_by_chance}

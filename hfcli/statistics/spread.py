@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from statistics import NormalDist
 
-from hfcli.statistics.proportions import CONFIDENCE
+from hfcli.statistics.proportions import TAIL
 from hfcli.statistics.weights import Array, Statistic, Units
 
-TAIL = (1 - CONFIDENCE) / 2
 LEFT_OUT = 200  # rows, or groups of them, that are left out to measure how skewed a statistic is
 
 

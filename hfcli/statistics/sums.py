@@ -10,9 +10,11 @@ from typing import Any
 
 from hfcli.statistics.labels import group_sums
 from hfcli.statistics.labels import ratio as ratio_or_zero
+from hfcli.statistics.proportions import TAIL
 from hfcli.statistics.weights import Array, Inputs, Statistic
 
 BINS = 15  # of ece, as in hfcli.metrics
+CHANCES = 1_000
 
 
 def mean_of(values: Array) -> Statistic:
@@ -90,11 +92,35 @@ def ece(inputs: Inputs) -> Statistic:
     """Sum over bins of |weight of the right rows - sum of the confidences| / all weight."""
     import numpy as np
 
+    top, of_bins = _confidences(inputs)
     table = _floats(inputs["probabilities"])
-    top, right = table.max(axis=1), table.argmax(axis=1) == np.asarray(inputs["references"])
-    bins = np.digitize(top, np.linspace(0, 1, BINS + 1)[1:-1], right=True)
-    of_bins, gaps = group_sums(bins, BINS), right - top
+    gaps = (table.argmax(axis=1) == np.asarray(inputs["references"])) - top
     return lambda weights: np.abs(of_bins(weights * gaps)).sum(axis=1) / weights.sum(axis=1)
+
+
+def ece_by_chance(inputs: Inputs, seed: int) -> float:
+    """What the ece of a model whose probabilities are true exceeds in 1 of 40 sets of these rows.
+
+    It is never 0, since the rows of a bin are few: up to here, 0 is a value like any other.
+    """
+    import numpy as np
+
+    top, of_bins = _confidences(inputs)
+    random = np.random.default_rng(seed)
+    draws = [
+        np.abs(of_bins((random.random((CHANCES // 100, len(top))) < top) - top)).sum(axis=1)
+        for _ in range(100)
+    ]
+    return float(np.quantile(np.concatenate(draws), 1 - TAIL)) / len(top)
+
+
+def _confidences(inputs: Inputs) -> tuple[Array, Callable[[Array], Array]]:
+    """The probability of the likeliest class of each row, and sums over its bins."""
+    import numpy as np
+
+    top = _floats(inputs["probabilities"]).max(axis=1)
+    bins = np.digitize(top, np.linspace(0, 1, BINS + 1)[1:-1], right=True)
+    return top, group_sums(bins, BINS)
 
 
 def set_ratio(kinds: Sequence[str], *, macro: bool) -> Any:

@@ -13,7 +13,9 @@ import pytest
 from hfcli.metrics import shipped_metrics
 from hfcli.metrics.base import Metric
 from hfcli.statistics.intervals import Interval, intervals
+from hfcli.statistics.per_class import per_class_intervals
 from hfcli.statistics.proportions import wilson
+from hfcli.statistics.resamplers import value_of
 from hfcli.statistics.spread import bca, percentile
 from hfcli.statistics.sums import mean_of
 from hfcli.statistics.weights import equal_rows_as_units, resampled, rows_as_units
@@ -98,6 +100,53 @@ def test_proportions_have_wilsons_interval() -> None:
     assert (found.method, found.n) == ("Wilson", 80)
     texts = {"predictions": ["a", "b ", "c"], "references": ["a", "b", "d"]}
     assert interval("exact_match", texts).method == "Wilson"
+
+
+def test_each_class_has_intervals_that_hold_the_truth() -> None:
+    """Precision, recall and F1 of the three classes, over sets of 150 rows."""
+    right, true, found = np.diag(CONFUSION), CONFUSION.sum(axis=1), CONFUSION.sum(axis=0)
+    truths = {
+        "precision_per_class": right / found,
+        "recall_per_class": right / true,
+        "f1_per_class": 2 * right / (true + found),
+    }
+    held = {name: np.zeros(3) for name in truths}
+    for seed in range(SETS):
+        rows = labels(np.random.default_rng(seed), 150)
+        for name, classes in per_class_intervals(**rows, labels=[0, 1, 2]).items():
+            value = value_of(shipped_metrics()[name], rows, {"labels": [0, 1, 2]})
+            assert [each.value for each in classes] == pytest.approx(value)
+            for i, each in enumerate(classes):
+                assert each.low is not None
+                assert each.high is not None
+                held[name][i] += each.low <= truths[name][i] <= each.high
+    for shares in held.values():
+        assert (shares / SETS >= 0.92).all()
+        assert (shares / SETS <= 0.98).all()
+
+
+def test_a_class_without_rows_has_no_interval() -> None:
+    found = per_class_intervals([0, 0, 1], [0, 0, 0], labels=[0, 1, 2])
+    assert found["recall_per_class"][1].low is None
+    assert found["precision_per_class"][1].high is not None
+    assert {intervals[2].method for intervals in found.values()} == {"no rows"}
+
+
+def test_the_calibration_error_of_true_probabilities_may_be_zero() -> None:
+    """It is above 0 by chance alone, and so is every draw; the interval still begins at 0."""
+    held = {True: 0, False: 0}
+    for seed in range(60):
+        random = np.random.default_rng(seed)
+        p = random.uniform(0.5, 1, 400)
+        for true in held:
+            hits = random.random(400) < (p if true else p - 0.15)
+            rows = {
+                "probabilities": np.stack([1 - p, p], axis=1).tolist(),
+                "references": hits.astype(int).tolist(),
+            }
+            held[true] += interval("ece", rows).low == 0
+    assert held[True] >= 54
+    assert held[False] <= 3
 
 
 def test_bca_is_that_of_scipy() -> None:

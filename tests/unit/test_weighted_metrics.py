@@ -87,14 +87,14 @@ def test_with_two_classes_with_ties_and_without(name: str, classes: int, decimal
 
 
 def test_draws_in_which_a_metric_is_not_defined_are_nan() -> None:
-    """A class that is not drawn has no ROC curve; predictions of one class have no correlation."""
+    """A class that is not drawn has no ROC curve; agreement of one class is no agreement."""
     inputs: Inputs = {"predictions": [0, 1, 1], "references": [0, 1, 0]}
     one_class = np.array([[0.0, 3.0, 0.0], [1.0, 1.0, 1.0]])
     scores: Inputs = {
         "probabilities": [[0.9, 0.1], [0.2, 0.8], [0.4, 0.6]],
         "references": [0, 1, 0],
     }
-    for name, columns in (("matthews_correlation", inputs), ("auroc", scores)):
+    for name, columns in (("cohen_kappa", inputs), ("auroc", scores)):
         metric = SCALARS[name]
         statistic = weighted(metric, columns, value_of(metric, columns, {}), np.ones(3))
         assert statistic is not None
