@@ -31,7 +31,7 @@ from hfcli.generation.settings import effective_settings
 from hfcli.generation.writers import json_line, output_suffix, write_records
 from hfcli.models.fingerprint import weights_fingerprint
 from hfcli.recipe.generation import GenerationSettings
-from hfcli.results import BulkResult, Listener, TextPiece, TextsDone
+from hfcli.results import BulkResult, Listener, Note, TextPiece, TextsDone
 
 SECONDS_BETWEEN_REPORTS = 0.2
 FIRST_ROWS = 1000  # that are looked through for one that can be read
@@ -133,7 +133,11 @@ class _Run:
                 return self._nothing_to_do(journal)
             self.done = journal.done
             resumed = self.done.texts
-            self._generate(journal.add)
+            try:
+                self._generate(journal.add)
+            except KeyboardInterrupt:
+                self.listener(Note(f"{self.done.texts:,} texts are kept; the same command goes on"))
+                raise
             partial = output.with_name(output.name + ".tmp")
             suffix = output_suffix(output, self.files.output_format)
             write_records(partial, suffix, lambda: self._dressed(journal.rows()))

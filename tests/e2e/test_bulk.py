@@ -92,16 +92,18 @@ def test_killed_and_resumed_is_uninterrupted(
         "main()\n"
     )
     finished_before = []
-    for share in (0.25, 0.6):
+    for share, signal_ in ((0.25, signal.SIGKILL), (0.6, signal.SIGINT)):
         process = subprocess.Popen(
-            [sys.executable, "-c", code], cwd=ROOT, stderr=subprocess.DEVNULL,
-            stdin=subprocess.DEVNULL,
+            [sys.executable, "-c", code], cwd=ROOT, stderr=subprocess.PIPE,
+            stdin=subprocess.DEVNULL, text=True,
         )  # fmt: skip
         wait_for_lines(partial, int(share * len(records(whole))))
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        process.send_signal(signal_)
+        _, told = process.communicate()
         assert not broken.exists()
         finished_before.append(keys(partial))
+    assert process.returncode == 130
+    assert "the same command goes on" in told
     with partial.open("ab") as file:
         file.write(b'{"row": 3, "sample": 0, "of"')  # a line cut off by a power failure
     done = bulk(tiny_gpt2, rows_file, broken, *flags, "--json")
