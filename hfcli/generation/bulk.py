@@ -24,14 +24,15 @@ from hfcli.generation.engines.base import Engine, EngineOptions
 from hfcli.generation.in_order import InOrder
 from hfcli.generation.journal import Journal
 from hfcli.generation.loading import ModelChoice
+from hfcli.generation.prompts import uses_chat
 from hfcli.generation.request import Request
 from hfcli.generation.row_requests import RowRequests, Wanted
 from hfcli.generation.run import RequestMaker, TextOptions
-from hfcli.generation.settings import effective_settings
+from hfcli.generation.settings import effective_settings, not_applied
 from hfcli.generation.writers import json_line, output_suffix, write_records
 from hfcli.models.fingerprint import weights_fingerprint
 from hfcli.recipe.generation import GenerationSettings
-from hfcli.results import BulkResult, Listener, TextPiece, TextsDone
+from hfcli.results import BulkResult, Listener, Note, TextPiece, TextsDone
 
 SECONDS_BETWEEN_REPORTS = 0.2
 FIRST_ROWS = 1000  # that are looked through for one that can be read
@@ -61,9 +62,10 @@ def generate_file(
         batch_size: rows at a time; None: what fits.
 
     Raises:
+        RecipeError: a broken template, or settings the engine does not have.
         DataError: the input cannot be read, or a row failed and `on_error` is `fail`.
-        RunError: the output is from other settings, or in use.
-        ModelError: see `hfcli.models`.
+        RunError: the output is from other settings, in use, or cannot be written.
+        ModelError: see `hfcli.models`; a system prompt for a model without a chat template.
     """
     check_output(files)
     rows = open_rows(
@@ -78,6 +80,7 @@ def generate_file(
         engine, EngineOptions(choice=choice, listener=listener, batch_size=batch_size)
     )
     maker = RequestMaker(opened.loaded, settings, options)
+    _tell(maker, listener)
     run = _Run(rows, stream, files, choice, engine, opened, maker, seed, listener)
     return run.to_stdout() if files.output == DASH else run.to_file()
 
@@ -93,6 +96,17 @@ def _begun(rows: InputRows, files: BulkFiles) -> Iterator[InputRow]:
             check_columns(files, row)
             break
     return chain(looked_at, stream)
+
+
+def _tell(maker: RequestMaker, listener: Listener) -> None:
+    """What a user should know before thousands of texts are written."""
+    if uses_chat(maker.loaded, maker.options.prompt) and maker.options.prompt.chat_template is None:
+        listener(Note("prompts are put as chat messages; --no-chat-template continues them"))
+    ignored = not_applied(maker.config)
+    if (maker.config.num_beams or 1) > 1:
+        ignored.append("num_beams")
+    if ignored:
+        listener(Note(f"the model's own settings {', '.join(ignored)} are not applied"))
 
 
 class _Run:
@@ -133,7 +147,11 @@ class _Run:
                 return self._nothing_to_do(journal)
             self.done = journal.done
             resumed = self.done.texts
-            self._generate(journal.add)
+            try:
+                self._generate(journal.add)
+            except KeyboardInterrupt:
+                self.listener(Note(f"{self.done.texts:,} texts are kept; the same command goes on"))
+                raise
             partial = output.with_name(output.name + ".tmp")
             suffix = output_suffix(output, self.files.output_format)
             write_records(partial, suffix, lambda: self._dressed(journal.rows()))

@@ -62,15 +62,22 @@ def fit_to_memory(model: PreTrainedModel, rows: int | None) -> Fit:
     if rows is not None:
         return Fit(rows)
     config: Any = model.config.get_text_config(decoder=True)
-    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
-    width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    cache = 2 * heads * width * config.num_hidden_layers * model.dtype.itemsize
+    cache = 2 * _width(config) * config.num_hidden_layers * model.dtype.itemsize
     return Fit(
         rows=LARGEST_BATCH,
         memory=int(MEMORY_SHARE * free_memory(model.device)),
         column=2 * cache,  # the old and the new cache, while it grows
         row=LOGIT_COPIES * 4 * int(config.vocab_size),
     )
+
+
+def _width(config: Any) -> int:
+    """Numbers in the keys of a token; fewer than the model's width where heads share them."""
+    heads: Any = getattr(config, "num_key_value_heads", None)
+    width: Any = getattr(config, "head_dim", None)
+    if not isinstance(heads, int):
+        return int(config.hidden_size)
+    return int(heads * (width or config.hidden_size // config.num_attention_heads))
 
 
 def _most_tokens(request: Request) -> int:

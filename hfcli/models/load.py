@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 PAD_TOKEN = "<|pad|>"
-DAMAGED = (struct.error, IndexError)  # what reading beyond the end of a GGUF file raises
+DAMAGED = (struct.error, IndexError, OverflowError)  # what reading a broken GGUF file raises
 
 
 @dataclass(frozen=True)
@@ -186,6 +186,7 @@ def _load_weights(
     lenient: bool,
 ) -> tuple[PreTrainedModel, list[str]]:
     """The model, and the weights that no file gave or gave in another shape."""
+    from huggingface_hub.errors import StrictDataclassError
     from safetensors import SafetensorError
 
     if source.gguf_file:
@@ -205,10 +206,13 @@ def _load_weights(
         raise ModelError(f"{source.name}: damaged weights ({_first_line(e)})") from e
     except ImportError as e:
         raise ModelError(f"{source.name}: {_first_line(e)}") from e
-    except (OSError, ValueError, KeyError, RuntimeError, *DAMAGED) as e:
+    except (OSError, ValueError, KeyError, RuntimeError, StrictDataclassError, *DAMAGED) as e:
         # transformers has no error type of its own for "cannot load this".
+        told = _first_line(e)
+        if "ignore_mismatched_sizes" in told:  # the rest is a table in its log
+            told = "its weights are not of the sizes that its config.json says"
         raise ModelError(
-            f"{source.name}: cannot be loaded for {task.name} ({_first_line(e)})",
+            f"{source.name}: cannot be loaded for {task.name} ({told})",
             hint=_whole(source),
         ) from e
     mismatched = {name for name, *_shapes in info["mismatched_keys"]}
@@ -248,4 +252,5 @@ def _weight_bytes(source: ModelSource) -> int:
 def _first_line(error: BaseException) -> str:
     if isinstance(error, json.JSONDecodeError):
         return f"broken JSON: {error}"
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    first, *more = str(error).strip().splitlines() or [type(error).__name__]
+    return f"{first} {more[0].strip()}" if first.endswith(":") and more else first

@@ -10,13 +10,14 @@ from typing import Any
 
 import pytest
 
-from hfcli.errors import DataError, HfcliError, RecipeError, RunError
+from hfcli.errors import DataError, HfcliError, ModelError, RecipeError, RunError
 from hfcli.generation.bulk import generate_file
 from hfcli.generation.bulk_files import BulkFiles
 from hfcli.generation.loading import ModelChoice
+from hfcli.generation.prompts import PromptOptions
 from hfcli.generation.run import TextOptions
 from hfcli.recipe.generation import GenerationSettings
-from hfcli.results import BulkResult
+from hfcli.results import BulkResult, Note
 
 Run = Callable[..., BulkResult]
 
@@ -26,13 +27,14 @@ def run(tiny_gpt2: Path) -> Run:
     def started(source: Path, output: Path, **files: Any) -> BulkResult:
         settings = files.pop("settings", GenerationSettings(max_new_tokens=3))
         choice = files.pop("choice", ModelChoice(str(tiny_gpt2), device="cpu"))
+        listener = files.pop("listener", lambda event: None)
         return generate_file(
             files=BulkFiles(str(source), str(output), **files),
             choice=choice,
             settings=settings,
             options=TextOptions(),
             seed=0,
-            listener=lambda event: None,
+            listener=listener,
         )
 
     return started
@@ -183,3 +185,40 @@ def test_a_line_of_a_batch_may_say_how_it_is_sampled(run: Run, tmp_path: Path) -
     assert "presence_penalty" in answers[3]["error"]["message"]
     texts = [a["response"]["body"]["choices"][0]["text"] for a in answers[1:3]]
     assert texts[0] == texts[1]
+
+
+def test_a_system_prompt_for_a_model_without_a_template_is_no_error_of_every_row(
+    tiny_gpt2: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "in.txt").write_text("Bread\n")
+    with pytest.raises(ModelError, match="no chat template"):
+        generate_file(
+            files=BulkFiles(str(tmp_path / "in.txt"), str(tmp_path / "out.jsonl")),
+            choice=ModelChoice(str(tiny_gpt2), device="cpu"),
+            settings=GenerationSettings(max_new_tokens=3),
+            options=TextOptions(prompt=PromptOptions(system="Be kind")),
+            seed=0,
+            listener=lambda event: None,
+        )
+    assert not (tmp_path / "out.jsonl").exists()
+
+
+def test_a_chat_model_says_that_prompts_become_messages(
+    run: Run, tiny_gpt2: Path, tmp_path: Path
+) -> None:
+    import shutil
+
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_gpt2, folder)
+    (folder / "chat_template.jinja").write_text("{{ messages[0].content }}", encoding="utf-8")
+    config = json.loads((folder / "generation_config.json").read_text())
+    (folder / "generation_config.json").write_text(json.dumps({**config, "num_beams": 2}))
+    (tmp_path / "in.txt").write_text("Bread\n")
+    told: list[Any] = []
+    run(
+        tmp_path / "in.txt", tmp_path / "out.jsonl",
+        choice=ModelChoice(str(folder), device="cpu"), listener=told.append,
+    )  # fmt: skip
+    notes = [event.text for event in told if isinstance(event, Note)]
+    assert any("chat messages" in note for note in notes)
+    assert any("num_beams" in note for note in notes)

@@ -53,6 +53,19 @@ def test_the_room_is_a_share_of_what_is_free(
     assert fit_to_memory(engine.loaded.model, 7) == Fit(7)
 
 
+def test_every_kind_of_model_has_a_size() -> None:
+    from transformers import LlamaConfig, LlamaForCausalLM, MambaConfig, MambaForCausalLM
+
+    llama = LlamaConfig(
+        vocab_size=300, hidden_size=32, intermediate_size=32, num_hidden_layers=3,
+        num_attention_heads=4, num_key_value_heads=2,
+    )  # fmt: skip
+    # 3 layers of keys and values, 2 heads of 8 float32 numbers; old and new cache
+    assert fit_to_memory(LlamaForCausalLM(llama), None).column == 2 * 3 * 2 * 2 * 8 * 4
+    mamba = MambaConfig(vocab_size=300, hidden_size=32, num_hidden_layers=2, state_size=4)
+    assert fit_to_memory(MambaForCausalLM(mamba), None).column > 0
+
+
 def test_little_memory_changes_no_text_and_is_not_exceeded(
     tiny_gpt2_long: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

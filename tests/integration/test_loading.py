@@ -55,6 +55,28 @@ def test_a_gguf_file_that_is_cut_off_is_told(tmp_path: Path, tiny_gpt2: Path, sh
     assert "cut off" in (caught.value.hint or "")
 
 
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"n_embd": 48}, "not of the sizes"),
+        ({"n_layer": "two"}, "expected int"),
+        ({"model_type": "nonesuch"}, "nonesuch"),
+        ({"model_type": "t5"}, "T5Config"),
+    ],
+)
+def test_a_configuration_that_does_not_fit_is_told(
+    tmp_path: Path, tiny_gpt2: Path, change: dict[str, Any], told: str
+) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_gpt2, folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, **change}))
+    with pytest.raises(ModelError) as caught:
+        load_for_generation(ModelChoice(str(folder), device="cpu"), ignore)
+    assert told in caught.value.message
+    assert "\n" not in caught.value.message
+
+
 def test_a_gguf_file_is_not_quantized_again(tmp_path: Path, tiny_gpt2: Path) -> None:
     write_gguf(tiny_gpt2, tmp_path / "m.gguf")
     with pytest.raises(ModelError, match="does not go with a GGUF file"):
