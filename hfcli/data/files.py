@@ -1,30 +1,29 @@
-"""Local files -> rows, each with the place it came from.
+"""Local files -> rows, one at a time, each with the place it came from.
 
 Reads csv, tsv, json, jsonl, parquet and txt, by suffix. Values stay what the file says: in csv
 and tsv every cell is text (pandas would turn the label `NA` into nothing and `1` into 1.0), tsv
-knows no quoting. Every complaint names file and line. Knows nothing about tasks or splits.
+knows no quoting. Every complaint names file and line. Memory holds a row, not the file; only a txt
+file that is one document, and a json file that is an object, are read whole. Knows nothing about
+tasks or splits.
 """
 
 from __future__ import annotations
 
 import csv
 import glob
-import io
-import json
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, TextIO
 
+from hfcli.data.json_items import BrokenJson, decode, list_items
+from hfcli.data.text_files import ANY_NEWLINE, CUTS, NEWLINE, SampleBy, opened
 from hfcli.errors import DataError, did_you_mean
 
-SampleBy = Literal["document", "paragraph", "line"]
 Row = dict[str, Any]
 
 MAX_CELL = 2**31 - 1  # csv's own limit of 131,072 characters is shorter than a long document
-LINE_END = re.compile(r"\r?\n")
-BLANK_LINES = re.compile(r"\r?\n(?:[ \t]*\r?\n)+")
+PARQUET_ROWS = 1000  # in memory at a time
 
 
 @dataclass(frozen=True)
@@ -89,24 +88,16 @@ def _existing(path: Path) -> Path:
     raise DataError(f"{path}: no such file", hint=f"did you mean {near}?" if near else None)
 
 
-def _text(path: Path) -> str:
-    try:
-        # utf-8-sig: a byte order mark from a spreadsheet is not part of the first column's name.
-        return path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as e:
-        line = path.read_bytes()[: e.start].count(b"\n") + 1
-        raise DataError(
-            f"{path}:{line}: not UTF-8 (byte 0x{e.object[e.start]:02x})",
-            hint=f"convert it: iconv -f latin1 -t utf-8 {path.name}",
-        ) from e
-    except OSError as e:
-        raise DataError(f"{path}: cannot be read ({e.strerror})") from e
-
-
 def _delimited(path: Path, options: FileOptions, **dialect: Any) -> Iterator[tuple[int, Row]]:
+    with opened(path, ANY_NEWLINE) as file:
+        yield from _table(path, file, options, dialect)
+
+
+def _table(
+    path: Path, file: TextIO, options: FileOptions, dialect: dict[str, Any]
+) -> Iterator[tuple[int, Row]]:
     csv.field_size_limit(MAX_CELL)
-    # newline="": only real line ends end a line; str.splitlines knows eight more.
-    reader = csv.reader(io.StringIO(_text(path), newline=""), strict=True, **dialect)
+    reader = csv.reader(file, strict=True, **dialect)
     names = list(options.column_names) if options.column_names else None
     while True:
         line = reader.line_num + 1
@@ -145,34 +136,36 @@ def _tsv(path: Path, options: FileOptions) -> Iterator[tuple[int, Row]]:
 
 
 def _jsonl(path: Path, options: FileOptions) -> Iterator[tuple[int, Row]]:
-    for number, line in enumerate(_text(path).split("\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as e:
-            raise DataError(f"{path}:{number}: not JSON ({e.msg} at column {e.colno})") from e
-        except (ValueError, RecursionError) as e:
-            raise DataError(f"{path}:{number}: JSON too large to read ({e})") from e
-        yield number, _object(row, f"{path}:{number}")
+    with opened(path, NEWLINE) as file:
+        for number, line in enumerate(file, start=1):
+            if not line.strip():
+                continue
+            try:
+                row = decode(line.removesuffix("\n"))
+            except BrokenJson as e:
+                raise DataError(f"{path}:{number}: {e}") from e
+            yield number, _object(row, f"{path}:{number}")
 
 
 def _json(path: Path, options: FileOptions) -> Iterator[tuple[int, Row]]:
-    try:
-        rows = json.loads(_text(path))
-    except json.JSONDecodeError as e:
-        raise DataError(
-            f"{path}:{e.lineno}: not JSON ({e.msg} at column {e.colno})",
-            hint="one object a line is the format jsonl" if e.msg == "Extra data" else None,
-        ) from e
-    except (ValueError, RecursionError) as e:
-        raise DataError(f"{path}: JSON too large to read ({e})") from e
-    if isinstance(rows, dict) and isinstance(rows.get("data"), list):
-        rows = rows["data"]
-    if not isinstance(rows, list):
+    with opened(path, NEWLINE) as file:
+        try:
+            items = list_items(file)
+            if items is None:
+                file.seek(0)
+                items = _data_of(decode(file.read()), path)
+            for number, row in enumerate(items, start=1):
+                yield number, _object(row, f"{path}: item {number}")
+        except BrokenJson as e:
+            extra = "Extra data" in str(e)
+            hint = "one object a line is the format jsonl" if extra else None
+            raise DataError(f"{path}:{e.line}: {e}", hint=hint) from e
+
+
+def _data_of(value: Any, path: Path) -> Iterator[Any]:
+    if not isinstance(value, dict) or not isinstance(value.get("data"), list):
         raise DataError(f"{path}: expected a list of objects, or an object with a list `data`")
-    for number, row in enumerate(rows, start=1):
-        yield number, _object(row, f"{path}: item {number}")
+    return iter(value["data"])
 
 
 def _object(row: Any, origin: str) -> Row:
@@ -188,7 +181,7 @@ def _parquet(path: Path, options: FileOptions) -> Iterator[tuple[int, Row]]:
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
             number = 0
-            for batch in file.iter_batches():
+            for batch in file.iter_batches(batch_size=PARQUET_ROWS):
                 for row in batch.to_pylist():
                     number += 1
                     yield number, row
@@ -197,20 +190,10 @@ def _parquet(path: Path, options: FileOptions) -> Iterator[tuple[int, Row]]:
 
 
 def _txt(path: Path, options: FileOptions) -> Iterator[tuple[int, Row]]:
-    text = _text(path)
-    if options.sample_by == "document":
-        if text.strip():
-            yield 1, {"text": text}
-        return
-    separator = LINE_END if options.sample_by == "line" else BLANK_LINES
-    line, start = 1, 0
-    for end in [*separator.finditer(text), None]:
-        part = text[start : end.start() if end else len(text)]
-        if part.strip():
-            yield line, {"text": part}
-        if end:
-            line += text.count("\n", start, end.end())
-            start = end.end()
+    with opened(path, NEWLINE) as file:
+        for line, text in CUTS[options.sample_by](file):
+            if text and not text.isspace():
+                yield line, {"text": text}
 
 
 Reader = Callable[[Path, FileOptions], Iterator[tuple[int, Row]]]

@@ -11,8 +11,9 @@ import json
 import os
 import shutil
 import tempfile
+from array import array
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,7 @@ from hfcli.tasks.prepared import Features
 if TYPE_CHECKING:
     from datasets import Dataset
 
-ROWS_PER_GROUP = 1000
+TOKENS_AT_ONCE, FEATURES_AT_ONCE = 200_000, 1000  # in memory before they are written
 FEATURES_FILE, COUNTS_FILE = "features.arrow", "counts.json"
 
 
@@ -56,7 +57,7 @@ def prepare(
     if not counts.kept:
         raise DataError(f"nothing is left of {counts.rows} row(s): {'; '.join(counts.sentences())}")
     features = Stored(folder / FEATURES_FILE)
-    lengths = features.column("length")
+    lengths = features.lengths()
     arranged = task.arrange(features, lengths, tools) if train else (features, lengths)
     return Prepared(arranged[0], arranged[1], counts, task.label_names(tools.model))
 
@@ -108,24 +109,20 @@ class Stored(Features):
         values: list[Any] = self._rows.with_format(None)[name][:]
         return values
 
+    def lengths(self) -> Sequence[int]:
+        """Tokens of each feature, four bytes apiece."""
+        lengths = array("i")
+        for chunk in self._rows.data.column("length").chunks:
+            lengths.frombytes(chunk.to_numpy().tobytes())
+        return lengths
+
 
 def _write(folder: Path, features: Iterator[Feature], counts: RowCounts) -> None:
     """Encode into a folder beside the final one, which then takes its place."""
-    from datasets.arrow_writer import ArrowWriter
-
     folder.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=".writing-", dir=folder.parent))
     try:
-        first = next(features, None)
-        if first is not None:
-            with ArrowWriter(
-                path=str(partial / FEATURES_FILE),
-                features=_schema(first),
-                writer_batch_size=ROWS_PER_GROUP,
-            ) as writer:
-                for feature in _chain(first, features):
-                    writer.write({**feature, "length": len(feature["input_ids"])})
-                writer.finalize()
+        _write_features(partial / FEATURES_FILE, features)
         text = json.dumps(counts.to_dict())
         (partial / COUNTS_FILE).write_text(text, encoding="utf-8")
         shutil.rmtree(folder, ignore_errors=True)  # one that was never finished
@@ -138,9 +135,32 @@ def _write(folder: Path, features: Iterator[Feature], counts: RowCounts) -> None
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _chain(first: Feature, rest: Iterator[Feature]) -> Iterator[Feature]:
-    yield first
-    yield from rest
+def _write_features(path: Path, features: Iterator[Feature]) -> None:
+    import pyarrow
+
+    writer = None
+    for chunk in _chunks(features):
+        if writer is None:
+            schema = _schema(chunk[0])
+            writer = pyarrow.ipc.new_stream(str(path), schema)
+        lengths = [len(feature["input_ids"]) for feature in chunk]
+        columns = {name: [feature[name] for feature in chunk] for name in chunk[0]}
+        writer.write_table(pyarrow.table({**columns, "length": lengths}, schema=schema))
+    if writer is not None:
+        writer.close()
+
+
+def _chunks(features: Iterator[Feature]) -> Iterator[list[Feature]]:
+    chunk: list[Feature] = []
+    tokens = 0
+    for feature in features:
+        chunk.append(feature)
+        tokens += len(feature["input_ids"])
+        if tokens >= TOKENS_AT_ONCE or len(chunk) == FEATURES_AT_ONCE:
+            yield chunk
+            chunk, tokens = [], 0
+    if chunk:
+        yield chunk
 
 
 def _schema(feature: Feature) -> Any:
@@ -158,7 +178,8 @@ def _schema(feature: Feature) -> Any:
         inner = "float64" if value and isinstance(value[0], float) else "int32"
         return ListOf(Value(inner))
 
-    return Schema({**{k: kind(k, v) for k, v in feature.items()}, "length": Value("int32")})
+    types = {**{k: kind(k, v) for k, v in feature.items()}, "length": Value("int32")}
+    return Schema(types).arrow_schema
 
 
 def _read_counts(path: Path) -> RowCounts:

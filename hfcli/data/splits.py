@@ -1,25 +1,22 @@
 """A recipe's data section -> checked splits.
 
-Checks that the columns a task needs are there and hold values, makes a validation split where
-none is given (seeded, stratified), and keeps at most `max_samples` rows. A split is a
-`datasets.Dataset` with the task's columns and, for local files, `ORIGIN`. Knows nothing about
-models or tokens.
+Makes a validation split where none is given (seeded, stratified), and keeps at most `max_samples`
+rows. A split is a `datasets.Dataset` on disk with the task's columns and, for local files,
+`ORIGIN`; memory holds a few bytes a row. Knows nothing about models or tokens.
 """
 
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from hfcli.data.files import FileOptions, Row, expand, read_rows
-from hfcli.data.spool import spool
-from hfcli.errors import DataError, did_you_mean
+from hfcli.data.sources import ROWS_AT_ONCE, Source
+from hfcli.data.spool import Row, spool
+from hfcli.errors import DataError
 from hfcli.recipe.schema import DataSection
-from hfcli.tasks.base import ORIGIN, Task
+from hfcli.tasks.base import Task
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -59,81 +56,25 @@ def load_splits(*, section: DataSection, task: Task, seed: int, offline: bool = 
     Raises:
         DataError: anything about the data that the task cannot work with.
     """
-    by_name: dict[str, Dataset] = {}
-    for name in SPLIT_NAMES:
-        wanted = getattr(section, name)
-        if wanted:
-            by_name[name] = _load(section, wanted, task, offline)
+    wanted = {name: getattr(section, name) for name in SPLIT_NAMES if getattr(section, name)}
+    hold_out = "train" in wanted and "validation" not in wanted
+    limit = section.max_samples
+    enough = limit
+    if limit is not None and hold_out and section.validation_from == "random":
+        enough = math.ceil(limit / (1 - section.validation_size))
+    source = Source(section, task, enough, seed, offline)
+    by_name = {name: source.read(sources) for name, sources in wanted.items()}
     notes: list[str] = []
-    if "train" in by_name and "validation" not in by_name:
+    if hold_out and section.validation_from == "end":
+        # Before the texts are cut, so that both parts are those of the same texts.
+        by_name = _sampled(by_name, limit, seed)
+    if hold_out:
         train, validation = _hold_out(by_name["train"], section, task, seed)
         by_name |= {"train": train, "validation": validation}
         share = f"{section.validation_size:.0%} of the training data"
         how = "the end of every text" if section.validation_from == "end" else f"seed {seed}"
         notes.append(f"validation split made from {share} ({how}): {len(validation)} rows")
-    if section.max_samples is not None:
-        limit = section.max_samples
-        by_name = {k: _sample(v, limit, seed) for k, v in by_name.items()}
-    return Splits(by_name, notes)
-
-
-def _load(section: DataSection, wanted: Sequence[str], task: Task, offline: bool) -> Dataset:
-    if section.path is not None:
-        from hfcli.data.hub import load_hub_split
-
-        rows = load_hub_split(
-            path=section.path,
-            name=section.name,
-            revision=section.revision,
-            split="+".join(wanted),
-            offline=offline,
-        )
-        where = f"{section.path} [{'+'.join(wanted)}]"
-        _check_columns(rows.column_names, task, where)
-        rows = rows.select_columns(list(task.columns()))
-        _check_hub_rows(rows, task, where)
-        return rows
-    options = FileOptions(
-        tuple(section.column_names) if section.column_names else None, section.sample_by
-    )
-    return _from_files(expand(wanted), options, task)
-
-
-def _check_hub_rows(rows: Dataset, task: Task, where: str) -> None:
-    if not len(rows):
-        raise DataError(f"{where}: the split is empty")
-    for name in task.columns():
-        missing = sum(value is None for value in rows[name])
-        if missing:
-            raise DataError(f"{where}: column {name!r} is empty in {missing} row(s)")
-
-
-def _from_files(paths: Sequence[Path], options: FileOptions, task: Task) -> Dataset:
-    def read() -> Iterator[Row]:
-        for path in paths:
-            for origin, row in read_rows(path, options):
-                _check_columns(row, task, origin)
-                problem = task.check_row(row)
-                if problem is not None:
-                    raise DataError(f"{origin}: {problem}")
-                yield {**{name: row[name] for name in task.columns()}, ORIGIN: origin}
-
-    return spool(read)
-
-
-def _check_columns(present: Iterable[str], task: Task, origin: str) -> None:
-    present = list(present)
-    for name in task.columns():
-        if name in present:
-            continue
-        near = did_you_mean(name, present)
-        key = next((k for k, v in task if v == name), "text_column")
-        raise DataError(
-            f"{origin}: no column {name!r}; it has {present}",
-            hint=(f"did you mean {near}? " if near else "")
-            + f"set task.{key} to the right one; if the file has no header line, name its"
-            " columns with data.column_names",
-        )
+    return Splits(_sampled(by_name, limit, seed), notes)
 
 
 def _hold_out(
@@ -148,27 +89,45 @@ def _hold_out(
             f"{count} training row(s) are too few to hold out {section.validation_size:.0%}",
             hint="give data.validation, or data.validation_from: end to cut each text",
         )
+    import numpy as np
     from sklearn.model_selection import train_test_split
 
     by = task.stratify_by()
-    labels = [str(label) for label in rows[by]] if by else None
-    _check_stratified(labels, count, section.validation_size)
+    labels = None
+    if by is not None:
+        names, labels = _labels(rows, by)
+        _check_stratified(dict(zip(names, np.bincount(labels), strict=True)), section)
     kept, held = train_test_split(
-        range(count), test_size=section.validation_size, random_state=seed, stratify=labels
+        np.arange(count), test_size=section.validation_size, random_state=seed, stratify=labels
     )
-    return rows.select(sorted(kept)), rows.select(sorted(held))
+    return rows.select(np.sort(kept)), rows.select(np.sort(held))
 
 
-def _check_stratified(labels: Sequence[str] | None, count: int, size: float) -> None:
-    if labels is None:
-        return
-    counts = Counter(labels)
+def _labels(rows: Dataset, column: str) -> tuple[list[str], Any]:
+    """The sorted names of the labels, and for each row the number of its own, (rows,) int32."""
+    import numpy as np
+
+    seen: dict[str, int] = {}
+    numbers = np.empty(len(rows), dtype=np.int32)
+    at = 0
+    for batch in rows.select_columns([column]).iter(ROWS_AT_ONCE):
+        for label in batch[column]:
+            numbers[at] = seen.setdefault(str(label), len(seen))
+            at += 1
+    names = sorted(seen)
+    place = np.empty(len(names), dtype=np.int32)
+    place[[seen[name] for name in names]] = np.arange(len(names))
+    return names, place[numbers]
+
+
+def _check_stratified(counts: Mapping[str, int], section: DataSection) -> None:
     rare = [label for label, n in counts.items() if n < 2]
     if rare:
         raise DataError(
-            f"label(s) {sorted(rare)} have one row only, a stratified split needs two",
+            f"label(s) {rare} have one row only, a stratified split needs two",
             hint="add rows, or give data.validation",
         )
+    count, size = sum(counts.values()), section.validation_size
     if count * size < len(counts) or count * (1 - size) < len(counts):
         raise DataError(
             f"{count} rows are too few to hold out {size:.0%} with every one of"
@@ -179,20 +138,41 @@ def _check_stratified(labels: Sequence[str] | None, count: int, size: float) -> 
 
 def _split_texts(rows: Dataset, column: str, size: float) -> tuple[Dataset, Dataset]:
     """Cut the last `size` of the characters of every text, at a line end or a space near it."""
-    heads, tails = [], []
-    for text in rows[column]:
-        cut = int(len(text) * (1 - size))
-        line = text.rfind("\n", int(cut * 0.99), cut)
-        space = text.rfind(" ", int(cut * 0.9), cut)
-        if max(line, space) > 0:
-            cut = (line if line > 0 else space) + 1
-        heads.append(text[:cut])
-        tails.append(text[cut:])
-    base = rows.remove_columns([column])
-    return base.add_column(column, heads), base.add_column(column, tails)
+
+    def head(text: str) -> str:
+        return text[: _cut(text, size)]
+
+    def tail(text: str) -> str:
+        return text[_cut(text, size) :]
+
+    return _mapped(rows, column, head), _mapped(rows, column, tail)
 
 
-def _sample(rows: Dataset, limit: int, seed: int) -> Dataset:
-    if len(rows) <= limit:
-        return rows
-    return rows.shuffle(seed=seed).select(range(limit))
+def _cut(text: str, size: float) -> int:
+    cut = int(len(text) * (1 - size))
+    line = text.rfind("\n", int(cut * 0.99), cut)
+    space = text.rfind(" ", int(cut * 0.9), cut)
+    if max(line, space) > 0:
+        cut = (line if line > 0 else space) + 1
+    return cut
+
+
+def _mapped(rows: Dataset, column: str, change: Callable[[str], str]) -> Dataset:
+    """The rows with one column changed, on disk; one text is in memory at a time."""
+
+    def read() -> Iterator[Row]:
+        for batch in rows.with_format("arrow").iter(ROWS_AT_ONCE):
+            for cells in zip(*batch.columns, strict=True):
+                row = {n: cell.as_py() for n, cell in zip(batch.column_names, cells, strict=True)}
+                yield {**row, column: change(row[column])}
+
+    return spool(read, rows.features)
+
+
+def _sampled(by_name: dict[str, Dataset], limit: int | None, seed: int) -> dict[str, Dataset]:
+    if limit is None:
+        return by_name
+    return {
+        name: rows.shuffle(seed=seed).select(range(limit)) if len(rows) > limit else rows
+        for name, rows in by_name.items()
+    }

@@ -2,98 +2,175 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import tempfile
-from collections.abc import Callable, Iterator
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from datasets import Dataset
+    from datasets import Dataset, Features
 
-ROWS_PER_CHUNK = 10_000
 Row = dict[str, Any]
+Kind = str  # text, bool, int, float, json, or a list of one; "" where there was no value yet
+
+CHUNK_SIZE = 1_000_000  # characters that are in memory before they are written
+CELL_SIZE = 64  # what a value costs beside its characters
+LIST = "list of "
+PLAIN: dict[type, Kind] = {str: "text", bool: "bool", int: "int", float: "float", type(None): ""}
 
 
-class _OtherType(Exception):  # noqa: N818 - a reason to begin again, not an error
-    """A column has values of several types, and `kind` takes them all."""
+class _OtherKind(Exception):  # noqa: N818 - a reason to begin again, not an error
+    """Columns have values of other kinds than those before them."""
 
-    def __init__(self, column: str, kind: type) -> None:
-        super().__init__(column)
-        self.column, self.kind = column, kind
+    def __init__(self, kinds: dict[str, Kind]) -> None:
+        super().__init__()
+        self.kinds = kinds
 
 
-def spool(read: Callable[[], Iterator[Row]]) -> Dataset:
+def spool(read: Callable[[], Iterable[Row]], features: Features | None = None) -> Dataset:
     """Write rows to a file of this process, and give them as a data set.
 
     Arrow has one type a column, of 64 bits: numbers of both kinds become floats, other mixtures
-    and larger numbers text. What is nested beyond a list of plain values becomes JSON.
+    and larger numbers text. What is nested beyond a list of plain values becomes JSON. Equal rows
+    give a data set with the same fingerprint.
 
     Args:
         read: gives the rows from the start; called again when a later row shows that a column
             needs another type.
+        features: the types, where they are known.
     """
-    kinds: dict[str, type] = {}
+    from datasets import Dataset
+
+    if features is not None:
+        return _write(_columns(read()), features.arrow_schema) or Dataset.from_dict({}, features)
+    kinds: dict[str, Kind] = {}
     while True:
         try:
-            return _write(read(), kinds)
-        except _OtherType as e:
-            kinds[e.column] = e.kind
+            return _write(_of_kinds(_columns(read()), kinds), None) or Dataset.from_dict({})
+        except _OtherKind as e:
+            kinds = e.kinds
 
 
-def _write(rows: Iterator[Row], kinds: dict[str, type]) -> Dataset:
+def _columns(rows: Iterable[Row]) -> Iterator[dict[str, list[Any]]]:
+    """The rows as columns, some of them at a time."""
+    columns: dict[str, list[Any]] = {}
+    size = 0
+    for row in rows:
+        for name, value in row.items():
+            columns.setdefault(name, []).append(value)
+            size += CELL_SIZE + (len(value) if isinstance(value, str) else 0)
+        if size >= CHUNK_SIZE:
+            yield columns
+            columns, size = {}, 0
+    if columns:
+        yield columns
+
+
+def _write(chunks: Iterator[Any], schema: Any) -> Dataset | None:
     import pyarrow
     from datasets import Dataset
 
-    seen: dict[str, type] = {}
-    writer: Any = None
     path = _folder() / f"rows-{len(list(_folder().iterdir()))}.arrow"
-    while chunk := list(islice(rows, ROWS_PER_CHUNK)):
-        columns = {
-            name: [_value(name, row[name], kinds, seen) for row in chunk] for name in chunk[0]
-        }
-        schema = writer and writer.schema
+    writer = None
+    for columns in chunks:
         table = pyarrow.table(columns, schema=schema)
         if writer is None:
-            writer = _Writer(path, table.schema)
-        writer.stream.write_table(table)
+            writer = pyarrow.ipc.new_stream(str(path), table.schema)
+        writer.write_table(table)
     if writer is None:
-        return Dataset.from_dict({})
-    writer.stream.close()
-    return Dataset.from_file(str(path))
+        return None
+    writer.close()
+    rows = Dataset.from_file(str(path))
+    with path.open("rb") as file:
+        rows._fingerprint = hashlib.file_digest(file, "sha256").hexdigest()
+    return rows
 
 
-class _Writer:
-    """A stream and its schema, which pyarrow's own writer does not tell."""
+def _of_kinds(
+    chunks: Iterator[dict[str, list[Any]]], known: dict[str, Kind]
+) -> Iterator[dict[str, Any]]:
+    """Arrays of one type a column; `known` kinds count as seen before the first chunk.
 
-    def __init__(self, path: Path, schema: Any) -> None:
-        import pyarrow
+    Raises:
+        _OtherKind: another chunk than the first is of another kind.
+    """
+    import pyarrow
 
-        self.schema = schema
-        self.stream = pyarrow.ipc.new_stream(str(path), schema)
-
-
-def _value(name: str, value: Any, kinds: dict[str, type], seen: dict[str, type]) -> Any:
-    if isinstance(value, dict) or (isinstance(value, list) and any(_nested(v) for v in value)):
-        return json.dumps(value, ensure_ascii=False)
-    wanted = kinds.get(name)
-    if wanted is str:
-        return str(value)
-    if isinstance(value, int) and abs(value) >= 2**63:
-        raise _OtherType(name, str)
-    if wanted is float:
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            return float(value)
-        raise _OtherType(name, str)
-    before = seen.setdefault(name, type(value))
-    if before is not type(value):
-        raise _OtherType(name, float if {before, type(value)} == {int, float} else str)
-    return value
+    first = True
+    for columns in chunks:
+        kinds = {n: _join(known.get(n, ""), _kind(values)) for n, values in columns.items()}
+        if kinds != known and not first:
+            raise _OtherKind(kinds)
+        known, first = kinds, False
+        yield {
+            name: pyarrow.array(_as_kind(values, kinds[name]), _arrow_type(kinds[name]))
+            for name, values in columns.items()
+        }
 
 
-def _nested(value: Any) -> bool:
-    return isinstance(value, list | dict)
+def _kind(values: Iterable[Any]) -> Kind:
+    """The narrowest kind that takes all values."""
+    values = list(values)
+    types = set(map(type, values))
+    kind = ""
+    for one in types - {list, dict}:
+        kind = _join(kind, PLAIN.get(one, "text"))
+    if dict in types:
+        return "json"
+    if list in types:
+        inner = _kind(chain.from_iterable(value for value in values if isinstance(value, list)))
+        nested = inner == "json" or inner.startswith(LIST)
+        return "json" if nested or kind else f"{LIST}{inner}"
+    if int in types and any(abs(v) >= 2**63 for v in values if isinstance(v, int)):
+        return "text"
+    return kind
+
+
+def _join(one: Kind, other: Kind) -> Kind:
+    """The narrowest kind that takes the values of both."""
+    if one == other or not other:
+        return one
+    if not one:
+        return other
+    if "json" in (one, other) or one.startswith(LIST) != other.startswith(LIST):
+        return "json"
+    if one.startswith(LIST):
+        return LIST + _join(one.removeprefix(LIST), other.removeprefix(LIST))
+    return "float" if {one, other} == {"int", "float"} else "text"
+
+
+def _as_kind(values: Sequence[Any], kind: Kind) -> Sequence[Any]:
+    """Values in the form Arrow takes for the kind; nothing stays nothing."""
+    convert = CONVERSIONS.get(kind.removeprefix(LIST))
+    if convert is None:
+        return values
+    if kind.startswith(LIST):
+        return [v if v is None else [i if i is None else convert(i) for i in v] for v in values]
+    return [v if v is None else convert(v) for v in values]
+
+
+def _json(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+CONVERSIONS: dict[Kind, Callable[[Any], Any]] = {"text": str, "float": float, "json": _json}
+
+
+def _arrow_type(kind: Kind) -> Any:
+    import pyarrow
+
+    if kind.startswith(LIST):
+        return pyarrow.list_(_arrow_type(kind.removeprefix(LIST)))
+    types = {
+        "bool": pyarrow.bool_,
+        "int": pyarrow.int64,
+        "float": pyarrow.float64,
+        "": pyarrow.null,
+    }
+    return types.get(kind, pyarrow.string)()
 
 
 def _folder(made: list[tempfile.TemporaryDirectory[str]] = []) -> Path:  # noqa: B006 - one a process

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from hfcli.data.files import FileOptions, SampleBy, expand, read_rows
+from hfcli.data.files import FileOptions, expand, read_rows
+from hfcli.data.text_files import SampleBy
 from hfcli.errors import DataError
 
 READABLE: dict[str, tuple[str, list[dict[str, Any]]]] = {

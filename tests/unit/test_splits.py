@@ -65,6 +65,28 @@ def test_max_samples_is_an_upper_bound(tmp_path: Path) -> None:
     assert (len(splits.get("train")), len(splits.get("validation"))) == (50, 12)
 
 
+def test_the_stratified_split_is_that_of_scikit_learn(tmp_path: Path) -> None:
+    from sklearn.model_selection import train_test_split
+
+    rows = [(f"text {i}", "10" if i % 3 else "9") for i in range(61)]
+    splits = load(write_csv(tmp_path / "a.csv", rows), validation_size=0.3, seed=5)
+    labels = [label for _, label in rows]
+    kept, held = train_test_split(list(range(61)), test_size=0.3, random_state=5, stratify=labels)
+    assert list(splits.get("train")["text"]) == [f"text {i}" for i in sorted(kept)]
+    assert list(splits.get("validation")["text"]) == [f"text {i}" for i in sorted(held)]
+
+
+def test_a_sample_of_texts_that_are_cut_holds_both_parts_of_the_same(tmp_path: Path) -> None:
+    texts = [f"{i} one two three four five six seven eight nine ten" for i in range(40)]
+    (tmp_path / "a.txt").write_text("\n".join(texts))
+    options: dict[str, Any] = {"sample_by": "line", "validation_from": "end", "max_samples": 7}
+    splits = load(tmp_path / "a.txt", task=TextGeneration(), **options)
+    pairs = zip(splits.get("train")["text"], splits.get("validation")["text"], strict=True)
+    together = [head + tail for head, tail in pairs]
+    assert len(set(together)) == 7
+    assert set(together) <= set(texts)
+
+
 def test_a_given_validation_file_is_used_as_it_is(tmp_path: Path) -> None:
     dev = write_csv(tmp_path / "dev.csv", ROWS[:7])
     splits = load(write_csv(tmp_path / "a.csv", ROWS), validation=[str(dev)])

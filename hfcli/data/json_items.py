@@ -1,0 +1,132 @@
+"""A JSON list -> its items, one at a time; the text is never in memory as a whole.
+
+What is wrong is told with line and column, in the words of Python's own decoder. Knows nothing
+about files.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any, TextIO
+
+CHUNK = 1 << 20  # characters
+# The longest word that a cut can make unreadable is -Infinity; errors before that are real.
+MARGIN = 16
+SPACE = re.compile(r"[ \t\n\r]*")
+DECODER = json.JSONDecoder()
+
+
+class BrokenJson(Exception):  # noqa: N818 - as json calls it, with a place in the whole text
+    """The text is not JSON, or too large.
+
+    Args:
+        what: what is wrong, with the column.
+        line: where, from 1.
+    """
+
+    def __init__(self, what: str, line: int = 1) -> None:
+        super().__init__(what)
+        self.line = line
+
+
+def decode(text: str) -> Any:
+    """`json.loads` with one error.
+
+    Raises:
+        BrokenJson: it cannot be decoded.
+    """
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as e:
+        raise _broken(e.msg, e.lineno, e.colno) from e
+    except (ValueError, RecursionError) as e:
+        raise _too_large(e) from e
+
+
+def list_items(file: TextIO) -> Iterator[Any] | None:
+    """The items of the list in `file`, read as they are asked for; None where it holds no list.
+
+    A number that is an item may be cut short; readers of objects refuse it in any case.
+
+    Raises:
+        BrokenJson: while reading.
+    """
+    text = _Text(file)
+    return _items(text) if text.next() == "[" else None
+
+
+def _items(text: _Text) -> Iterator[Any]:
+    text.at += 1
+    more = text.next() != "]"
+    while more:
+        yield text.value()
+        mark = text.next()
+        if mark not in ("]", ","):
+            raise text.error("Expecting ',' delimiter", text.at)
+        more = mark == ","
+        if more:
+            text.at += 1
+            text.next()
+    text.at += 1
+    if text.next():
+        raise text.error("Extra data", text.at)
+
+
+def _broken(message: str, line: int, column: int) -> BrokenJson:
+    return BrokenJson(f"not JSON ({message} at column {column})", line)
+
+
+def _too_large(error: Exception, line: int = 1) -> BrokenJson:
+    return BrokenJson(f"JSON too large to read ({error})", line)
+
+
+class _Text:
+    """What was read and is not done with; `line` and `column` say where it begins."""
+
+    def __init__(self, file: TextIO) -> None:
+        self.file = file
+        self.text, self.at = "", 0
+        self.line, self.column = 1, 1
+
+    def next(self) -> str:
+        """Go to the next character that is not white space; "" at the end."""
+        while True:
+            space = SPACE.match(self.text, self.at)
+            self.at = space.end() if space else self.at
+            if self.at < len(self.text) or not self._more():
+                return self.text[self.at : self.at + 1]
+
+    def value(self) -> Any:
+        """Decode the value that begins here, and go behind it."""
+        while True:
+            try:
+                value, self.at = DECODER.raw_decode(self.text, self.at)
+            except json.JSONDecodeError as e:
+                error = self.error(e.msg, e.pos)
+                open_string = e.msg.startswith("Unterminated string")
+                cut = open_string or e.pos > len(self.text) - MARGIN
+                if not cut or not self._more():
+                    raise error from e
+            except (ValueError, RecursionError) as e:
+                raise _too_large(e, self._place(self.at)[0]) from e
+            else:
+                return value
+
+    def error(self, message: str, at: int) -> BrokenJson:
+        """`message` with the place of a character."""
+        return _broken(message, *self._place(at))
+
+    def _place(self, at: int) -> tuple[int, int]:
+        lines = self.text.count("\n", 0, at)
+        column = at - self.text.rfind("\n", 0, at) if lines else self.column + at
+        return self.line + lines, column
+
+    def _more(self) -> bool:
+        """Forget what is done with and read on: as much again, so that long items cost little."""
+        self.line, self.column = self._place(self.at)
+        rest = self.text[self.at :]
+        new = self.file.read(max(CHUNK, len(rest)))
+        self.text, self.at = rest + new, 0
+        return bool(new)
