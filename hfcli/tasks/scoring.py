@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from hfcli.tasks.base import Prepared, Reduced, Scores, Task
+from hfcli.tasks.base import Feature, Prepared, Reduced, Scores, Task
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -61,16 +61,23 @@ def reduce_all(
             # Batches are those of an uninterrupted run: their rounding is, too.
             if all(reduced[i] for i in indices):
                 continue
-            batch = task.collate([prepared.features[i] for i in indices], pad_token_id)
-            batch = {name: tensor.to(model.device) for name, tensor in batch.items()}
-            labels = batch.pop("labels")
-            rows = task.reduce(model(**batch).logits, labels)
+            rows = reduce_batch(task, model, [prepared.features[i] for i in indices], pad_token_id)
             for i, row in zip(indices, rows, strict=True):
                 reduced[i] = row
             if on_batch:
                 on_batch(indices, rows)
     model.train(was_training)
     return reduced
+
+
+def reduce_batch(
+    task: Task, model: PreTrainedModel, features: Sequence[Feature], pad_token_id: int
+) -> Reduced:
+    """The reduced rows of one batch."""
+    batch = task.collate(features, pad_token_id)
+    batch = {name: tensor.to(model.device) for name, tensor in batch.items()}
+    labels = batch.pop("labels")
+    return task.reduce(model(**batch).logits, labels)
 
 
 def batches(lengths: Sequence[int], rows: int, tokens: int | None) -> Iterator[list[int]]:

@@ -7,21 +7,17 @@ back to see how long it takes; the weights stay as they are. Knows nothing about
 from __future__ import annotations
 
 import math
-import statistics
-import time
-from typing import TYPE_CHECKING, Any
 
 from hfcli.device import resolve_device
 from hfcli.errors import RecipeError
 from hfcli.recipe.schema import Recipe
 from hfcli.results import Example, Listener, Note, PlanResult
 from hfcli.training.arguments import check_length, sampling_strategy, training_arguments
+from hfcli.training.memory import peak_memory
 from hfcli.training.order import epoch_order
 from hfcli.training.setup import RunSetup, set_up
 from hfcli.training.trainer import Order, make_trainer
-
-if TYPE_CHECKING:
-    from transformers import Trainer
+from hfcli.training.trial import Trial
 
 EXAMPLES = 3
 EXAMPLE_PARTS = 400  # characters of an example that are shown
@@ -65,7 +61,13 @@ def plan(*, recipe: Recipe, listener: Listener, offline: bool = False) -> PlanRe
         epochs = steps * order.rows_per_step / len(setup.train.lengths)
     parameters = list(setup.loaded.model.parameters())
     trained = sum(p.numel() for p in parameters if p.requires_grad)
-    seconds = _seconds_per_token(trainer, setup, batches, lengths) * padded * epochs
+    trial = Trial(trainer, setup)
+    memory = peak_memory(
+        work=lambda: trial.largest(batches, recipe.training.per_device_eval_batch_size),
+        device=placement.device,
+        trained_parameters=trained,
+    )
+    seconds = trial.seconds_per_token(batches) * padded * epochs
     seconds += _evaluation_seconds(recipe, setup, seconds / max(1, padded * epochs), steps)
     return PlanResult(
         task=recipe.task.name,
@@ -88,6 +90,7 @@ def plan(*, recipe: Recipe, listener: Listener, offline: bool = False) -> PlanRe
         parameters=sum(p.numel() for p in parameters),
         trained_parameters=trained,
         seconds=seconds,
+        peak_memory=memory,
         cached=setup.cached,
         examples=_examples(setup),
         notes=list(setup.notes),
@@ -99,31 +102,6 @@ def _batches(setup: RunSetup, order: Order, seed: int, rows: int) -> list[list[i
     lengths = setup.train.lengths
     indices = epoch_order(lengths, order.strategy, seed, 0, order.rows_per_step)
     return [indices[i : i + rows] for i in range(0, len(indices), rows)]
-
-
-def _seconds_per_token(
-    trainer: Trainer, setup: RunSetup, batches: list[list[int]], lengths: list[int]
-) -> float:
-    """Time of a forward and backward pass a token, padding included, on a batch of middle size."""
-    middle = sorted(range(len(batches)), key=lambda i: lengths[i])[len(batches) // 2]
-    features = [setup.train.features[i] for i in batches[middle]]
-    collate: Any = trainer.data_collator
-    model: Any = setup.loaded.model
-    model.train()
-    times = []
-    for _ in range(3):
-        batch = collate(features)
-        batch.pop("origins")
-        batch = {name: tensor.to(model.device) for name, tensor in batch.items()}
-        start = time.perf_counter()
-        with trainer.accelerator.autocast():
-            n_items = int((batch["labels"] != -100).sum())
-            loss: Any = trainer.compute_loss(model, batch, num_items_in_batch=n_items)
-        loss.backward()
-        times.append(time.perf_counter() - start)
-        model.zero_grad(set_to_none=True)
-    # The first pass allocates memory and chooses kernels; later steps do not.
-    return statistics.median(times[1:]) / (lengths[middle] * len(features))
 
 
 def _evaluation_seconds(recipe: Recipe, setup: RunSetup, per_token: float, steps: int) -> float:
