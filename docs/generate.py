@@ -20,6 +20,7 @@ from typer import Typer
 
 from hfcli.cli.app import app
 from hfcli.metrics import shipped_metrics
+from hfcli.recipe.explain import section_of
 from hfcli.recipe.json_schema import recipe_schema
 from hfcli.recipe.schema import Recipe
 from hfcli.tasks import task_classes
@@ -47,9 +48,15 @@ def recipes_page() -> str:
     for name, cls in task_classes().items():
         parts += [f"## task (name: {name})\n", _table(cls, skip={"name"})]
     for name, info in Recipe.model_fields.items():
-        if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
+        section = section_of(info.annotation)
+        if section is not None:
             about = f"{info.description}\n\n" if info.description else ""
-            parts += [f"## {name}\n", about + _table(info.annotation)]
+            parts += [f"## {name}\n", about + _table(section)]
+            parts += [
+                f"## {name}.{key}\n\n{inner.__doc__}\n\n{_table(inner)}"
+                for key, field in section.model_fields.items()
+                if (inner := section_of(field.annotation)) is not None
+            ]
     parts += ["## top level\n", _table(Recipe, skip={"task", *_sections()})]
     rows = [f"| `{m.name}` | {m.description} |" for m in shipped_metrics().values()]
     parts += ["## Metrics\n", "| name | definition |\n|---|---|\n" + "\n".join(rows) + "\n"]
@@ -77,11 +84,7 @@ def schema_page() -> str:
 
 
 def _sections() -> set[str]:
-    return {
-        name
-        for name, info in Recipe.model_fields.items()
-        if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel)
-    }
+    return {name for name, info in Recipe.model_fields.items() if section_of(info.annotation)}
 
 
 def _table(cls: type[BaseModel], skip: set[str] | None = None) -> str:
@@ -94,6 +97,8 @@ def _table(cls: type[BaseModel], skip: set[str] | None = None) -> str:
 
 
 def _type(annotation: Any) -> str:
+    if section_of(annotation) is not None:
+        return "section"
     options = [option for option in get_args(annotation) if option is not type(None)]
     if not options or getattr(annotation, "__origin__", None) in (list, dict):
         return getattr(annotation, "__name__", str(annotation)).lower()
@@ -104,7 +109,8 @@ def _default(info: FieldInfo) -> str:
     if info.is_required():
         return "required"
     value = info.get_default(call_default_factory=True, validated_data={})
-    return "" if value in (None, [], {}) else f"`{value}`"
+    # A bar would end the cell, even within code.
+    return "" if value in (None, [], {}) else f"`{value}`".replace("|", "\\|")
 
 
 def _strip(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hfcli.errors import RunError
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     import torch
 
 ACCELERATORS = ("cuda", "mps", "xpu", "npu")
+CGROUPS = Path("/sys/fs/cgroup")
 
 
 @dataclass(frozen=True)
@@ -92,10 +94,38 @@ def computes_bf16(device: torch.device) -> bool:
 
 
 def free_memory(device: torch.device) -> int:
-    """Bytes that can still be used: the accelerator's, else the machine's."""
+    """Bytes that can still be used: the accelerator's, else the machine's or the container's."""
     import psutil
     import torch
 
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
-    return int(psutil.virtual_memory().available)
+    free = int(psutil.virtual_memory().available)
+    return min([free, *_left_in_groups(CGROUPS, Path("/proc/self/cgroup"))])
+
+
+def _left_in_groups(root: Path, own: Path) -> list[int]:
+    """Bytes left in each control group (version 2) around this process: what a container may use.
+
+    Memory that only caches files counts as free; the kernel gives it back.
+    """
+    try:
+        lines = own.read_text().splitlines()
+    except OSError:
+        return []  # not Linux
+    path = next((line[3:] for line in lines if line.startswith("0::")), "/").lstrip("/")
+    left = []
+    for group in (root / path, *(root / path).parents):
+        try:
+            limit = (group / "memory.max").read_text().strip()
+            if limit != "max":
+                used = int((group / "memory.current").read_text())
+                told = dict(
+                    line.split() for line in (group / "memory.stat").read_text().splitlines()
+                )
+                left.append(max(0, int(limit) - used + int(told.get("inactive_file", 0))))
+        except OSError:
+            pass  # the root group has no limit, and above it is no group
+        if group == root:
+            break
+    return left

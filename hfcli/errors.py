@@ -5,6 +5,7 @@
       DataError        3   file or data set not found, column missing, empty split, unseen label
       ModelError       4   model not found, wrong architecture for the task, no tokenizer
       RunError         5   device absent, out of memory, NaN loss, output folder not empty
+      GateError        7   scores that do not meet what was asked of them
       Interrupted    130   by Ctrl-C, 143 by SIGTERM, with everything saved
 
 Usage errors (Typer) exit with 2, an interrupt with 130, a bug with 1 and its plain traceback.
@@ -55,6 +56,12 @@ class RunError(HfcliError):
     """The run itself cannot start or go on."""
 
     exit_code = 5
+
+
+class GateError(HfcliError):
+    """The scores are there, and are not what was asked for."""
+
+    exit_code = 7
 
 
 class Interrupted(HfcliError):  # noqa: N818 - not an error, an end

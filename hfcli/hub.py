@@ -12,9 +12,13 @@ import sys
 import threading
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 REACH_TIMEOUT = 3.0  # seconds, for name look-up and answer together
+SWITCHES = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "HF_EVALUATE_OFFLINE")
+_found: dict[str, str | None] = {}  # the switches as `go_offline` found them
 
 
 def is_offline() -> bool:
@@ -25,16 +29,43 @@ def is_offline() -> bool:
 
 def go_offline() -> None:
     """Forbid the network to every Hugging Face library in this process, imported or not."""
-    for name in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "HF_EVALUATE_OFFLINE"):
+    for name in SWITCHES:
+        _found.setdefault(name, os.environ.get(name))
         os.environ[name] = "1"
+    _tell_libraries(offline=True)
+
+
+@contextmanager
+def online() -> Iterator[None]:
+    """The network as the user left it, for an upload after models were loaded offline.
+
+    `go_offline` guards loading, it is no wish of the user's; but `--offline` calls it too, so that
+    a command that takes both has to refuse the pair itself.
+    """
+    switched = dict(_found)
+    for name, value in switched.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+    _tell_libraries(offline=is_offline())
+    try:
+        yield
+    finally:
+        if switched:
+            go_offline()
+
+
+def _tell_libraries(*, offline: bool) -> None:
+    """The libraries read the environment once, when they are imported."""
     constants = sys.modules.get("huggingface_hub.constants")
     if constants is not None:
-        constants.HF_HUB_OFFLINE = True  # type: ignore[attr-defined]
+        constants.HF_HUB_OFFLINE = offline  # type: ignore[attr-defined]
     for name in ("datasets.config", "evaluate.config"):
         config = sys.modules.get(name)
         if config is not None:
-            config.HF_HUB_OFFLINE = True  # type: ignore[attr-defined]
-            config.HF_EVALUATE_OFFLINE = True  # type: ignore[attr-defined]
+            config.HF_HUB_OFFLINE = offline  # type: ignore[attr-defined]
+            config.HF_EVALUATE_OFFLINE = offline  # type: ignore[attr-defined]
 
 
 def reachable(timeout: float = REACH_TIMEOUT) -> bool:

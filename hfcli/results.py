@@ -173,9 +173,10 @@ class FinetuneResult:
 
     Args:
         train_loss: mean loss since the logging step before the last; None without one.
-        metrics: scores of the saved model on the validation split.
+        metrics: scores of the saved model on the validation split; None where not defined.
         seconds: time of the training loop.
         labels: label names in the order of their indices, where the task has labels.
+        confusion_matrix: of the validation split; rows are true labels, in that order.
         data: what became of the rows of each split; see `hfcli.tasks.prepared.RowCounts`.
         try_next: commands that use the model, with `{folder}` where its folder goes.
     """
@@ -188,13 +189,14 @@ class FinetuneResult:
     epochs: float
     train_rows: int
     train_loss: float | None
-    metrics: dict[str, float]
+    metrics: dict[str, float | None]
     tokens_seen: int
     seconds: float
     seed: int
     device: str
     bf16: bool
     labels: list[str] | None = None
+    confusion_matrix: list[list[int]] | None = None
     data: dict[str, dict[str, Any]] = field(default_factory=dict)
     try_next: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -262,8 +264,16 @@ class EvalResult:
     """Scores of a model on a split.
 
     Args:
-        metrics: name -> value; a matrix is a list of rows (true labels) in the order of `labels`.
+        n_rows: rows that were scored.
+        n_skipped: rows that were not (empty, or left out for their length).
+        metrics: name -> value; lists are in the order of `labels`, and of a matrix the rows are
+            true labels.
+        intervals: metric -> low, high and method, where there is one.
         seconds: time of the scoring without loading the model.
+        output_dir: where predictions and report are.
+        weights_sha256: of the model by content.
+        data_sha256: of the rows by content.
+        settings: everything else that can change a prediction.
     """
 
     task: str
@@ -272,10 +282,173 @@ class EvalResult:
     data: str
     split: str
     n_rows: int
-    metrics: dict[str, float]
+    n_skipped: int
+    metrics: dict[str, Any]
+    intervals: dict[str, dict[str, Any]]
     seconds: float
     device: str
+    output_dir: str
+    weights_sha256: str
+    data_sha256: str
+    settings: dict[str, Any]
+    versions: dict[str, str]
+    created: str
+    command: str
     labels: list[str] | None = None
+    notes: list[str] = field(default_factory=list)
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def to_report(self) -> dict[str, Any]:
+        """As report.json has it: every score with its interval, lists under names of their own."""
+        lists = {name: value for name, value in self.metrics.items() if isinstance(value, list)}
+        names = ("precision", "recall", "f1", "support")
+        columns = [lists.get(f"{name}_per_class") for name in names]
+        per_class = {
+            label: {
+                name: int(column[i]) if name == "support" else column[i]
+                for name, column in zip(names, columns, strict=True)
+                if column is not None
+            }
+            for i, label in enumerate(self.labels or ())
+        }
+        return {
+            **{name: value for name, value in self.to_dict().items() if name in REPORTED},
+            "metrics": {
+                name: {"value": value, **self.intervals[name]} if name in self.intervals else value
+                for name, value in self.metrics.items()
+                if name not in lists
+            },
+            "per_class": per_class if all(column is not None for column in columns) else None,
+            "confusion_matrix": lists.get("confusion_matrix"),
+            "reliability": lists.get("reliability"),
+        }
+
+
+REPORTED = {
+    "task", "model", "revision", "weights_sha256", "data", "data_sha256", "split", "n_rows",
+    "n_skipped", "labels", "settings", "versions", "created", "command", "seconds", "notes",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class MergeResult:
+    """An adapter that was merged into its base.
+
+    Args:
+        adapter, base: what the user and the adapter call them.
+        parameters: of the whole model.
+        try_next: commands that use the model, with `{folder}` where its folder goes.
+    """
+
+    output: str
+    adapter: str
+    base: str
+    task: str
+    dtype: str
+    parameters: int
+    try_next: list[str] = field(default_factory=list)
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class PushResult:
+    """A folder that was uploaded.
+
+    Args:
+        files: paths in the repository, sorted.
+        n_bytes: of all files together.
+    """
+
+    url: str
+    repo_id: str
+    private: bool
+    files: list[str]
+    n_bytes: int
+    notes: list[str] = field(default_factory=list)
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class MetricDifference:
+    """A metric of two runs on the same rows.
+
+    Args:
+        a, b: its values; None where it is not defined.
+        difference: b - a.
+        low, high: 95 % interval of the difference; None where there is none.
+        p: two-sided; None where there is none, and `test` says why.
+        p_holm: adjusted for all tests of the comparison.
+        test: what p comes from.
+    """
+
+    metric: str
+    a: float
+    b: float
+    difference: float
+    low: float | None
+    high: float | None
+    p: float | None
+    p_holm: float | None
+    test: str
+
+
+@dataclass(frozen=True)
+class Flip:
+    """A row that one run got right and the other wrong.
+
+    Args:
+        text: its beginning, as the predictions hold it.
+        a, b: what the runs predicted.
+    """
+
+    id: str
+    text: str
+    gold: Any
+    a: Any
+    b: Any
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two runs on the same rows.
+
+    Args:
+        a, b: their folders.
+        n_rows: rows that both scored.
+        n_left_out: rows that one of them, or both, did not.
+        right_by: the metric that says which rows are right; None: none does, there are no flips.
+        n_only_a, n_only_b: rows that only this run got right.
+        only_a, only_b: the first of them.
+    """
+
+    a: str
+    b: str
+    model_a: str
+    model_b: str
+    n_rows: int
+    n_left_out: int
+    metrics: list[MetricDifference]
+    right_by: str | None = None
+    n_only_a: int = 0
+    n_only_b: int = 0
+    only_a: list[Flip] = field(default_factory=list)
+    only_b: list[Flip] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class CompareResult:
+    """Runs, each compared with the first."""
+
+    task: str
+    data: str
+    data_sha256: str
+    comparisons: list[Comparison]
     notes: list[str] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:

@@ -31,9 +31,10 @@ SENTENCES = (
 
 @pytest.fixture(scope="session", autouse=True)
 def hub_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty Hub cache, so that no test depends on this machine's."""
+    """Empty caches, so that no test depends on this machine's."""
     home = tmp_path_factory.mktemp("hf-home")
     os.environ["HF_HOME"] = str(home)
+    os.environ["HFCLI_CACHE"] = str(home / "hfcli")
     return home
 
 

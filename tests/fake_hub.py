@@ -16,16 +16,21 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from tests.fake_uploads import Uploads
+
 COMMIT = "c0ffee" + "0" * 34
 
 
 @contextmanager
-def fake_hub(repos: dict[str, Path], asked: list[str] | None = None) -> Iterator[str]:
+def fake_hub(
+    repos: dict[str, Path], asked: list[str] | None = None, uploads: Uploads | None = None
+) -> Iterator[str]:
     """Serve `repos` ("models/owner/name" or "datasets/owner/name" -> folder).
 
     Args:
         repos: what the Hub has.
         asked: gets every path that was asked for.
+        uploads: takes what is uploaded; None: nothing can be.
 
     Yields:
         The endpoint, for HF_ENDPOINT.
@@ -40,6 +45,8 @@ def fake_hub(repos: dict[str, Path], asked: list[str] | None = None) -> Iterator
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            if uploads is not None and self.upload(body):
+                return
             kind, owner, name, _rest = split_api(self.path)
             folder = repos.get(f"{kind}/{owner}/{name}")
             wanted = json.loads(body or b"{}").get("paths", [])
@@ -49,12 +56,29 @@ def fake_hub(repos: dict[str, Path], asked: list[str] | None = None) -> Iterator
                 return
             self.send_json([e for e in tree(folder) if e["path"] in wanted])
 
+        def do_PUT(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            if uploads is None or not self.upload(body):
+                self.missing("EntryNotFound")
+
+        def upload(self, body: bytes) -> bool:
+            """Whether this was part of an upload, and is answered."""
+            assert uploads is not None
+            host = f"http://{self.headers['Host']}"
+            given = self.headers.get("Authorization", "")
+            answer = uploads.answer(host, self.path, given, body, repos)
+            if answer is not None:
+                self.send_json(answer[1], status=answer[0])
+            return answer is not None
+
         def answer(self, *, head: bool) -> None:
             if asked is not None:
                 asked.append(self.path)
             path = unquote(urlsplit(self.path).path)
             if path == "/":
                 self.send_json({})
+            elif uploads is not None and path == "/api/whoami-v2":
+                self.upload(b"")
             elif path.startswith("/api/"):
                 self.api(path)
             elif "/resolve/" in path:
@@ -78,7 +102,7 @@ def fake_hub(repos: dict[str, Path], asked: list[str] | None = None) -> Iterator
                     "sha": COMMIT,
                     "siblings": siblings,
                     "tags": [],
-                    "private": False,
+                    "private": uploads is not None and f"{owner}/{name}" in uploads.private,
                 }
                 self.send_json({"id": f"{owner}/{name}", **info})
             else:
@@ -108,9 +132,9 @@ def fake_hub(repos: dict[str, Path], asked: list[str] | None = None) -> Iterator
             self.send_header("Content-Length", "0")
             self.end_headers()
 
-        def send_json(self, value: Any) -> None:
+        def send_json(self, value: Any, *, status: int = 200) -> None:
             data = json.dumps(value).encode()
-            self.send_response(200)
+            self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()

@@ -15,7 +15,9 @@ import typer
 
 from hfcli import __version__
 from hfcli.cli.chat import chat_command
+from hfcli.cli.compare import compare_command
 from hfcli.cli.evaluate import evaluate_command
+from hfcli.cli.export import export_app
 from hfcli.cli.finetune import finetune_command
 from hfcli.cli.generate import generate_command
 from hfcli.cli.recipes import recipes_app
@@ -45,7 +47,9 @@ app.command("generate")(generate_command)
 app.command("chat")(chat_command)
 app.command("finetune")(finetune_command)
 app.command("eval")(evaluate_command)
+app.command("compare")(compare_command)
 app.add_typer(recipes_app, name="recipes")
+app.add_typer(export_app, name="export")
 
 
 def _version(wanted: bool) -> None:
@@ -71,6 +75,9 @@ def main() -> None:
     gc.set_threshold(100_000, 50, 50)
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
+    # Whoever starts hfcli may have closed them.
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(encoding="utf-8", errors="replace")  # type: ignore[union-attr]
     try:

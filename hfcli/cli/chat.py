@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hfcli.cli import options
-from hfcli.errors import HfcliError
+from hfcli.errors import DataError, HfcliError
 
 if TYPE_CHECKING:
     from hfcli.generation.chat import Conversation
@@ -101,8 +101,11 @@ def _read_line(terminal: bool) -> str | None:
         return line.removesuffix("\n") if line else None
     import readline  # noqa: F401 - gives input() its editing and history
 
+    if not sys.stdout.isatty():  # the prompt is no answer
+        sys.stderr.write("> ")
+        sys.stderr.flush()
     try:
-        return input("> ")
+        return input("> " if sys.stdout.isatty() else "")
     except EOFError:
         sys.stderr.write("\n")
         return None
@@ -123,7 +126,10 @@ def _obey(conversation: Conversation, line: str) -> None:
 def _ask(conversation: Conversation, text: str) -> None:
     from hfcli.render.streams import write_err, write_model_text, write_out
 
-    reply = conversation.say(text, write_model_text)
+    try:
+        reply = conversation.say(text, write_model_text)
+    except DataError as e:
+        raise DataError(e.message, hint="/undo takes back a question, /reset all") from e
     write_out("\n")
     speed = reply.n_new_tokens / reply.seconds if reply.seconds else 0.0
     stopped = ", stopped" if reply.interrupted else ""

@@ -1,19 +1,24 @@
-"""`hfcli eval`: from a run, a recipe or flags to numbers on stdout."""
+"""`hfcli eval`: from a run, a recipe or flags to numbers on stdout, and a report."""
 
 from __future__ import annotations
 
+import shlex
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hfcli.cli import options
 
+GATES = ("fail_under", "fail_over", "fail_under_ci", "max_drop")
+
 if TYPE_CHECKING:
-    from hfcli.evaluation.target import EvalFlags
+    from hfcli.results import EvalResult
 
 
 def evaluate_command(
+    context_: typer.Context,
     target: Annotated[
         Path | None,
         typer.Argument(help="A folder written by finetune, or a recipe.", show_default=False),
@@ -50,12 +55,78 @@ def evaluate_command(
     ] = None,
     metric: Annotated[
         list[str] | None,
-        typer.Option("--metric", help="Shipped metric or Hub id; repeatable.", show_default=False),
+        typer.Option(
+            "--metric",
+            help="Shipped metric, a script (.py), or Hub id; repeatable.",
+            show_default=False,
+        ),
+    ] = None,
+    allow_remote_metric: Annotated[
+        bool, typer.Option("--allow-remote-metric", help="Run metric code from the Hub.")
+    ] = False,
+    context: Annotated[
+        int | None,
+        typer.Option(min=1, help="Perplexity: tokens in a window.", show_default=False),
+    ] = None,
+    stride: Annotated[
+        int | None,
+        typer.Option(min=1, help="Perplexity: tokens a window moves on.", show_default=False),
+    ] = None,
+    windows: Annotated[
+        str | None,
+        typer.Option(
+            help="Perplexity as defined by: full (every token once), hf-docs, lm-eval, llama.cpp.",
+            show_default=False,
+        ),
     ] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, show_default=False)] = None,
     device: Annotated[
         str | None, typer.Option(help="auto, cpu, cuda, ...", show_default=False)
     ] = None,
+    fail_under: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="METRIC=VALUE", help="Exit with 7 below this; repeatable.", show_default=False
+        ),
+    ] = None,
+    fail_over: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="METRIC=VALUE", help="Exit with 7 above this; repeatable.", show_default=False
+        ),
+    ] = None,
+    fail_under_ci: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="METRIC=VALUE",
+            help="Exit with 7 when the interval's lower bound is below this; repeatable.",
+            show_default=False,
+        ),
+    ] = None,
+    baseline: Annotated[
+        Path | None,
+        typer.Option(help="report.json to compare with by --max-drop.", show_default=False),
+    ] = None,
+    max_drop: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="METRIC=VALUE",
+            help="Exit with 7 when it is worse than the baseline by more; repeatable.",
+            show_default=False,
+        ),
+    ] = None,
+    output_dir: Annotated[
+        Path | None,
+        typer.Option(
+            "--output-dir",
+            "-o",
+            help="Where predictions and report go. Default: in the run, or runs/eval-MODEL-DATA.",
+            show_default=False,
+        ),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace another evaluation there.")
+    ] = False,
     set_: options.Set = None,
     offline: options.Offline = False,
     json: options.Json = False,
@@ -64,44 +135,52 @@ def evaluate_command(
 
     hfcli eval runs/mine | hfcli eval recipe.yaml | hfcli eval --model M --data FILE
     """
-    from hfcli.evaluation.target import EvalFlags
-
-    flags = EvalFlags(
-        model=model,
-        revision=revision,
-        data=tuple(data or ()),
-        task=task,
-        text_column=text_column,
-        label_column=label_column,
-        column_names=column_names,
-        split=split,
-        metrics=tuple(metric or ()),
-        batch_size=batch_size,
-        device=device,
-    )
-    _evaluate(
-        target=target,
-        flags=flags,
-        overrides=[*(overrides or []), *(set_ or [])],
-        offline=offline,
-        json=json,
-    )
+    _evaluate(dict(context_.params))
 
 
-def _evaluate(
-    *, target: Path | None, flags: EvalFlags, overrides: list[str], offline: bool, json: bool
-) -> None:
-    from hfcli.evaluation.run import evaluate
-    from hfcli.evaluation.target import resolve_target
+def _evaluate(flags: dict[str, Any]) -> None:
+    from dataclasses import fields
+
+    from hfcli.evaluation.gates import check, parse_gates
+    from hfcli.evaluation.target import EvalFlags, resolve_target
     from hfcli.render.progress import Reporter
+
+    gates = parse_gates(**{name: flags[name] or () for name in GATES}, baseline=flags["baseline"])
+    given: dict[str, Any] = {name: flags.get(name) for name in (f.name for f in fields(EvalFlags))}
+    given |= {"data": tuple(flags["data"] or ()), "metrics": tuple(flags["metric"] or ())}
+    offline = flags["offline"]
+    with Reporter() as listener:
+        recipe = resolve_target(
+            target=flags["target"],
+            flags=EvalFlags(**given),
+            overrides=[*(flags["overrides"] or []), *(flags["set_"] or [])],
+            listener=listener,
+            offline=offline,
+        )
+
+        from hfcli.evaluation.run import EvalOptions, evaluate
+
+        options_ = EvalOptions(
+            output_dir=flags["output_dir"],
+            overwrite=flags["overwrite"],
+            offline=offline,
+            allow_remote_metric=flags["allow_remote_metric"],
+            command=shlex.join(["hfcli", *sys.argv[1:]]),
+        )
+        result = evaluate(recipe=recipe, listener=listener, options=options_)
+    _show(result, json=flags["json"])
+    check(gates, result.to_report())
+
+
+def _show(result: EvalResult, *, json: bool) -> None:
+    """Write the report, and the scores on stdout."""
+    from hfcli.evaluation.outcomes import PREDICTIONS_FILE, read_predictions
+    from hfcli.render.report.evaluate import write_eval_report
     from hfcli.render.streams import write_json
     from hfcli.render.tables import show_eval
 
-    with Reporter() as listener:
-        recipe = resolve_target(
-            target=target, flags=flags, overrides=overrides, listener=listener, offline=offline
-        )
-        result = evaluate(recipe=recipe, listener=listener, offline=offline)
+    folder = Path(result.output_dir)
+    write_eval_report(folder, result.to_report(), read_predictions(folder / PREDICTIONS_FILE))
     if json:
         write_json(result.to_dict())
     else:

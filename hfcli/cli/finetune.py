@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 import sys
 from pathlib import Path
@@ -38,6 +39,14 @@ def finetune_command(
             "--dry-run", help="Load and check everything, say what the run would be, and stop."
         ),
     ] = False,
+    push_to_hub: Annotated[
+        str | None,
+        typer.Option(
+            metavar="OWNER/NAME",
+            help="Push the finished model to this (new, private) repository of the Hub.",
+            show_default=False,
+        ),
+    ] = None,
     offline: options.Offline = False,
     json: options.Json = False,
 ) -> None:
@@ -53,6 +62,7 @@ def finetune_command(
         resume=resume,
         overwrite=overwrite,
         dry_run=dry_run,
+        push_to_hub=push_to_hub,
         offline=offline,
         json=json,
     )
@@ -67,17 +77,20 @@ def _finetune(
     resume: bool,
     overwrite: bool,
     dry_run: bool,
+    push_to_hub: str | None,
     offline: bool,
     json: bool,
 ) -> None:
     if resume and overwrite:
         raise typer.BadParameter("--resume and --overwrite exclude each other")
+    if push_to_hub is not None and (offline or dry_run):
+        raise typer.BadParameter("--push-to-hub needs a run and the network")
     if output_dir is not None:
         overrides = [*overrides, f"output_dir={output_dir}"]
     if device is not None:
         overrides = [*overrides, f"device={device}"]
 
-    from hfcli.recipe.load import load_recipe, read_record
+    from hfcli.recipe.load import load_recipe, public_recipe, read_record, without_folders
 
     loaded = load_recipe(recipe, overrides)
     if dry_run:
@@ -85,8 +98,10 @@ def _finetune(
         return
 
     from hfcli.generation.samples import write_samples
+    from hfcli.models.publish import check_push, push_folder
     from hfcli.render.progress import Reporter
-    from hfcli.render.streams import write_json
+    from hfcli.render.report.finetune import write_finetune_report
+    from hfcli.render.streams import write_err, write_json
     from hfcli.render.tables import show_finetune
     from hfcli.training.run import RunOptions, finetune
 
@@ -99,12 +114,20 @@ def _finetune(
         reproduce=read_record(recipe),
         write_samples=write_samples,
     )
-    with Reporter() as listener:
+    if push_to_hub is not None:
+        check_push(repo_id=push_to_hub)  # a typo or a missing login is better known before the run
+    # Some trackers print; stdout is the answer's.
+    with contextlib.redirect_stdout(sys.stderr), Reporter() as listener:
         result = finetune(recipe=loaded, listener=listener, options=options)
+        told = without_folders(result.to_dict())
+        write_finetune_report(Path(result.output_dir), told, public_recipe(loaded))
     if json:
         write_json(result.to_dict())
     else:
         show_finetune(result)
+    if push_to_hub is not None:
+        pushed = push_folder(folder=Path(result.output_dir), repo_id=push_to_hub)
+        write_err("\n".join([*(f"note: {note}" for note in pushed.notes), f"pushed: {pushed.url}"]))
 
 
 def show_plan_of(*, recipe: Recipe, offline: bool, json: bool) -> None:

@@ -10,6 +10,11 @@ import typer
 
 from hfcli.cli import options
 
+FOR_FILES = (
+    "input_format", "output_format", "split", "prompt_column", "keep_columns", "limit",
+    "on_error", "overwrite", "batch_size", "engine",
+)  # fmt: skip
+
 
 def generate_command(
     context: typer.Context,
@@ -149,8 +154,11 @@ def _generate(*, context: typer.Context, flags: dict[str, Any]) -> None:
     if text is None:
         typer.echo(context.get_help(), err=True)
         raise typer.Exit(2)
-    if flags["engine"] != "transformers":
-        raise typer.BadParameter(f"--engine {flags['engine']} is for --input and --output")
+    defaults = {parameter.name: parameter.default for parameter in context.command.params}
+    for name in FOR_FILES:
+        if flags[name] != defaults[name]:
+            flag = name.replace("_", "-")
+            raise typer.BadParameter(f"--{flag} is for many prompts, with --input and --output")
 
     from hfcli.cli import validate
     from hfcli.generation.prompts import fill_template

@@ -62,7 +62,7 @@ MinP = Annotated[
     float | None, typer.Option(min=0, max=1, help="Least probability, as a share of the top's.")
 ]
 RepetitionPenalty = Annotated[float | None, typer.Option(help="Above 1: repeat less.")]
-Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same text.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="The same seed gives the same text.")]
 System = Annotated[
     str | None,
     typer.Option(
@@ -84,6 +84,6 @@ TrustRemoteCode = Annotated[
     bool,
     typer.Option(
         "--trust-remote-code",
-        help="Run code that comes with the model; a Hub id needs --revision.",
+        help="Run code that comes with the model; a Hub id needs --revision COMMIT.",
     ),
 ]

@@ -14,8 +14,8 @@ from hfcli.recipe.generation import GenerationSettings
 from hfcli.recipe.schema import Dtype
 
 if TYPE_CHECKING:
+    from hfcli.generation.bulk_files import BulkFiles
     from hfcli.generation.loading import ModelChoice
-    from hfcli.generation.row_requests import BulkFiles
     from hfcli.generation.run import TextOptions
     from hfcli.generation.structured import Grammar
 
@@ -155,7 +155,7 @@ def bulk_files(flags: Mapping[str, Any]) -> BulkFiles:
     Raises:
         RecipeError, DataError: an unknown word, or a template that cannot be read.
     """
-    from hfcli.generation.row_requests import BulkFiles
+    from hfcli.generation.bulk_files import BulkFiles
 
     return BulkFiles(
         input=flags["input"],

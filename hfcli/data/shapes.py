@@ -163,7 +163,7 @@ def _classification(seen: Survey, wanted: Wanted, label: str) -> Shape:
     if len(column.values) < 2:
         raise DataError(f"column {label!r} holds one label only, classification needs two or more")
     pair = _two_of(PAIRS, seen)
-    if pair is not None and wanted.text is None:
+    if pair is not None and wanted.text is None and label not in pair:
         keys = {"text_column": pair[0], "text_pair_column": pair[1], "label_column": label}
         return _supported(TextClassification, keys, "pairs of texts", label)
     text = wanted.text or _text_column(seen, without=label)

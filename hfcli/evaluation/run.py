@@ -1,71 +1,202 @@
-"""A recipe -> the scores of its model on one split, computed by `evaluate` modules."""
+"""A recipe -> the scores of its model on one split, every row's prediction beside them.
+
+Predictions are computed first, so that a killed evaluation goes on; the metrics are computed from
+the predictions' file by `evaluate` modules, and can be computed again from it by anyone.
+"""
 
 from __future__ import annotations
 
+import json
+import os
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import hfcli
+from hfcli.data.cache import tokenizer_hash
 from hfcli.data.prepare import prepare
 from hfcli.data.splits import load_splits
 from hfcli.device import resolve_device, resolve_dtype
-from hfcli.errors import DataError
+from hfcli.errors import RunError
+from hfcli.evaluation.measure import compute, loss
+from hfcli.evaluation.outcomes import (
+    PREDICTIONS_FILE,
+    Prediction,
+    data_hash,
+    predictions,
+    read_predictions,
+    write_predictions,
+)
+from hfcli.evaluation.predictions import metric_inputs
+from hfcli.evaluation.score_log import ScoreLog
 from hfcli.metrics import shipped_metrics
 from hfcli.metrics.modules import load_module
+from hfcli.models.fingerprint import weights_fingerprint
 from hfcli.models.load import LoadedModel, ensure_pad_token, load_model
 from hfcli.models.resolve import resolve_model
 from hfcli.recipe.schema import DataSection, Recipe
 from hfcli.results import EvalResult, Listener, Note, RowsScored
-from hfcli.tasks.base import Scores, Task, Tools
-from hfcli.tasks.scoring import score
+from hfcli.statistics.intervals import intervals
+from hfcli.tasks.base import Reduced, Tools
+from hfcli.tasks.scoring import reduce_all
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
+REPORT_FILE = "report.json"
+PACKAGES = ("torch", "transformers", "datasets", "evaluate", "scikit-learn", "numpy")
+KEY = ("weights_sha256", "data_sha256", "settings")  # equal keys have equal predictions
 
-def evaluate(*, recipe: Recipe, listener: Listener, offline: bool = False) -> EvalResult:
+
+@dataclass(frozen=True)
+class EvalOptions:
+    """How an evaluation is started, beside its recipe.
+
+    Args:
+        output_dir: where predictions and report go; None: beside the run, or under runs/.
+        overwrite: replace another evaluation in `output_dir`.
+        offline: open no socket.
+        allow_remote_metric: metrics may be code from the Hub.
+        command: as it was typed, for the report.
+    """
+
+    output_dir: Path | None = None
+    overwrite: bool = False
+    offline: bool = False
+    allow_remote_metric: bool = False
+    command: str = ""
+
+
+def evaluate(*, recipe: Recipe, listener: Listener, options: EvalOptions) -> EvalResult:
     """Score the recipe's model on its test split, or validation, or `evaluation.split`.
 
     Args:
         recipe: validated; `model.name_or_path` is the model that is scored.
         listener: gets notes and progress.
-        offline: open no socket.
+        options: how it is started.
 
     Raises:
         DataError, ModelError, RunError: see `hfcli.errors`.
     """
     task = recipe.task
-    split, rows, notes = _rows(recipe, offline)
-    metrics = recipe.evaluation.metrics or list(task.metrics())
-    modules = {name: load_module(name, offline=offline) for name in metrics}
-    loaded = _load(recipe, task, offline)
-    tools = Tools(loaded.tokenizer, loaded.model, recipe.data.on_overflow)
-    prepared = prepare(task=task, rows=lambda: rows, tools=tools, train=False)
-    notes += prepared.counts.sentences()
+    split, rows, notes = _rows(recipe, options.offline)
+    names = recipe.evaluation.metrics or list(task.eval_metrics())
+    modules = {
+        name: load_module(name, offline=options.offline, allow_remote=options.allow_remote_metric)
+        for name in names
+    }
+    loaded = _load(recipe, options.offline)
+    told = _told(recipe, loaded, rows)
+    folder = options.output_dir or _default_folder(recipe, split)
+    start = time.perf_counter()
+    scored = _scored(recipe, loaded, rows, folder, told, options, listener, notes)
+    seconds = time.perf_counter() - start
     for note in notes:
         listener(Note(note))
-    start = time.perf_counter()
-    scores = score(
-        task=task,
-        model=loaded.model,
-        prepared=prepared,
-        batch_size=recipe.evaluation.batch_size,
-        pad_token_id=int(loaded.tokenizer.pad_token_id),
-        on_rows=lambda done, total: listener(RowsScored(done, total)),
-    )
-    seconds = time.perf_counter() - start
+    labels = task.label_names(loaded.model)
+    inputs = metric_inputs(scored, labels)
+    options_of = {"labels": list(range(len(labels or ())))}
+    values = compute(modules, inputs, options_of)
+    n_rows = sum(row["error"] is None for row in scored)
+    known = {name: metric for name, metric in shipped_metrics().items() if name in values}
     return EvalResult(
         task=task.name,
         model=loaded.source.name,
         revision=loaded.source.revision,
         data=_describe(recipe.data, split),
         split=split,
-        n_rows=len(rows),
-        metrics={"loss": scores.loss, **_compute(modules, scores)},
-        labels=scores.labels,
+        n_rows=n_rows,
+        n_skipped=len(scored) - n_rows,
+        metrics={**loss(inputs), **values},
+        intervals={
+            name: {"low": found.low, "high": found.high, "method": found.method}
+            for name, found in intervals(
+                metrics=known, inputs=inputs, options=options_of, seed=recipe.seed
+            ).items()
+        },
+        labels=labels,
         seconds=seconds,
         device=str(loaded.model.device),
         notes=notes,
+        output_dir=str(folder),
+        **told,
+        versions={"hfcli": hfcli.__version__, **{n: metadata.version(n) for n in PACKAGES}},
+        created=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        command=options.command,
     )
+
+
+def _scored(
+    recipe: Recipe,
+    loaded: LoadedModel,
+    rows: Dataset,
+    folder: Path,
+    told: Mapping[str, Any],
+    options: EvalOptions,
+    listener: Listener,
+    notes: list[str],
+) -> list[Prediction]:
+    """The predictions of all rows: those that are there already, or computed."""
+    task = recipe.task
+    if _is_there(folder, told, options):
+        notes.append(f"predictions found in {folder}: same model, data and settings")
+        return list(read_predictions(folder / PREDICTIONS_FILE))
+    tools = Tools(loaded.tokenizer, loaded.model, recipe.data.on_overflow)
+    prepared = prepare(task=task, rows=lambda: rows, tools=tools, train=False)
+    scoring = task.describe_scoring(tools)
+    if scoring:
+        notes.append("scoring: " + ", ".join(f"{k} {v}" for k, v in scoring.items() if v))
+    notes += prepared.counts.sentences()
+    total = len(prepared.features)
+    with ScoreLog(folder, told) as log:
+        if log.done:
+            notes.append(f"going on: {len(log.done):,} of {total:,} were scored before")
+
+        def keep(indices: Any, reduced: Reduced) -> None:
+            log.add(indices, reduced)
+            log.done.update(zip(indices, reduced, strict=True))
+            listener(RowsScored(len(log.done), total))
+
+        reduced = reduce_all(
+            task=task,
+            model=loaded.model,
+            prepared=prepared,
+            batch_size=recipe.evaluation.batch_size,
+            pad_token_id=int(loaded.tokenizer.pad_token_id),
+            done=dict(log.done),
+            on_batch=keep,
+        )
+        found = predictions(task=task, rows=rows, prepared=prepared, reduced=reduced)
+        path = write_predictions(folder, found)
+        log.remove()
+    return list(read_predictions(path))
+
+
+def _is_there(folder: Path, told: Mapping[str, Any], options: EvalOptions) -> bool:
+    """Whether the folder holds these very predictions.
+
+    Raises:
+        RunError: it was named by the user, and holds something else.
+    """
+    report = folder / REPORT_FILE
+    if not report.is_file():
+        if options.output_dir is not None and (folder / "config.json").is_file():
+            raise RunError(f"{folder}: holds a model", hint="-o names another folder")
+        return False
+    before = json.loads(report.read_text(encoding="utf-8"))
+    same = all(before.get(name) == json.loads(json.dumps(told[name])) for name in KEY)
+    if same and (folder / PREDICTIONS_FILE).is_file():
+        return True
+    if options.output_dir is not None and not options.overwrite:
+        raise RunError(
+            f"{folder}: holds another evaluation (of {before.get('model')} on"
+            f" {before.get('data')})",
+            hint="--overwrite replaces it, -o FOLDER writes elsewhere",
+        )
+    return False
 
 
 def _rows(recipe: Recipe, offline: bool) -> tuple[str, Dataset, list[str]]:
@@ -79,40 +210,59 @@ def _rows(recipe: Recipe, offline: bool) -> tuple[str, Dataset, list[str]]:
         update={n: [] for n in ("train", "validation", "test") if n not in needed}
     )
     splits = load_splits(section=section, task=recipe.task, seed=recipe.seed, offline=offline)
-    return split, splits.get(split), splits.notes
+    return split, splits.get(split), list(splits.notes)
 
 
-def _load(recipe: Recipe, task: Task, offline: bool) -> LoadedModel:
+def _load(recipe: Recipe, offline: bool) -> LoadedModel:
     placement = resolve_device(recipe.device)
     source = resolve_model(
         recipe.model.name_or_path, revision=recipe.model.revision, offline=offline
     )
     loaded = load_model(
         source=source,
-        task=task,
+        task=recipe.task,
         dtype=resolve_dtype(recipe.model.dtype, placement.device),
         placement=placement,
     )
-    loaded.tokenizer.padding_side = task.padding_side
+    loaded.tokenizer.padding_side = recipe.task.padding_side
     ensure_pad_token(loaded)
     return loaded
 
 
-def _compute(modules: dict[str, Any], scores: Scores) -> dict[str, Any]:
-    """Every module's values; a module that returns several gets them all in."""
-    values: dict[str, Any] = {}
-    for name, module in modules.items():
-        metric = shipped_metrics().get(name)
-        wanted = list(metric.inputs) if metric else list(module.features)
-        missing = [key for key in wanted if key not in scores.inputs]
-        if missing:
-            raise DataError(
-                f"metric {name} reads {', '.join(missing)}, which this task does not give",
-                hint=f"it gives {', '.join(scores.inputs)}",
-            )
-        options = {key: scores.options[key] for key in (metric.options if metric else ())}
-        values |= module.compute(**{key: scores.inputs[key] for key in wanted}, **options)
-    return values
+def _told(recipe: Recipe, loaded: LoadedModel, rows: Dataset) -> dict[str, Any]:
+    """Everything that can change a prediction, by content."""
+    task = recipe.task
+    tools = Tools(loaded.tokenizer, loaded.model, recipe.data.on_overflow)
+    return {
+        "weights_sha256": weights_fingerprint(loaded.source, *loaded.parts),
+        "data_sha256": data_hash(rows),
+        "settings": {
+            "tokenizer_sha256": tokenizer_hash(loaded.tokenizer),
+            "task": task.model_dump(mode="json", exclude_none=True),
+            "scoring": task.describe_scoring(tools),
+            "labels": task.label_names(loaded.model),
+            "on_overflow": recipe.data.on_overflow,
+            "dtype": str(loaded.model.dtype).removeprefix("torch."),
+            "device": loaded.model.device.type,
+            "batch_size": recipe.evaluation.batch_size,
+        },
+    }
+
+
+def _default_folder(recipe: Recipe, split: str) -> Path:
+    """Inside the run that is scored; for any other model, under runs/ by its name and the data."""
+    model = Path(str(recipe.model.name_or_path))
+    if (model / "recipe.yaml").is_file():
+        return (
+            model / f"eval-{split}" if recipe.data.train else model / f"eval-{_data_name(recipe)}"
+        )
+    return Path("runs") / f"eval-{model.name}-{_data_name(recipe)}"
+
+
+def _data_name(recipe: Recipe) -> str:
+    data = recipe.data
+    first = next(name for name in (*data.test, *data.validation, *data.train))
+    return str(data.path or Path(first).stem).replace(os.sep, "-")
 
 
 def _describe(section: DataSection, split: str) -> str:

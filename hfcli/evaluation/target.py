@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from hfcli.errors import RecipeError, RunError
-from hfcli.models.resolve import ModelSource, resolve_model
+from hfcli.models.resolve import resolve_model
+from hfcli.models.task import guess_task, task_settings
 from hfcli.recipe.load import Draft, load_recipe, validate
 from hfcli.recipe.schema import Recipe
 from hfcli.results import Listener, Note
-from hfcli.tasks import task_classes
 
 RECIPE_FILE = "recipe.yaml"
 RESULT_FILE = "result.json"
@@ -38,6 +38,9 @@ class EvalFlags:
     metrics: tuple[str, ...] = ()
     batch_size: int | None = None
     device: str | None = None
+    context: int | None = None
+    stride: int | None = None
+    windows: str | None = None
 
     def overrides(self) -> list[str]:
         """The flags as recipe overrides."""
@@ -48,6 +51,9 @@ class EvalFlags:
             "evaluation.metrics": json.dumps(self.metrics) if self.metrics else None,
             "evaluation.batch_size": self.batch_size,
             "device": self.device,
+            "task.context": self.context,
+            "task.stride": self.stride,
+            "task.windows": self.windows,
         }
         if self.model:
             # Whatever the recipe builds or starts from, this is what is scored.
@@ -121,25 +127,9 @@ def _from_flags(
     source = resolve_model(flags.model, revision=flags.revision, offline=offline)
     if source.note:
         listener(Note(source.note))
-    task = flags.task or _guess_task(source)
+    task = flags.task or guess_task(source)
     data: dict[str, Any] = {
-        "task": {"name": task},
+        "task": {"name": task, **task_settings(source, task)},
         "model": {"name_or_path": flags.model or source.name},
     }
     return validate(Draft.from_flags(data, overrides))
-
-
-def _guess_task(source: ModelSource) -> str:
-    """The task whose head the model's configuration names; a GGUF file holds a causal LM."""
-    path = source.folder / "config.json"
-    names = list(task_classes())
-    if source.gguf_file or not path.is_file():
-        return names[0]
-    architectures = json.loads(path.read_text(encoding="utf-8")).get("architectures") or []
-    for name, cls in task_classes().items():
-        if any(architecture.endswith(cls.head_suffixes) for architecture in architectures):
-            return name
-    raise RecipeError(
-        f"{source.name}: cannot tell its task from its architecture {architectures}",
-        hint=f"name it with --task: {', '.join(names)}",
-    )

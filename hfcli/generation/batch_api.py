@@ -26,6 +26,8 @@ SETTINGS = {
 }
 HERE = {"messages", "prompt", "n", "stop", "seed", *SETTINGS}
 WITHOUT_EFFECT = {"model", "user", "metadata", "store", "stream"}  # nothing of the text
+# Values of fields that are not known here which ask for nothing; many clients write them.
+NEUTRAL: dict[str, Any] = {"presence_penalty": 0, "frequency_penalty": 0, "best_of": 1}
 FINISH = {"stop": "stop", "stop_string": "stop", "length": "length"}
 
 
@@ -61,7 +63,7 @@ def read_line(values: dict[str, Any]) -> BatchLine:
         DataError: what it asks for cannot be done.
     """
     body: dict[str, Any] = values["body"]
-    unknown = [n for n, v in body.items() if n not in HERE | WITHOUT_EFFECT and v is not None]
+    unknown = [n for n in body if n not in HERE | WITHOUT_EFFECT and not _asks_nothing(n, body[n])]
     if unknown:
         raise DataError(f"body: {', '.join(unknown)} cannot be honoured here")
     prompt = body["messages"] if "messages" in body else body.get("prompt")
@@ -83,6 +85,10 @@ def read_line(values: dict[str, Any]) -> BatchLine:
         raise DataError(f"body: stop must be a text or a list of texts, found {stop!r}")
     custom_id = str(values["custom_id"])
     return BatchLine(custom_id, prompt, settings, n, stops, seed)
+
+
+def _asks_nothing(name: str, value: Any) -> bool:
+    return value is None or value is False or (name in NEUTRAL and value == NEUTRAL[name])
 
 
 def response(records: list[dict[str, Any]], model: str) -> dict[str, Any]:

@@ -10,27 +10,32 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, replace
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 import hfcli
 from hfcli.data.prompts import DASH, InputRow, InputRows, open_rows
 from hfcli.errors import DataError, HfcliError
+from hfcli.generation.bulk_files import BulkFiles, check_columns, check_output
+from hfcli.generation.done import Done, Entry
 from hfcli.generation.engines import open_engine
 from hfcli.generation.engines.base import Engine, EngineOptions
-from hfcli.generation.journal import Done, Entry, Journal
+from hfcli.generation.in_order import InOrder
+from hfcli.generation.journal import Journal
 from hfcli.generation.loading import ModelChoice
-from hfcli.generation.prompts import MissingColumnError
+from hfcli.generation.prompts import uses_chat
 from hfcli.generation.request import Request
-from hfcli.generation.row_requests import BulkFiles, RowRequests, Wanted
+from hfcli.generation.row_requests import RowRequests, Wanted
 from hfcli.generation.run import RequestMaker, TextOptions
-from hfcli.generation.settings import effective_settings
-from hfcli.generation.writers import InOrder, json_line, output_suffix, write_records
+from hfcli.generation.settings import effective_settings, not_applied
+from hfcli.generation.writers import json_line, output_suffix, write_records
 from hfcli.models.fingerprint import weights_fingerprint
 from hfcli.recipe.generation import GenerationSettings
-from hfcli.results import BulkResult, Listener, TextPiece, TextsDone
+from hfcli.results import BulkResult, Listener, Note, TextPiece, TextsDone
 
 SECONDS_BETWEEN_REPORTS = 0.2
+FIRST_ROWS = 1000  # that are looked through for one that can be read
 
 
 def generate_file(
@@ -57,21 +62,51 @@ def generate_file(
         batch_size: rows at a time; None: what fits.
 
     Raises:
+        RecipeError: a broken template, or settings the engine does not have.
         DataError: the input cannot be read, or a row failed and `on_error` is `fail`.
-        RunError: the output is from other settings, or in use.
-        ModelError: see `hfcli.models`.
+        RunError: the output is from other settings, in use, or cannot be written.
+        ModelError: see `hfcli.models`; a system prompt for a model without a chat template.
     """
+    check_output(files)
     rows = open_rows(
-        files.input, format=files.input_format, split=files.split, offline=choice.offline
+        files.input,
+        format=files.input_format,
+        split=files.split,
+        offline=choice.offline,
+        keep_stdin=files.output != DASH,
     )
-    if files.output != DASH:
-        output_suffix(Path(files.output), files.output_format)
+    stream = _begun(rows, files)
     opened = open_engine(
         engine, EngineOptions(choice=choice, listener=listener, batch_size=batch_size)
     )
     maker = RequestMaker(opened.loaded, settings, options)
-    run = _Run(rows, files, choice, opened, maker, seed, listener)
+    _tell(maker, listener)
+    run = _Run(rows, stream, files, choice, engine, opened, maker, seed, listener)
     return run.to_stdout() if files.output == DASH else run.to_file()
+
+
+def _begun(rows: InputRows, files: BulkFiles) -> Iterator[InputRow]:
+    """The rows, the first of which have been looked at: a slip on the command line is told before
+    a model is loaded for it, and is not an error of every row."""
+    stream = rows.read()
+    looked_at = []
+    for row in islice(stream, FIRST_ROWS):
+        looked_at.append(row)
+        if row.error is None:
+            check_columns(files, row)
+            break
+    return chain(looked_at, stream)
+
+
+def _tell(maker: RequestMaker, listener: Listener) -> None:
+    """What a user should know before thousands of texts are written."""
+    if uses_chat(maker.loaded, maker.options.prompt) and maker.options.prompt.chat_template is None:
+        listener(Note("prompts are put as chat messages; --no-chat-template continues them"))
+    ignored = not_applied(maker.config)
+    if (maker.config.num_beams or 1) > 1:
+        ignored.append("num_beams")
+    if ignored:
+        listener(Note(f"the model's own settings {', '.join(ignored)} are not applied"))
 
 
 class _Run:
@@ -80,16 +115,20 @@ class _Run:
     def __init__(
         self,
         rows: InputRows,
+        stream: Iterator[InputRow],
         files: BulkFiles,
         choice: ModelChoice,
+        engine_name: str,
         engine: Engine,
         maker: RequestMaker,
         seed: int,
         listener: Listener,
     ) -> None:
         self.rows = rows
+        self.stream = stream
         self.files = files
         self.choice = choice
+        self.engine_name = engine_name
         self.engine = engine
         self.maker = maker
         self.seed = seed
@@ -108,23 +147,27 @@ class _Run:
                 return self._nothing_to_do(journal)
             self.done = journal.done
             resumed = self.done.texts
-            self._generate(journal.add)
+            try:
+                self._generate(journal.add)
+            except KeyboardInterrupt:
+                self.listener(Note(f"{self.done.texts:,} texts are kept; the same command goes on"))
+                raise
             partial = output.with_name(output.name + ".tmp")
             suffix = output_suffix(output, self.files.output_format)
-            write_records(partial, suffix, lambda: self._in_order(journal.entries()))
+            write_records(partial, suffix, lambda: self._dressed(journal.rows()))
             done = self.done
             counts = {"rows": self.n_rows, "texts": done.texts, "errors": done.errors}
             journal.close_with(partial, counts)
         return self._result(str(output), resumed)
 
     def to_stdout(self) -> BulkResult:
-        order = InOrder()
+        order: InOrder[dict[str, Any]] = InOrder()
 
         def write(entry: Entry) -> None:
             self.done.add(entry)
-            for records in order.push(entry):
-                for record in self.row_requests.dress(records):
-                    self.listener(TextPiece(json_line(record)))
+            rows = order.push(entry.row, entry.sample, entry.of, entry.record)
+            for record in self._dressed(rows):
+                self.listener(TextPiece(json_line(record)))
 
         self._generate(write)
         return self._result(DASH, 0)
@@ -138,7 +181,7 @@ class _Run:
 
     def _requests(self, keep: Callable[[Entry], None]) -> Iterator[Request]:
         number = 0
-        for row in self.rows.read():
+        for row in self.stream:
             if row.number == self.files.limit:
                 return
             self.n_rows = row.number + 1
@@ -157,20 +200,17 @@ class _Run:
                     number += 1
 
     def _fail(self, row: InputRow, error: HfcliError, keep: Callable[[Entry], None]) -> None:
-        # A column that the first row lacks is a slip on the command line, not in a row.
-        slip = isinstance(error, MissingColumnError) and row.number == 0
-        if slip or self.files.on_error == "fail":
-            hint = error.hint if slip else "--on-error record goes on"
-            raise DataError(f"{row.origin}: {error.message}", hint=hint) from error
+        if self.files.on_error == "fail":
+            raise DataError(
+                f"{row.origin}: {error.message}", hint="--on-error record goes on"
+            ) from error
         for entry in self.row_requests.failed(row, error.message):
             if not self.done.has(row.number, entry.sample):
                 keep(entry)
 
-    def _in_order(self, entries: Iterable[Entry]) -> Iterator[dict[str, Any]]:
-        order = InOrder()
-        for entry in entries:
-            for records in order.push(entry):
-                yield from self.row_requests.dress(records)
+    def _dressed(self, rows: Iterable[list[dict[str, Any]]]) -> Iterator[dict[str, Any]]:
+        for records in rows:
+            yield from self.row_requests.dress(records)
 
     def _asked(self) -> dict[str, Any]:
         """Everything the texts depend on, for the journal and its manifest."""
@@ -182,11 +222,12 @@ class _Run:
         }
         return {
             "hfcli": hfcli.__version__,
+            "engine": self.engine_name,
             "input": self.rows.name,
             "input_sha256": self.rows.fingerprint,
             "model": loaded.source.name,
             "revision": loaded.source.revision,
-            "weights_sha256": weights_fingerprint(loaded),
+            "weights_sha256": weights_fingerprint(loaded.source, *loaded.parts),
             "adapter": self.choice.adapter,
             "load_in": self.choice.load_in,
             "dtype": str(loaded.model.dtype).removeprefix("torch."),

@@ -81,6 +81,9 @@ class Conversation:
     def reset(self) -> None:
         """Forget everything but the system prompt."""
         self.messages = [{"role": "system", "content": self.system}] if self.system else []
+        self._forget()
+
+    def _forget(self) -> None:
         longest = context_length(self.loaded.tokenizer, self.loaded.model)
         self._memory = open_rows(self.loaded.model, longest)
         self._read: list[int] = []
@@ -149,7 +152,7 @@ class Conversation:
         except KeyboardInterrupt:
             interrupted = True
             row.stream.end()
-            self._read = []  # the memory may hold half a step
+            self._forget()  # the memory may hold half a step
         self.messages = [*asked, {"role": "assistant", "content": row.stream.text}]
         return Reply(
             text=row.stream.text,

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from hfcli.errors import RunError
 from hfcli.generation.noise import gumbel
 
 if TYPE_CHECKING:
@@ -60,11 +61,19 @@ def choose(
         rows: settings of each row.
         seeds: seed of each row.
         steps: how many tokens each row has generated.
+
+    Raises:
+        RunError: the model's arithmetic has broken down.
     """
     import torch
 
     finite = torch.where(torch.isinf(logits), 0.0, logits)
     tolerance = RELATIVE_ERROR * finite.abs().amax(-1).clamp(min=1.0)
+    if bool(torch.isnan(tolerance).any()):
+        raise RunError(
+            "the model's scores are no numbers (NaN)",
+            hint="--dtype float32, where a smaller type overflows; else the weights are damaged",
+        )
     tokens = [0] * len(rows)
     unsure: list[int] = []
     for kind, indices in _by_kind(rows).items():

@@ -4,7 +4,7 @@
 text, in the order in which they were finished. A line is written with one system call, so that
 whatever kills the process, a text is there or not; a last line cut off by a power failure is
 dropped. The run ends by writing OUTPUT in input order, and what it was asked into
-`OUTPUT.run.json`. Knows nothing about models.
+`OUTPUT.run.json`; what stood there before is there until then. Knows nothing about models.
 """
 
 from __future__ import annotations
@@ -12,61 +12,18 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from hfcli.errors import RunError
+from hfcli.generation.done import Done, Entry
+from hfcli.generation.in_order import InOrder
 
 SYNC_EVERY = 64  # texts between two fsyncs: what a power failure may cost
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A finished text.
-
-    Args:
-        row: number of the input row.
-        sample: which text of the row.
-        of: how many texts the row has.
-        record: the text and all about it.
-    """
-
-    row: int
-    sample: int
-    of: int
-    record: dict[str, Any]
-
-
-@dataclass
-class Done:
-    """Which texts are finished; one byte a row."""
-
-    rows: bytearray = field(default_factory=bytearray)
-    parts: dict[int, set[int]] = field(default_factory=dict)
-    texts: int = 0
-    errors: int = 0
-
-    def add(self, entry: Entry) -> None:
-        """Note a finished text."""
-        samples = self.parts.setdefault(entry.row, set())
-        samples.add(entry.sample)
-        self.texts += 1
-        self.errors += entry.record["finish_reason"] == "error"
-        if len(samples) == entry.of:
-            del self.parts[entry.row]
-            if entry.row >= len(self.rows):
-                self.rows.extend(bytes(entry.row + 1 - len(self.rows)))
-            self.rows[entry.row] = 1
-
-    def has_row(self, row: int) -> bool:
-        """Whether all texts of the row are finished."""
-        return row < len(self.rows) and bool(self.rows[row])
-
-    def has(self, row: int, sample: int) -> bool:
-        """Whether one text is."""
-        return self.has_row(row) or sample in self.parts.get(row, ())
+BEGINS_WITH = b'{"hfcli": '
+PLACE = re.compile(rb'\{"row": (\d+), "sample": (\d+), "of": (\d+), ')
 
 
 class Journal:
@@ -74,14 +31,14 @@ class Journal:
 
     Args:
         output: the file that the run will write.
-        asked: everything the texts depend on.
+        asked: everything the texts depend on; its first key is `hfcli`.
         overwrite: begin anew whatever is there.
 
     Attributes:
         complete: the output is there already; `found` says what is in it.
 
     Raises:
-        RunError: the output or its journal is from something else, or in use.
+        RunError: the output or its journal is from something else, in use, or cannot be written.
     """
 
     def __init__(self, output: Path, asked: dict[str, Any], *, overwrite: bool) -> None:
@@ -90,60 +47,93 @@ class Journal:
         self.path = output.with_name(output.name + ".partial")
         self.manifest = output.with_name(output.name + ".run.json")
         self.done = Done()
-        self.complete = False
         self.found: dict[str, int] = {}
-        output.parent.mkdir(parents=True, exist_ok=True)
-        if overwrite:
-            for path in (self.path, self.manifest, output):
-                path.unlink(missing_ok=True)
-        elif output.exists() and not self.path.exists():
-            self._compare_with_manifest()
-            self.complete = True
-        self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
-        self._lock()
+        self._file = -1
         self._since_sync = 0
-        if not self.complete:
-            self._read_back()
+        self.complete = output.exists() and not self.path.exists() and not overwrite
+        if self.complete:
+            self._compare_with_manifest()
+            return
+        try:
+            output.parent.mkdir(parents=True, exist_ok=True)
+            self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        except OSError as e:
+            raise self._cannot(output, e) from e
+        self._lock()
+        if overwrite:
+            os.ftruncate(self._file, 0)
+        self._read_back()
 
     def __enter__(self) -> Journal:
         return self
 
     def __exit__(self, *_error: object) -> None:
-        os.close(self._file)
-        if self.complete:
+        if self._file < 0:
+            return
+        if self.complete or self.done.texts == 0:
             self.path.unlink(missing_ok=True)
+        os.close(self._file)
 
     def add(self, entry: Entry) -> None:
-        """Keep a finished text."""
-        line = {"row": entry.row, "sample": entry.sample, "of": entry.of, "record": entry.record}
-        self._write(line)
+        """Keep a finished text.
+
+        Raises:
+            RunError: the disk is full.
+        """
+        self._write(
+            {"row": entry.row, "sample": entry.sample, "of": entry.of, "record": entry.record}
+        )
         self.done.add(entry)
         self._since_sync += 1
         if self._since_sync >= SYNC_EVERY:
             os.fsync(self._file)
             self._since_sync = 0
 
-    def entries(self) -> Iterator[Entry]:
-        """Everything that is finished, in the order of finishing."""
-        with self.path.open("rb") as file:
-            next(file)
+    def rows(self) -> Iterator[list[dict[str, Any]]]:
+        """The records of each row, in the order of the input.
+
+        What is early is held as its place in the file: behind a row that took long, much may be.
+        """
+        order: InOrder[int] = InOrder()
+        with self.path.open("rb") as file, self.path.open("rb") as again:
+            at = len(next(file))
             for line in file:
-                yield _entry(json.loads(line))
+                found = PLACE.match(line)
+                assert found is not None, "lines are written by `add` alone"
+                row, sample, of = map(int, found.groups())
+                for places in order.push(row, sample, of, at):
+                    yield [_line_at(again, place)["record"] for place in places]
+                at += len(line)
 
     def close_with(self, written: Path, counts: dict[str, int]) -> None:
-        """Put the finished file in its place, and what it is beside it."""
-        os.replace(written, self.output)
+        """Put the finished file in its place, and what it is beside it.
+
+        Raises:
+            RunError: they cannot be put there.
+        """
         partial = self.manifest.with_name(self.manifest.name + ".tmp")
         told = {"counts": counts, **self.asked}
-        partial.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
-        os.replace(partial, self.manifest)
+        try:
+            with written.open("rb") as file:
+                os.fsync(file.fileno())
+            os.replace(written, self.output)
+            partial.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+            os.replace(partial, self.manifest)
+        except OSError as e:
+            raise self._cannot(self.output, e) from e
         self.complete = True
 
     def _write(self, value: dict[str, Any]) -> None:
-        data = json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n"
-        view = memoryview(data)
-        while view:
-            view = view[os.write(self._file, view) :]
+        view = memoryview(json.dumps(value, ensure_ascii=False).encode() + b"\n")
+        try:
+            while view:
+                view = view[os.write(self._file, view) :]
+        except OSError as e:
+            raise self._cannot(self.path, e) from e
+
+    def _cannot(self, path: Path, error: OSError) -> RunError:
+        kept = "what is finished is kept, and the same command goes on" if self.done.texts else None
+        return RunError(f"{path}: cannot be written ({error.strerror})", hint=kept)
 
     def _lock(self) -> None:
         try:
@@ -155,14 +145,19 @@ class Journal:
     def _read_back(self) -> None:
         good = 0
         with self.path.open("rb") as file:
+            first = file.readline()
+            if first[: len(BEGINS_WITH)] != BEGINS_WITH[: len(first)]:
+                raise RunError(f"{self.path}: is no journal of hfcli's", hint="move it away")
             for line in file:
-                if not line.endswith(b"\n"):
+                entry = _parsed(line)
+                if entry is None:
                     break
                 if good == 0:
-                    self._compare(json.loads(line), self.path)
-                else:
-                    self.done.add(_entry(json.loads(line)))
+                    self._compare(_parsed(first) or {}, self.path)
+                    good = len(first)
+                self.done.add(_entry(entry))
                 good += len(line)
+        # Where nothing is finished, nothing is lost by beginning anew, with whatever settings.
         os.ftruncate(self._file, good)
         if good == 0:
             self._write(self.asked)
@@ -203,6 +198,21 @@ def differences(before: dict[str, Any], now: dict[str, Any], prefix: str = "") -
 def _short(value: Any) -> str:
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 40 else f"{text[:37]}..."
+
+
+def _parsed(line: bytes) -> dict[str, Any] | None:
+    """A whole line; None where a power failure left half of one, or zeros."""
+    try:
+        value: dict[str, Any] = json.loads(line)
+    except ValueError:
+        return None
+    return value if line.endswith(b"\n") else None
+
+
+def _line_at(file: Any, place: int) -> dict[str, Any]:
+    file.seek(place)
+    value: dict[str, Any] = json.loads(file.readline())
+    return value
 
 
 def _entry(line: dict[str, Any]) -> Entry:

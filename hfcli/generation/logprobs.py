@@ -29,7 +29,7 @@ def token_logprobs(
     lm: Any = model
     logits = lm(input_ids=inputs, use_cache=False).logits[0, len(prompt) - 1 :].float()
     values = torch.log_softmax(logits, -1)
-    top = values.topk(max(alternatives, 1), dim=-1)
+    top = values.topk(min(max(alternatives, 1), values.shape[-1]), dim=-1)
     told = []
     for i, token in enumerate(new):
         entry = _entry(tokenizer, token, float(values[i, token]))

@@ -5,6 +5,7 @@ Knows hfcli's own rows and OpenAI's batch lines; knows neither files nor models'
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,48 +13,16 @@ from typing import Any
 from hfcli.data.prompts import InputRow
 from hfcli.errors import DataError
 from hfcli.generation import batch_api
-from hfcli.generation.journal import Entry
+from hfcli.generation.bulk_files import BulkFiles, prompt_column, prompt_of
+from hfcli.generation.done import Entry
 from hfcli.generation.noise import row_seed
-from hfcli.generation.prompts import (
-    Messages,
-    MissingColumnError,
-    fill_template,
-    prompt_ids,
-    uses_chat,
-)
+from hfcli.generation.prompts import Messages, prompt_ids, uses_chat
 from hfcli.generation.request import Finished, Request
 from hfcli.generation.run import RequestMaker
+from hfcli.generation.settings import SAMPLING
 from hfcli.recipe.generation import GenerationSettings
 
-PROMPT_COLUMNS = ("prompt", "messages", "text")
-
-
-@dataclass(frozen=True)
-class BulkFiles:
-    """What goes in and out.
-
-    Args:
-        input: file, `-` or Hub data set; see `hfcli.data.prompts`.
-        output: file, or `-` for stdout, which cannot be resumed.
-        prompt_column: default: prompt, messages or text, or the only column there is.
-        template: text with `{column}` placeholders, instead of a column.
-        keep_columns: keep the other columns of the input in the output.
-        on_error: `record` the error in the row's place, or `fail`.
-        overwrite: begin anew whatever there is.
-        limit: only the first rows.
-    """
-
-    input: str
-    output: str
-    input_format: str | None = None
-    output_format: str | None = None
-    split: str = "train"
-    prompt_column: str | None = None
-    template: str | None = None
-    keep_columns: bool = False
-    on_error: str = "record"
-    overwrite: bool = False
-    limit: int | None = None
+MOST_MAKERS = 64  # settings of batch lines that are remembered at a time
 
 
 @dataclass(frozen=True)
@@ -82,6 +51,7 @@ class RowRequests:
         self.maker = maker
         self.seed = seed
         self.batch_lines: bool | None = None
+        self._makers: dict[str, RequestMaker] = {}
 
     def see(self, row: InputRow) -> None:
         """The first row that can be read decides whether the input is in OpenAI's format."""
@@ -92,7 +62,6 @@ class RowRequests:
         """The requests of a row, numbered 0.
 
         Raises:
-            MissingColumnError: there is no column with the prompt.
             HfcliError: the row cannot be generated from.
         """
         if row.error is not None:
@@ -108,7 +77,7 @@ class RowRequests:
             seed = self.seed if line.seed is None else line.seed
             of = line.n or of
         else:
-            prompt = self._prompt(row)
+            prompt = prompt_of(self.files, row.values)
         if not prompt or (isinstance(prompt, str) and not prompt.strip()):
             raise DataError("the prompt is empty")
         loaded, how = maker.loaded, maker.options.prompt
@@ -125,25 +94,22 @@ class RowRequests:
     def _own_maker(self, line: batch_api.BatchLine) -> RequestMaker:
         if not line.settings and line.stops is None:
             return self.maker
+        key = repr((line.settings, line.stops))
+        if key not in self._makers:
+            if len(self._makers) == MOST_MAKERS:
+                self._makers.clear()
+            self._makers[key] = self._make_maker(line)
+        return self._makers[key]
+
+    def _make_maker(self, line: batch_api.BatchLine) -> RequestMaker:
         given = {k: v for k, v in self.maker.settings.model_dump().items() if v is not None}
-        if "temperature" in line.settings:
-            given.pop("do_sample", None)
+        if any(name in line.settings for name in SAMPLING):
+            given.pop("do_sample", None)  # what a line says goes before what the command says
         settings = GenerationSettings(**{**given, **line.settings})
         options = self.maker.options
         if line.stops is not None:
             options = replace(options, stops=line.stops)
         return RequestMaker(self.maker.loaded, settings, options)
-
-    def _prompt(self, row: InputRow) -> str | Messages:
-        if self.files.template is not None:
-            return fill_template(self.files.template, row.values)
-        name = self.files.prompt_column or _prompt_column(row.values)
-        if name not in row.values:
-            raise MissingColumnError(f"no column {name!r}; the row has {', '.join(row.values)}")
-        value = row.values[name]
-        if value is not None and not isinstance(value, str | list):
-            raise DataError(f"column {name!r} holds no text but {type(value).__name__}")
-        return value or ""
 
     def failed(self, row: InputRow, message: str) -> Iterator[Entry]:
         """The records of a row that failed, as many as it would have had texts."""
@@ -151,11 +117,10 @@ class RowRequests:
         row_id = row.values.get("custom_id", row.values.get("id", row.number))
         for sample in range(of):
             wanted = Wanted(row, row_id, sample, of, "", False)
-            prompt = row.values.get(self.files.prompt_column or "prompt")
             record = {
                 "id": row_id,
                 "sample": sample,
-                "prompt": prompt,
+                "prompt": row.values.get(prompt_column(self.files, row.values) or ""),
                 "text": None,
                 "finish_reason": "error",
                 "n_prompt_tokens": 0,
@@ -186,11 +151,11 @@ class RowRequests:
 
     def _kept(self, wanted: Wanted, record: dict[str, Any]) -> Entry:
         if self.files.keep_columns:
-            prompt_column = self.files.prompt_column or "prompt"
+            prompt = prompt_column(self.files, wanted.row.values)
             for name, value in wanted.row.values.items():
-                if name not in ("id", prompt_column):
-                    record[f"input_{name}" if name in record else name] = _plain(value)
-        return Entry(wanted.row.number, wanted.sample, wanted.of, record)
+                if name not in ("id", prompt):
+                    record[f"input_{name}" if name in record else name] = value
+        return Entry(wanted.row.number, wanted.sample, wanted.of, _plain(record))
 
     def dress(self, records: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """The records of a row as they are written."""
@@ -199,24 +164,16 @@ class RowRequests:
         return [batch_api.response(records, self.maker.loaded.source.name)]
 
 
-def _prompt_column(values: dict[str, Any]) -> str:
-    for name in PROMPT_COLUMNS:
-        if name in values:
-            return name
-    if len(values) == 1:
-        return next(iter(values))
-    raise MissingColumnError(
-        f"which column is the prompt? The row has {', '.join(values)}",
-        hint="--prompt-column NAME, or --template FILE",
-    )
-
-
 def _plain(value: Any) -> Any:
-    """What JSON can hold; dates and the like as text."""
-    if value is None or isinstance(value, str | int | float | bool):
+    """What JSON can hold: dates and the like as text, no number as null."""
+    if value is None or isinstance(value, bool | int):
         return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, str):  # bytes that were no UTF-8 are shown, as Python shows them
+        return value if value.isascii() else value.encode("utf-8", "backslashreplace").decode()
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {_plain(str(key)): _plain(item) for key, item in value.items()}
     return str(value)

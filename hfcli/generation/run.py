@@ -160,6 +160,10 @@ def continue_text(
         on_text = (lambda piece: listener(TextPiece(piece))) if single else None
         finished = sorted(engine.run(requests, on_text), key=lambda f: f.request.number)
     seconds = time.perf_counter() - start
+    cut = sum(f.finish_reason == "length" for f in finished)
+    if options.grammar and cut:
+        told = f"{cut} of {len(finished)} texts were cut off before they were complete"
+        listener(Note(f"{told}: raise --max-new-tokens"))
     total = sum(len(f.ids) for f in finished)
     return [
         GenerateResult(

@@ -18,6 +18,7 @@ class View:
         self.layers: list[Any] = []
         self.reading = True
         self.first = self.rows = self.columns = 0
+        self.live = 0  # columns of the longest row in memory
         self.positions: Any = None
         self.row_numbers: Any = None
 
@@ -61,15 +62,20 @@ def slot_cache() -> tuple[Any, View]:
             self.is_initialized = True
 
         def fit(self, rows: int, columns: int) -> None:
-            """Room for so many rows and columns; zeros, since 0 * NaN would leave its mask."""
+            """Room for so many rows and columns; zeros, since 0 * NaN would leave its mask.
+
+            What is made new is made for the rows that are there: room for many short rows and
+            room for one long one must not become room for many long ones.
+            """
             held_rows, _heads, held, _width = self.keys.shape
             if rows <= held_rows and columns <= held:
                 return
-            shape = (max(rows, held_rows), max(-(-columns // GROWTH) * GROWTH, held))
+            columns = -(-max(columns, view.live) // GROWTH) * GROWTH
+            kept_rows, kept = min(rows, held_rows), min(columns, held)
             for name in ("keys", "values"):
                 old: Tensor = getattr(self, name)
-                new = old.new_zeros(shape[0], old.shape[1], shape[1], old.shape[3])
-                new[:held_rows, :, :held] = old
+                new = old.new_zeros(rows, old.shape[1], columns, old.shape[3])
+                new[:kept_rows, :, :kept] = old[:kept_rows, :, :kept]
                 setattr(self, name, new)
 
         def update(

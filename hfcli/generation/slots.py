@@ -98,6 +98,7 @@ class Slots(_Model):
         inputs = pad_right(ids, 0).to(self.model.device)
         n, longest = inputs.shape
         self.computed += n * longest
+        self.view.live = max(self.lengths, default=0)
         self.view.start_reading(first=len(self.lengths), rows=n, columns=longest)
         positions = torch.arange(longest, device=inputs.device)[None]
         ends = [len(row) - 1 for row in ids]
@@ -119,6 +120,7 @@ class Slots(_Model):
     def fork(self, row: int, copies: int) -> None:
         """Add rows that have read what `row` has."""
         first = len(self.lengths)
+        self.view.live = max(self.lengths)
         self.view.copy(row, range(first, first + copies), self.lengths[row])
         self.lengths += [self.lengths[row]] * copies
 
@@ -132,6 +134,7 @@ class Slots(_Model):
         start = torch.tensor(self.lengths, device=inputs.device)[:, None]
         positions = start + torch.arange(q, device=inputs.device)
         columns = max(self.lengths) + q
+        self.view.live = columns
         self.view.start_extending(positions, columns)
         mask = torch.arange(columns, device=inputs.device)[None, None] <= positions[:, :, None]
         output = self.model(

@@ -47,10 +47,11 @@ class DraftModel:
 
     Args:
         model: the draft.
-        longest: most tokens a row can have.
+        longest: most tokens it can read; a text that is longer goes on without guesses.
     """
 
     def __init__(self, model: PreTrainedModel, longest: int) -> None:
+        self.longest = longest
         self.memory = open_rows(model, longest)
         self._read: list[int] = []
 
@@ -58,12 +59,15 @@ class DraftModel:
         """Up to `limit` tokens the draft would choose."""
         drafted: list[int] = []
         request = row.request
+        limit = min(limit, DRAFT_TOKENS, self.longest - len(row.ids))
+        if limit <= 0:
+            return []
         logits = self._read_up_to(row.ids)
-        for _ in range(min(limit, DRAFT_TOKENS)):
+        for _ in range(limit):
             step = len(row.new) + len(drafted)
             token = choose(logits, [request.decoding], [request.seed], [step]).tokens[0]
             drafted.append(token)
-            if token in request.eos or len(drafted) == min(limit, DRAFT_TOKENS):
+            if token in request.eos or len(drafted) == limit:
                 break
             logits = self.memory.extend([[token]])[:, -1]
             self._read.append(token)

@@ -1,7 +1,8 @@
 """Token ids, one at a time -> text as soon as it is final, cut at the first stop string.
 
 A character may be spread over several tokens; half of one decodes to U+FFFD and is held back, and
-so is what may yet become a stop string. Knows nothing about models.
+so is what may yet become a stop string. Only the last few tokens are decoded again for each new
+one, so that a token costs the same at the end of a long text. Knows nothing about models.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 REPLACEMENT = "\ufffd"
-SPARE = 8  # tokens of a tail beyond the stop string: a token may hold a third of a character
+CONTEXT = 16  # tokens decoded before the new one; some decoders look at what stands before it
 
 
 class TextStream:
@@ -23,8 +24,8 @@ class TextStream:
         tokenizer: decodes the ids.
         on_text: called with every piece of text as soon as it cannot change any more; the pieces
             joined are the text. None: nobody is watching.
-        stops: strings that end the text; the longest common time with their text is the moment
-            the last of their tokens arrives, however the tokens are cut.
+        stops: strings that end the text and are not part of it. One is found with the token that
+            completes it, however the tokens are cut.
     """
 
     def __init__(
@@ -38,30 +39,43 @@ class TextStream:
         self.stops = tuple(stops)
         self.ids: list[int] = []
         self.text = ""
-        self._window = max((len(s.encode()) for s in self.stops), default=0) + SPARE
+        self._final = ""  # cannot change any more, but may begin a stop string
+        self._tail = 0  # decoding begins with this token ...
+        self._next_tail = 0  # ... and later with this one; both begin a whole character
+        self._seen = ""  # text of the tail that is in `text` or `_final`
 
     def add(self, token: int) -> bool:
         """Take a token; whether a stop string is complete."""
         self.ids.append(token)
-        if self.stops and self._stop(self._decode(self.ids[-self._window :])) is not None:
-            text = self._decode(self.ids)
-            at = self._stop(text)
-            if at is not None:
-                self._emit(text[:at])
-                self.text = text[:at]
-                return True
-        if self.on_text is not None:
-            text = self._decode(self.ids)
-            if not text.endswith(REPLACEMENT):
-                self._emit(text[: len(text) - self._held_back(text)])
+        if self.on_text is None and not self.stops:
+            return False
+        tail = self._decode(self.ids[self._tail :])
+        found = self._final + tail[len(self._seen) :]
+        at = self._stop(found)
+        if at is not None:
+            self._emit(found[:at])
+            return True
+        if not tail.endswith(REPLACEMENT):
+            self._seen = tail
+            held = len(found) - self._held_back(found)
+            self._emit(found[:held])
+            self._final = found[held:]
+            self._move_on()
         return False
 
     def end(self) -> str:
         """Nothing more comes: hand out what was held back; the whole text."""
-        text = self._decode(self.ids)
-        self._emit(text)
-        self.text = text
-        return text
+        whole = self._decode(self.ids)
+        if whole.startswith(self.text):
+            self._emit(whole[len(self.text) :])
+        else:  # a decoder that takes back what it has said; what is on the screen stays
+            self._emit(self._final + self._decode(self.ids[self._tail :])[len(self._seen) :])
+        return self.text
+
+    def _move_on(self) -> None:
+        if len(self.ids) - self._next_tail >= CONTEXT and self._seen.strip():
+            self._tail, self._next_tail = self._next_tail, len(self.ids)
+            self._seen = self._decode(self.ids[self._tail :])
 
     def _stop(self, text: str) -> int | None:
         """Where the first stop string begins."""
@@ -82,9 +96,8 @@ class TextStream:
         )
         return str(decoded)
 
-    def _emit(self, text: str) -> None:
-        piece = text[len(self.text) :]
-        if piece and text.startswith(self.text):
-            self.text = text
+    def _emit(self, piece: str) -> None:
+        if piece:
+            self.text += piece
             if self.on_text is not None:
                 self.on_text(piece)

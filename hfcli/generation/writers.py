@@ -1,43 +1,17 @@
-"""Finished texts -> the output file, in input order: jsonl, csv or parquet.
-
-Records arrive in the order of finishing; only those that are early are held. Knows nothing about
-models.
-"""
+"""Records -> the output file: jsonl, csv or parquet. Knows nothing about models."""
 
 from __future__ import annotations
 
 import csv
-import heapq
 import json
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from hfcli.errors import DataError
-from hfcli.generation.journal import Entry
+from hfcli.errors import DataError, RunError
 
 ROWS_PER_GROUP = 4096
 Record = dict[str, Any]
-
-
-class InOrder:
-    """Entries in any order in; the records of each row out, rows and samples in order."""
-
-    def __init__(self) -> None:
-        self._early: list[tuple[int, int, Entry]] = []
-        self._row = 0
-        self._records: list[Record] = []
-
-    def push(self, entry: Entry) -> Iterator[list[Record]]:
-        """The rows that are complete and next, now that `entry` is there."""
-        early = self._early
-        heapq.heappush(early, (entry.row, entry.sample, entry))
-        while early and early[0][:2] == (self._row, len(self._records)):
-            ready = heapq.heappop(early)[2]
-            self._records.append(ready.record)
-            if len(self._records) == ready.of:
-                yield self._records
-                self._row, self._records = self._row + 1, []
 
 
 def output_suffix(output: Path, format: str | None) -> str:
@@ -50,7 +24,7 @@ def output_suffix(output: Path, format: str | None) -> str:
     if suffix not in WRITERS:
         raise DataError(
             f"{output}: cannot write files that end in {suffix!r}",
-            hint=f"known: {', '.join(WRITERS)}",
+            hint=f"known: {', '.join(WRITERS)}; --output-format names another",
         )
     return suffix
 
@@ -61,12 +35,22 @@ def json_line(record: Record) -> str:
 
 
 def write_records(path: Path, suffix: str, rows: Callable[[], Iterator[Record]]) -> None:
-    """Write all records; `rows` can be called more than once."""
-    WRITERS[suffix](path, rows)
+    """Write all records; `rows` can be called more than once.
+
+    Raises:
+        RunError: the disk is full.
+    """
+    try:
+        WRITERS[suffix](path, rows)
+    except OSError as e:
+        raise RunError(
+            f"{path}: cannot be written ({e.strerror})",
+            hint="what is finished is kept, and the same command goes on",
+        ) from e
 
 
 def _jsonl(path: Path, rows: Callable[[], Iterator[Record]]) -> None:
-    with path.open("w", encoding="utf-8", errors="surrogatepass", newline="\n") as file:
+    with path.open("w", encoding="utf-8", newline="\n") as file:
         for record in rows():
             file.write(json_line(record))
 
@@ -91,7 +75,8 @@ def _kinds(rows: Iterable[Record]) -> dict[str, set[type]]:
         for name, value in record.items():
             known = kinds.setdefault(name, set())
             if value is not None:
-                known.add(type(value))
+                # Whole numbers beyond int64 become text, in parquet too.
+                known.add(str if isinstance(value, int) and abs(value) >> 63 else type(value))
     return kinds
 
 

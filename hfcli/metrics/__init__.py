@@ -9,10 +9,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from hfcli.metrics import classification, language_modeling
+from hfcli.metrics import (
+    classification,
+    language_modeling,
+    multilabel,
+    multiple_choice,
+    probabilistic,
+    regression,
+    text,
+)
 from hfcli.metrics.base import Metric
 
-FAMILIES = (classification, language_modeling)
+FAMILIES = (
+    classification,
+    probabilistic,
+    multilabel,
+    regression,
+    language_modeling,
+    multiple_choice,
+    text,
+)
 
 
 def shipped_metrics() -> dict[str, Metric]:

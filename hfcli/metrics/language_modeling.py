@@ -1,7 +1,8 @@
 """Metrics of language modelling, from the summed negative log-likelihood of each document.
 
 Sums over documents come first and the division once: a mean of per-document perplexities is a
-different number. Knows nothing about windows: the task says which tokens were scored.
+different number. Each is nan where there is nothing to divide by. Knows nothing about windows: the
+task says which tokens were scored.
 """
 
 from __future__ import annotations
@@ -12,26 +13,47 @@ from collections.abc import Sequence
 from hfcli.metrics.base import Metric
 
 TOKEN_INPUTS: dict[str, type] = {"nll": float, "n_tokens": int}
+WORD_INPUTS: dict[str, type] = {"nll": float, "n_words": int}
 BYTE_INPUTS: dict[str, type] = {"nll": float, "n_bytes": int}
 
 
 def token_loss(nll: Sequence[float], n_tokens: Sequence[int]) -> float:
     """Mean negative log-likelihood of a scored token, in nats."""
-    return math.fsum(nll) / sum(n_tokens)
+    return _share(nll, n_tokens)
 
 
 def perplexity(nll: Sequence[float], n_tokens: Sequence[int]) -> float:
     """exp of `token_loss`; infinite where that overflows."""
-    loss = token_loss(nll, n_tokens)
-    return math.exp(loss) if loss < 700 else math.inf
+    return _exp(token_loss(nll, n_tokens))
+
+
+def word_perplexity(nll: Sequence[float], n_words: Sequence[int]) -> float:
+    """exp(total nll / words), a word being what stands between white space; may be infinite.
+
+    Does not depend on the tokenizer, as `perplexity` does.
+    """
+    return _exp(_share(nll, n_words))
 
 
 def bits_per_byte(nll: Sequence[float], n_bytes: Sequence[int]) -> float:
     """Negative log2-likelihood per UTF-8 byte of the text as given (not of decoded tokens)."""
-    return math.fsum(nll) / math.log(2) / sum(n_bytes)
+    return _share(nll, n_bytes) / math.log(2)
+
+
+def _share(nll: Sequence[float], units: Sequence[int]) -> float:
+    total = sum(units)
+    return math.fsum(nll) / total if total else math.nan
+
+
+def _exp(value: float) -> float:
+    try:
+        return math.exp(value)
+    except OverflowError:
+        return math.inf
 
 
 METRICS = (
     Metric("perplexity", perplexity, TOKEN_INPUTS, False, "exp(total nll / scored tokens)."),
+    Metric("word_perplexity", word_perplexity, WORD_INPUTS, False, "exp(total nll / words)."),
     Metric("bits_per_byte", bits_per_byte, BYTE_INPUTS, False, "total nll / ln 2 / UTF-8 bytes."),
 )

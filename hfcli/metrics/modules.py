@@ -1,32 +1,98 @@
-"""Metrics as `evaluate` modules: the shipped ones by name, without the network; Hub ids with it.
+"""Metrics as `evaluate` modules: the shipped ones by name, a local script by its path, a Hub id.
 
-The classes are made in a factory, because they must subclass `evaluate.Metric`, whose import
-takes seconds. Knows nothing about models or data.
+Shipped ones need no network. A script, and more so what a Hub id names, is code that runs here:
+the former is the user's own, the latter has to be allowed. The classes are made in a factory,
+because they must subclass `evaluate.Metric`, whose import takes seconds. Knows nothing about
+models or data.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from hfcli import hub
 from hfcli.errors import DataError
 from hfcli.metrics import shipped_metrics
-from hfcli.metrics.base import Metric
-
-FEATURE_TYPES = {int: "int64", float: "float64"}
+from hfcli.metrics.base import Metric, require
 
 
-def load_module(name: str, *, offline: bool = False) -> Any:
-    """An `evaluate.EvaluationModule`: shipped when `name` has no slash, else from the Hub.
+def load_module(name: str, *, offline: bool = False, allow_remote: bool = False) -> Any:
+    """An `evaluate.EvaluationModule`.
+
+    Args:
+        name: a shipped metric, the path of a script (it ends with .py), or a Hub id.
+        offline: open no socket.
+        allow_remote: run the code that a Hub id names.
 
     Raises:
-        DataError: a Hub metric that is neither cached nor reachable, or cannot be loaded.
+        DataError: a script or Hub metric that is not there or cannot be loaded, a Hub metric that
+            is not allowed.
+        RunError: a shipped metric whose library is not installed.
     """
     metric = shipped_metrics().get(name)
     if metric is not None:
         return make_module(metric)
+    if name.endswith(".py"):
+        if not Path(name).is_file():
+            raise DataError(f"metric {name}: there is no such file")
+        if offline:
+            hub.go_offline()
+        return _load(name)
+    if not allow_remote:
+        raise DataError(
+            f"metric {name} does not ship with hfcli; the Hub's would run code from there",
+            hint="--allow-remote-metric allows that; docs/evaluation.md lists what ships",
+        )
     if offline or not hub.reachable():
         hub.go_offline()
+    return _load(name)
+
+
+def make_module(metric: Metric) -> Any:
+    """Dress a shipped metric as an `evaluate.Metric` that computes in memory.
+
+    Raises:
+        RunError: a library that it needs is not installed.
+    """
+    if metric.package is not None:
+        require(metric.package)
+    import datasets
+    import evaluate
+
+    number, text = datasets.Value("float64"), datasets.Value("string")
+    features = {
+        int: datasets.Value("int64"),
+        float: number,
+        str: text,
+        list: datasets.List(number),
+        list[str]: datasets.List(text),
+    }
+
+    class ShippedMetric(evaluate.Metric):  # type: ignore[misc]
+        def _info(self) -> Any:
+            return evaluate.MetricInfo(
+                description=metric.description,
+                citation="",
+                features=datasets.Features({k: features[v] for k, v in metric.inputs.items()}),
+            )
+
+        def add_batch(self, **columns: Any) -> None:
+            """Add rows, a list for each input; a text where a list of texts is due is one."""
+            for name, kind in metric.inputs.items():
+                if kind == list[str] and name in columns:
+                    rows = columns[name]
+                    columns[name] = [[row] if isinstance(row, str) else row for row in rows]
+            super().add_batch(**columns)
+
+        def _compute(self, **inputs: Any) -> dict[str, Any]:
+            return {metric.name: metric.compute(**inputs)}
+
+    ShippedMetric.__name__ = metric.name
+    return ShippedMetric(keep_in_memory=True)
+
+
+def _load(name: str) -> Any:
     import evaluate
 
     evaluate.disable_progress_bar()
@@ -34,32 +100,19 @@ def load_module(name: str, *, offline: bool = False) -> Any:
         # In memory: a file would be locked against a second instance.
         return evaluate.load(name, keep_in_memory=True)
     except (FileNotFoundError, ConnectionError) as e:
+        if name.endswith(".py"):  # something that the script imports
+            raise DataError(f"metric {name}: {e}") from e
         raise DataError(
             f"metric {name}: not in the local cache, and the Hub has no such metric or cannot be"
             " reached",
-            hint=f"shipped metrics need no network: {', '.join(shipped_metrics())}",
+            hint="docs/evaluation.md lists the metrics that need no network",
         ) from e
-    except ImportError as e:
+    except (ImportError, SyntaxError) as e:
         raise DataError(f"metric {name}: {str(e).splitlines()[0]}") from e
-
-
-def make_module(metric: Metric) -> Any:
-    """Dress a shipped metric as an `evaluate.Metric` that computes in memory."""
-    import datasets
-    import evaluate
-
-    class ShippedMetric(evaluate.Metric):  # type: ignore[misc]
-        def _info(self) -> Any:
-            return evaluate.MetricInfo(
-                description=metric.description,
-                citation="",
-                features=datasets.Features(
-                    {k: datasets.Value(FEATURE_TYPES[v]) for k, v in metric.inputs.items()}
-                ),
-            )
-
-        def _compute(self, **inputs: Any) -> dict[str, Any]:
-            return {metric.name: metric.compute(**inputs)}
-
-    ShippedMetric.__name__ = metric.name
-    return ShippedMetric(keep_in_memory=True)
+    except (TypeError, NotImplementedError) as e:
+        # How evaluate.load meets a file without a class of its own, or with one left unfinished.
+        raise DataError(
+            f"metric {name}: its file holds no metric that can be made ({e or type(e).__name__})",
+            hint="it needs `import evaluate` and one class that subclasses evaluate.Metric and has"
+            " _info and _compute",
+        ) from e

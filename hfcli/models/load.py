@@ -10,16 +10,17 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import struct
 import sys
-import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hfcli import hub
 from hfcli.device import Placement
 from hfcli.errors import ModelError
+from hfcli.models import adapter
 from hfcli.models.options import LoadOptions, needs_pickle, quantization
-from hfcli.models.resolve import ModelSource, resolve_model
+from hfcli.models.resolve import ModelSource
 from hfcli.tasks.base import Task
 
 if TYPE_CHECKING:
@@ -27,15 +28,23 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 PAD_TOKEN = "<|pad|>"
+DAMAGED = (struct.error, IndexError, OverflowError)  # what reading a broken GGUF file raises
 
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model in eval mode, its tokenizer, and where both came from."""
+    """A model in eval mode, its tokenizer, and where both came from.
+
+    Args:
+        new_weights: names of weights that were in no file and start at random.
+        parts: what else it was made from: the base of an adapter folder, an adapter.
+    """
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     source: ModelSource
+    new_weights: tuple[str, ...] = ()
+    parts: tuple[ModelSource, ...] = ()
 
 
 def load_model(
@@ -62,32 +71,44 @@ def load_model(
     Raises:
         ModelError: not loadable, the wrong architecture, no tokenizer, or no trained head.
     """
+    *adapters, base = adapter.resolve_chain(source)
     hub.go_offline()
     silence()
     options = options or LoadOptions()
-    base_name = source.adapter_base()
-    base = source if base_name is None else resolve_model(base_name)
+    adapters.reverse()  # the one that fits the model itself comes first
+    if options.adapter is not None:
+        adapters.append(options.adapter)
     keywords = {
         "dtype": dtype,
         **placement.load_options(_weight_bytes(base)),
-        **quantization(options.load_in),
+        **quantization(options.load_in, base, placement),
         "use_safetensors": not needs_pickle(base, options),
         "trust_remote_code": options.trust_remote_code,
     }
-    model = _load_weights(base, task, keywords, config_overrides or {}, new_head)
-    if base_name is not None:
-        model = _with_adapter(model, source)
-    if options.adapter is not None:
-        model = _with_adapter(model, options.adapter)
+    overrides = {**adapter.saved_labels(source), **(config_overrides or {})}
+    lenient = new_head or bool(adapters)  # an adapter may bring the head
+    model, missing = _load_weights(base, task, keywords, overrides, lenient)
+    for own in adapters:
+        held = adapter.weight_names(own, options)
+        missing = [name for name in missing if name not in held]
+    problem = None if new_head else task.reject_missing_weights(missing)
+    if problem:
+        raise ModelError(f"{source.name}: {problem}", hint=f"finetune it for {task.name} first")
     own_tokenizer = (source.folder / "tokenizer_config.json").is_file() or source.gguf_file
     tokenizer = load_tokenizer(
         source if own_tokenizer else base, trust_remote_code=options.trust_remote_code
     )
+    if adapters:
+        # Tokens that training added, such as the padding token, are not in the base model.
+        _grow_embeddings(model, len(tokenizer))
+        model = adapter.merge(model, adapters)
+        _take_generation_config(model, source)
     if "device_map" not in keywords and options.load_in is None:
         model.to(placement.device)  # type: ignore[arg-type]
     _check_vocabulary(tokenizer, model, source)
     model.eval()
-    return LoadedModel(model, tokenizer, source)
+    parts = (*([base] if base is not source else []), *(a for a in adapters if a is not source))
+    return LoadedModel(model, tokenizer, source, tuple(missing), parts)
 
 
 def silence() -> None:
@@ -112,8 +133,10 @@ def load_tokenizer(
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
             source.folder, trust_remote_code=trust_remote_code, **options
         )
-    except (OSError, ValueError, KeyError) as e:
-        raise ModelError(f"{source.name}: no usable tokenizer ({_first_line(e)})") from e
+    except (OSError, ValueError, KeyError, *DAMAGED) as e:
+        raise ModelError(
+            f"{source.name}: no usable tokenizer ({_first_line(e)})", hint=_whole(source)
+        ) from e
     if len(tokenizer) <= 1 or not tokenizer("a", add_special_tokens=False)["input_ids"]:
         raise ModelError(
             f"{source.name}: the folder has no tokenizer files",
@@ -160,8 +183,10 @@ def _load_weights(
     task: Task,
     options: dict[str, Any],
     config_overrides: dict[str, Any],
-    new_head: bool,
-) -> PreTrainedModel:
+    lenient: bool,
+) -> tuple[PreTrainedModel, list[str]]:
+    """The model, and the weights that no file gave or gave in another shape."""
+    from huggingface_hub.errors import StrictDataclassError
     from safetensors import SafetensorError
 
     if source.gguf_file:
@@ -173,7 +198,7 @@ def _load_weights(
             model, info = task.auto_class().from_pretrained(
                 source.folder,
                 output_loading_info=True,
-                ignore_mismatched_sizes=new_head,
+                ignore_mismatched_sizes=lenient,
                 **options,
                 **config_overrides,
             )
@@ -181,30 +206,29 @@ def _load_weights(
         raise ModelError(f"{source.name}: damaged weights ({_first_line(e)})") from e
     except ImportError as e:
         raise ModelError(f"{source.name}: {_first_line(e)}") from e
-    except (OSError, ValueError, KeyError, RuntimeError) as e:
+    except (OSError, ValueError, KeyError, RuntimeError, StrictDataclassError, *DAMAGED) as e:
         # transformers has no error type of its own for "cannot load this".
+        told = _first_line(e)
+        if "ignore_mismatched_sizes" in told:  # the rest is a table in its log
+            told = "its weights are not of the sizes that its config.json says"
         raise ModelError(
-            f"{source.name}: cannot be loaded for {task.name} ({_first_line(e)})"
+            f"{source.name}: cannot be loaded for {task.name} ({told})",
+            hint=_whole(source),
         ) from e
-    problem = None if new_head else task.reject_missing_weights(sorted(info["missing_keys"]))
-    if problem:
-        raise ModelError(f"{source.name}: {problem}", hint=f"finetune it for {task.name} first")
-    return model  # type: ignore[no-any-return]
+    mismatched = {name for name, *_shapes in info["mismatched_keys"]}
+    return model, sorted({*info["missing_keys"], *mismatched})
 
 
-def _with_adapter(model: PreTrainedModel, source: ModelSource) -> PreTrainedModel:
-    from peft import PeftModel
+def _take_generation_config(model: PreTrainedModel, source: ModelSource) -> None:
+    """The settings saved with an adapter instead of those of its base."""
+    from transformers import GenerationConfig
 
-    try:
-        with warnings.catch_warnings():
-            # peft 0.21 asks transformers 5.23 for an attribute under its old name.
-            warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
-            adapted = PeftModel.from_pretrained(model, str(source.folder))
-    except (OSError, ValueError, RuntimeError) as e:
-        raise ModelError(
-            f"{source.name}: the adapter does not fit its base model ({_first_line(e)})"
-        ) from e
-    return adapted.merge_and_unload()  # type: ignore[no-any-return]
+    if model.can_generate() and (source.folder / "generation_config.json").is_file():
+        model.generation_config = GenerationConfig.from_pretrained(source.folder)
+
+
+def _whole(source: ModelSource) -> str | None:
+    return "the file may be cut off: fetch it again" if source.gguf_file else None
 
 
 def _check_vocabulary(
@@ -228,4 +252,5 @@ def _weight_bytes(source: ModelSource) -> int:
 def _first_line(error: BaseException) -> str:
     if isinstance(error, json.JSONDecodeError):
         return f"broken JSON: {error}"
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    first, *more = str(error).strip().splitlines() or [type(error).__name__]
+    return f"{first} {more[0].strip()}" if first.endswith(":") and more else first

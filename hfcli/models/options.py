@@ -6,6 +6,7 @@ import importlib.util
 from dataclasses import dataclass
 from typing import Any
 
+from hfcli.device import Placement
 from hfcli.errors import ModelError, RunError
 from hfcli.models.resolve import ModelSource
 
@@ -27,20 +28,24 @@ class LoadOptions:
     trust_remote_code: bool = False
 
 
-def quantization(load_in: str | None) -> dict[str, Any]:
-    """Keyword arguments of from_pretrained for `--load-in`.
+def quantization(load_in: str | None, source: ModelSource, placement: Placement) -> dict[str, Any]:
+    """Keyword arguments of from_pretrained for `--load-in`; a quantized model cannot be moved.
 
     Raises:
+        ModelError: a GGUF file.
         RunError: bitsandbytes is not installed.
     """
     if load_in is None:
         return {}
+    if source.gguf_file:
+        raise ModelError(f"{source.name}: --load-in does not go with a GGUF file")
     if importlib.util.find_spec("bitsandbytes") is None:
         raise RunError(f"--load-in {load_in} needs bitsandbytes", hint="pip install bitsandbytes")
     from transformers import BitsAndBytesConfig
 
     config = BitsAndBytesConfig(load_in_8bit=load_in == "8bit", load_in_4bit=load_in == "4bit")
-    return {"quantization_config": config}
+    where = {} if placement.spread else {"device_map": {"": placement.device}}
+    return {"quantization_config": config, **where}
 
 
 def needs_pickle(source: ModelSource, options: LoadOptions) -> bool:
@@ -53,9 +58,18 @@ def needs_pickle(source: ModelSource, options: LoadOptions) -> bool:
         return False
     if not any(source.folder.glob("*.bin")):
         return False
+    need_permission(source, options)
+    return True
+
+
+def need_permission(source: ModelSource, options: LoadOptions) -> None:
+    """See that pickled weights may be read.
+
+    Raises:
+        ModelError: they may not.
+    """
     if not options.allow_pickle:
         raise ModelError(
             f"{source.name}: its weights are a pickle, which can run code when it is loaded",
             hint="if you trust where it comes from, --allow-pickle",
         )
-    return True

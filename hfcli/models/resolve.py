@@ -11,6 +11,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hfcli import hub
 from hfcli.errors import ModelError, did_you_mean
@@ -41,12 +42,24 @@ class ModelSource:
     revision: str | None = None
     note: str | None = None
 
-    def adapter_base(self) -> str | None:
-        """Name of the base model when this is an adapter folder (peft), else None."""
+    def adapter_config(self) -> dict[str, Any] | None:
+        """The configuration of the adapter when this is an adapter folder (peft), else None.
+
+        Raises:
+            ModelError: it is no JSON.
+        """
         path = self.folder / "adapter_config.json"
         if self.gguf_file or not path.is_file():
             return None
-        base = json.loads(path.read_text(encoding="utf-8")).get("base_model_name_or_path")
+        try:
+            config = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as e:
+            raise ModelError(f"{path}: not JSON ({e})") from e
+        return config if isinstance(config, dict) else {}
+
+    def adapter_base(self) -> str | None:
+        """Name of the base model when this is an adapter folder that names one, else None."""
+        base = (self.adapter_config() or {}).get("base_model_name_or_path")
         return str(base) if base else None
 
 
@@ -73,8 +86,9 @@ def resolve_model(
     if offline:
         hub.go_offline()
     name = name or os.environ.get("HFCLI_MODEL") or None
-    if name is None:
+    if name is None and revision is None:
         return _default()
+    name = name or DEFAULT_MODEL  # a revision of it is a choice, from which nothing falls back
     weights = (*WEIGHTS, "*.bin") if allow_pickle else WEIGHTS
     return _resolve(name, revision, (*weights, "*.py") if remote_code else weights)
 

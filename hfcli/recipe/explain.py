@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -88,15 +88,36 @@ def _unknown_key(path: Path, task: str | None) -> str:
 def _keys_beside(path: Path) -> list[str]:
     if len(path) == 1:
         return list(Recipe.model_fields)
-    return list(_all_keys().get(str(path[0]), []))
+    keys = _all_keys()
+    inside = (".".join(map(str, path[:end])) for end in range(len(path) - 1, 0, -1))
+    return next((list(keys[name]) for name in inside if name in keys), [])
 
 
 def _all_keys() -> dict[str, list[str]]:
-    sections: dict[str, list[str]] = {}
-    for name, info in Recipe.model_fields.items():
-        if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
-            sections[name] = list(info.annotation.model_fields)
+    """The keys of every section; of one inside another, `model.lora`, by its dotted name."""
+    sections = _sections(Recipe, "")
     for cls in task_classes().values():
         sections["task"] = sections.get("task", []) + list(cls.model_fields)
     sections["training"] = list(TrainingSection.model_fields)
     return sections
+
+
+def _sections(model: type[BaseModel], prefix: str) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for name, info in model.model_fields.items():
+        section = section_of(info.annotation)
+        if section is not None:
+            found[f"{prefix}{name}"] = list(section.model_fields)
+            found |= _sections(section, f"{prefix}{name}.")
+    return found
+
+
+def section_of(annotation: Any) -> type[BaseModel] | None:
+    """The section that a field holds, as in `Section` and `Section | None`, or None."""
+    options = [annotation, *(o for o in get_args(annotation) if o is not type(None))]
+    if len(options) > 2:
+        return None  # a union of several, such as the tasks
+    for option in options:
+        if isinstance(option, type) and issubclass(option, BaseModel):
+            return option
+    return None

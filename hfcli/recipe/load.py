@@ -79,6 +79,20 @@ def dump_recipe(recipe: Recipe) -> str:
     return dump_yaml(_spelled_out(recipe))
 
 
+def public_recipe(recipe: Recipe) -> str:
+    """The recipe as YAML for others to read: no default values, and no folders of this machine."""
+    return dump_yaml(without_folders(recipe.model_dump(mode="json", exclude_defaults=True)))
+
+
+def without_folders(value: Any) -> Any:
+    """Plain data in which every absolute path is its last part only."""
+    if isinstance(value, dict):
+        return {key: without_folders(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [without_folders(item) for item in value]
+    return FilePath(value).name if isinstance(value, str) and value.startswith("/") else value
+
+
 def _spelled_out(section: BaseModel) -> dict[str, Any]:
     """Every value but those that are None by default anyway."""
     plain = section.model_dump(mode="json")

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from hfcli.errors import did_you_mean
 from hfcli.metrics import metric_names, scalar_metrics
 from hfcli.recipe.generation import GenerationSettings
+from hfcli.recipe.lora import OptionalLora
 from hfcli.recipe.training_arguments import check_extra
 from hfcli.recipe.upstream import config_fields
 from hfcli.tasks import AnyTask
@@ -54,6 +55,7 @@ class ModelSection(Section):
     freeze_layers: int = Field(
         0, ge=0, description="Keep the embeddings and this many of the first layers as they are."
     )
+    lora: OptionalLora = Field(None, description="Train a low-rank adapter instead of the weights.")
 
     @field_validator("config")
     @classmethod
@@ -77,6 +79,8 @@ class ModelSection(Section):
             raise ValueError("from scratch, give one of tokenizer_vocab_size and tokenizer")
         if self.config is None and any(sources):
             raise ValueError("tokenizer and tokenizer_vocab_size go with config (from scratch)")
+        if self.config is not None and (self.lora is not None or self.freeze_layers):
+            raise ValueError("lora and freeze_layers need trained weights, config starts without")
         return self
 
 
@@ -160,6 +164,11 @@ class TrainingSection(Section):
         None, description="Number type of the saved weights; default: as trained."
     )
     label_smoothing_factor: float = Field(0.0, ge=0, lt=1)
+    loss_type: Literal["chunked_nll", "nll"] = Field(
+        "chunked_nll",
+        description="Of a language model: `chunked_nll` never holds the logits of all tokens;"
+        " `nll` is the model's own way to the same loss.",
+    )
     train_sampling_strategy: Literal["random", "sequential", "group_by_length"] | None = Field(
         None,
         description="Order of the rows; default: group_by_length for rows that are padded, random"
@@ -286,6 +295,8 @@ class Recipe(Section):
                     f"training.metric_for_best_model: {wanted!r} is not measured in training,"
                     f" {tail}"
                 )
+        if self.training.label_smoothing_factor and not task.smooths_labels():
+            raise ValueError("training.label_smoothing_factor goes with one label a row")
         if self.training.sample_prompts and not task.generates:
             raise ValueError(f"training.sample_prompts does not go with {task.name}")
         return self

@@ -121,7 +121,7 @@ class Reporter:
         speed = f"{event.tokens_per_second:,.0f} tok/s"
         errors = f"{event.errors:,} failed" if event.errors else ""
         if self.live:
-            self._open(event.total, 0)
+            self._open(event.total, event.texts)  # those of an earlier run cost no time now
             assert self._progress is not None
             fields = {"speed": speed, "loss": errors}
             self._progress.update(self._task, completed=event.texts, **fields)  # type: ignore[arg-type]

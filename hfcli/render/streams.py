@@ -9,7 +9,7 @@ import re
 import sys
 from typing import Any
 
-from hfcli.errors import HfcliError
+from hfcli.errors import HfcliError, RunError
 
 # All but tab and line feed.
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -24,14 +24,17 @@ def write_out(text: str) -> None:
 
     Raises:
         StdoutClosed: the pipe is closed.
+        RunError: the disk is full, or the like.
     """
     try:
         sys.stdout.write(text)
         sys.stdout.flush()
-    except BrokenPipeError as e:
+    except OSError as e:
         # The interpreter flushes stdout once more when it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise StdoutClosed from e
+        if isinstance(e, BrokenPipeError):
+            raise StdoutClosed from e
+        raise RunError(f"stdout cannot be written ({e.strerror})") from e
 
 
 def write_model_text(text: str) -> None:
@@ -56,7 +59,7 @@ def write_err(text: str) -> None:
 
 def write_json(value: dict[str, Any] | list[dict[str, Any]]) -> None:
     """One JSON value on stdout; NaN and infinity, which JSON lacks, become null."""
-    write_out(json.dumps(_finite(value), ensure_ascii=False, indent=2, allow_nan=False) + "\n")
+    write_out(json.dumps(finite(value), ensure_ascii=False, indent=2, allow_nan=False) + "\n")
 
 
 def write_error(error: HfcliError) -> None:
@@ -68,11 +71,12 @@ def write_error(error: HfcliError) -> None:
     write_err("\n".join(lines))
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """The value with null in place of NaN and infinity, at any depth."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
+        return {key: finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     return value

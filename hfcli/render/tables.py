@@ -20,20 +20,41 @@ WIDE = 10_000  # columns; nothing may be cut off in a pipe
 
 
 def show_eval(result: EvalResult) -> None:
-    """A table of scores on stdout, and below it the confusion matrix where there is one."""
+    """Scores with their intervals on stdout, then those of each label and the confusion matrix."""
+    report = result.to_report()
     table = Table("metric", box=SIMPLE, title=None)
     table.add_column("value", justify="right")
-    for name, value in result.metrics.items():
-        if not isinstance(value, list):
-            table.add_row(Text(name), _number(value))
+    table.add_column("95 % interval", justify="right")
+    for name, score in report["metrics"].items():
+        found = score if isinstance(score, dict) else {"value": score}
+        table.add_row(Text(name), _number(found["value"]), _interval(found))
     print_table(table)
-    for name, value in result.metrics.items():
-        if isinstance(value, list):
-            print_table(_matrix(name, value, result.labels or []))
+    if report["per_class"]:
+        print_table(_per_class(report["per_class"]))
+    if report["confusion_matrix"]:
+        matrix = _matrix("confusion_matrix", report["confusion_matrix"], result.labels or [])
+        print_table(matrix)
+    skipped = f" ({result.n_skipped:,} more were not scored)" if result.n_skipped else ""
     write_err(
-        f"{result.n_rows:,} rows of {result.data} ({result.split}) with {result.model}"
+        f"{result.n_rows:,} rows{skipped} of {result.data} ({result.split}) with {result.model}"
         f" on {result.device} in {result.seconds:.1f} s"
     )
+    write_err(f"report: {_short(result.output_dir)}/report.html")
+
+
+def _per_class(labels: dict[str, dict[str, Any]]) -> Table:
+    table = Table("label", box=SIMPLE)
+    for name in next(iter(labels.values())):
+        table.add_column(name, justify="right")
+    for label, values in labels.items():
+        table.add_row(Text(label), *(_number(value) for value in values.values()))
+    return table
+
+
+def _interval(score: dict[str, Any]) -> str:
+    if score.get("low") is None:
+        return ""
+    return f"{_number(score['low'])} to {_number(score['high'])}"
 
 
 def show_finetune(result: FinetuneResult) -> None:
@@ -60,7 +81,7 @@ def show_generate(results: Sequence[GenerateResult]) -> None:
     guessed = first.acceptance_rate
     write_err(
         f"{tokens} tokens, {first.tokens_per_second:.1f} tokens/s, {first.model},"
-        f" seed {first.seed}" + (f", {guessed:.0%} of the guesses stood" if guessed else "")
+        f" seed {first.seed}" + ("" if guessed is None else f", {guessed:.0%} of the guesses stood")
     )
 
 
@@ -85,7 +106,7 @@ def describe_bulk(result: BulkResult) -> str:
             f"{result.n_new_tokens:,} tokens in {result.seconds:.1f} s,"
             f" {result.tokens_per_second:.1f} tokens/s in batches of {result.batch_size}"
         )
-    else:
+    elif result.resumed:
         parts.append("nothing was left to do")
     return ", ".join(parts)
 
@@ -102,6 +123,8 @@ def _matrix(name: str, counts: list[list[int]], labels: list[str]) -> Table:
 
 
 def _number(value: Any) -> str:
+    if value is None or value != value:
+        return "-"  # not defined for these rows
     if isinstance(value, int):
         return str(value)
     return f"{value:.4f}" if abs(value) < 1e6 else f"{value:.4g}"

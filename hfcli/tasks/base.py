@@ -47,7 +47,8 @@ class Scores:
     """What a pass over prepared rows gave.
 
     Args:
-        loss: mean negative log-likelihood in nats, a scored token or row weighing the same.
+        loss: mean over scored tokens or rows, each weighing the same: negative log-likelihood in
+            nats, or squared error.
         inputs: argument name -> list, what the task's metrics read.
         options: further arguments that some metrics take, such as the label indices.
         labels: label names in the order of their indices, where the task has labels.
@@ -69,6 +70,7 @@ class Task(BaseModel):
     head_suffixes: ClassVar[tuple[str, ...]]  # how transformers' class names for the task end
     overflows: ClassVar[tuple[Overflow, ...]] = ("truncate", "drop", "error")
     generates: ClassVar[bool] = False  # whether its models write text
+    tokens_at_once: ClassVar[int | None] = None  # most of a scoring batch; None: any number
 
     try_next: ClassVar[tuple[str, ...]] = ("hfcli eval {folder}",)
 
@@ -79,6 +81,10 @@ class Task(BaseModel):
     def stratify_by(self) -> str | None:
         """Column whose shares a random split must keep, or None."""
         return None
+
+    def smooths_labels(self) -> bool:
+        """Whether label smoothing is defined for what is learned."""
+        return True
 
     @abstractmethod
     def check_row(self, row: dict[str, Any]) -> str | None:
@@ -96,6 +102,15 @@ class Task(BaseModel):
     @abstractmethod
     def metrics(self) -> tuple[str, ...]:
         """Names of the shipped metrics that are computed by default."""
+
+    def eval_metrics(self) -> tuple[str, ...]:
+        """Those of `hfcli eval`, which may take longer and be lists."""
+        return self.metrics()
+
+    @classmethod
+    def settings_of(cls, config: Mapping[str, Any]) -> dict[str, Any]:
+        """Settings of the task that the configuration of a trained model tells."""
+        return {}
 
     def config_overrides(self, train: Dataset) -> dict[str, Any]:
         """Configuration values that the training rows determine, such as the labels."""
@@ -134,12 +149,13 @@ class Task(BaseModel):
         """Pad features on the right into input_ids, labels and what else the model reads."""
 
     def loss_function(
-        self, *, labels: Mapping[str, int], label_smoothing: float
+        self, *, labels: Mapping[str, int], n_rows: int, label_smoothing: float
     ) -> LossFunction | None:
         """`(outputs, labels, num_items_in_batch) -> loss` for Trainer; None: the model's own.
 
         Args:
             labels: training rows of each label, in the order of their indices.
+            n_rows: training rows.
             label_smoothing: TrainingArguments' label_smoothing_factor.
         """
         return None
@@ -147,6 +163,20 @@ class Task(BaseModel):
     @abstractmethod
     def reduce(self, logits: Tensor, labels: Tensor) -> Reduced:
         """Shrink the logits of a batch to a few numbers a row, so that they can be kept."""
+
+    @abstractmethod
+    def outcomes(self, prepared: Prepared, reduced: Reduced) -> Iterator[dict[str, Any]]:
+        """What came of every row that was scored, in order: its `origin`, and gold, prediction
+        and probabilities, or nll and what it is counted by.
+        """
+
+    def row_text(self, row: dict[str, Any]) -> str:
+        """The text of a row, for people who look for mistakes."""
+        return str(row[self.columns()[0]])
+
+    def describe_scoring(self, tools: Tools) -> dict[str, Any]:
+        """How rows are scored, where there is more than one way, for the report."""
+        return {}
 
     @abstractmethod
     def scores(self, prepared: Prepared, reduced: Sequence[tuple[float, ...]]) -> Scores:

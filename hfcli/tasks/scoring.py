@@ -4,7 +4,7 @@ number in the training log is the number `hfcli eval` gives. Knows nothing about
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from hfcli.tasks.base import Prepared, Reduced, Scores, Task
@@ -12,44 +12,81 @@ from hfcli.tasks.base import Prepared, Reduced, Scores, Task
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+OnBatch = Callable[[Sequence[int], Reduced], None]
+
 
 def score(
+    *, task: Task, model: PreTrainedModel, prepared: Prepared, batch_size: int, pad_token_id: int
+) -> Scores:
+    """Run `model` over all features and sum up; see `reduce_all`."""
+    reduced = reduce_all(
+        task=task, model=model, prepared=prepared, batch_size=batch_size, pad_token_id=pad_token_id
+    )
+    return task.scores(prepared, reduced)
+
+
+def reduce_all(
     *,
     task: Task,
     model: PreTrainedModel,
     prepared: Prepared,
     batch_size: int,
     pad_token_id: int,
-    on_rows: Callable[[int, int], None] | None = None,
-) -> Scores:
+    done: Mapping[int, tuple[float, ...]] | None = None,
+    on_batch: OnBatch | None = None,
+) -> Reduced:
     """Run `model` over all features in batches of similar length.
 
     Args:
-        task: collates, reduces and sums up.
+        task: collates and reduces.
         model: left in the mode it was found in; no gradients.
-        prepared: from `task.prepare(..., train=False)`.
-        batch_size: rows in a batch.
+        prepared: encoded for scoring.
+        batch_size: most rows in a batch.
         pad_token_id: fills the shorter rows; it is masked.
-        on_rows: called with (rows done, rows in all) after each batch.
+        done: rows that an earlier run has reduced, by feature number.
+        on_batch: called with the feature numbers and rows of every batch that was computed.
+
+    Returns:
+        The reduced row of every feature, in order.
     """
     import torch
 
-    features, lengths = prepared.features, prepared.lengths
-    # Longest first: what does not fit into memory fails at once, and little is padded.
-    order = sorted(range(len(features)), key=lambda i: -lengths[i])
-    reduced: Reduced = [()] * len(features)
+    reduced: Reduced = [()] * len(prepared.features)
+    for i, row in (done or {}).items():
+        reduced[i] = row
     was_training = model.training
     model.eval()
     with torch.inference_mode():
-        for start in range(0, len(order), batch_size):
-            indices = order[start : start + batch_size]
-            batch = task.collate([features[i] for i in indices], pad_token_id)
+        for indices in batches(prepared.lengths, batch_size, task.tokens_at_once):
+            # Batches are those of an uninterrupted run: their rounding is, too.
+            if all(reduced[i] for i in indices):
+                continue
+            batch = task.collate([prepared.features[i] for i in indices], pad_token_id)
             batch = {name: tensor.to(model.device) for name, tensor in batch.items()}
             labels = batch.pop("labels")
             rows = task.reduce(model(**batch).logits, labels)
             for i, row in zip(indices, rows, strict=True):
                 reduced[i] = row
-            if on_rows:
-                on_rows(min(start + batch_size, len(order)), len(order))
+            if on_batch:
+                on_batch(indices, rows)
     model.train(was_training)
-    return task.scores(prepared, reduced)
+    return reduced
+
+
+def batches(lengths: Sequence[int], rows: int, tokens: int | None) -> Iterator[list[int]]:
+    """Feature numbers of every batch, the longest features first.
+
+    What does not fit into memory fails at once, and little is padded.
+
+    Args:
+        lengths: tokens of each feature.
+        rows: most rows of a batch.
+        tokens: most tokens of a batch, padding included; None: any number.
+    """
+    order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
+    start = 0
+    while start < len(order):
+        longest = max(1, lengths[order[start]])
+        size = rows if tokens is None else max(1, min(rows, tokens // longest))
+        yield order[start : start + size]
+        start += size

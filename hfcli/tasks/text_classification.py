@@ -1,20 +1,19 @@
-"""text-classification: one text, one label of a closed set.
+"""text-classification: a text, or a pair of texts, and its label, labels, or number.
 
 Works with any model that has a sequence-classification head: GPT-2, which reads the last token
-that is not padding, and encoders. Labels are the sorted set of the training labels; a model that
-is only evaluated brings its own. Knows nothing about where rows come from.
+that is not padding, and encoders. Labels are those of the training rows; a model that is only
+evaluated brings its own. Knows nothing about where rows come from.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from hfcli.errors import DataError
 from hfcli.tasks.base import (
-    ORIGIN,
     Feature,
     LossFunction,
     Prepared,
@@ -23,125 +22,194 @@ from hfcli.tasks.base import (
     Task,
     Tools,
     context_length,
-    origin_of,
     pad_right,
 )
 from hfcli.tasks.documents import not_text
+from hfcli.tasks.labels import BadLabel, check_names
+from hfcli.tasks.losses import LossOptions
+from hfcli.tasks.pairs import Encoder, Inputs, fits
+from hfcli.tasks.problems import PROBLEMS, Problem, check_model
 
 if TYPE_CHECKING:
     from datasets import Dataset
     from torch import Tensor
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-
 ROWS_AT_ONCE = 1000
-METRICS = (
-    "accuracy",
-    "f1_macro",
-    "f1_weighted",
-    "precision_macro",
-    "precision_weighted",
-    "recall_macro",
-    "recall_weighted",
-    "matthews_correlation",
-    "confusion_matrix",
-)
+SEPARATOR = "|"
+NOT_INPUTS = ("labels", "label", "origin")
 
 
 class TextClassification(Task):
-    """Sequence classification with one label a text."""
+    """Sequence classification: one label, several, or a number a text."""
 
     name: Literal["text-classification"] = "text-classification"
     text_column: str = Field("text", description="Column with the text.")
-    label_column: str = Field("label", description="Column with the label: text, int or bool.")
+    text_pair_column: str | None = Field(
+        None,
+        description="Column with a second text. The two are encoded as the tokenizer encodes pairs;"
+        " where it puts nothing between them (GPT-2), its separator or EOS token stands there.",
+    )
+    label_column: str = Field(
+        "label",
+        description="Column with the label: text, int or bool; for several labels a list of them"
+        " or a text with label_separator in it; for regression a number.",
+    )
+    problem_type: Literal[
+        "single_label_classification", "multi_label_classification", "regression"
+    ] = Field(
+        "single_label_classification",
+        description="One label a row, any number of labels, or a number.",
+    )
+    label_separator: str = Field(
+        SEPARATOR,
+        min_length=1,
+        description="What stands between several labels in a text; an empty text has none.",
+    )
+    class_weights: Literal["balanced"] | dict[str, float] | None = Field(
+        None,
+        description="Weights of labels in the loss, 1 where not given. `balanced`: rows / (labels *"
+        " rows of the label). With several labels a row they weigh a label where it is given, and"
+        " `balanced` is rows without it / rows with it. The loss of an optimizer step is the"
+        " weighted sum over its rows, divided by their number.",
+    )
+    focal_gamma: float = Field(
+        0.0,
+        ge=0,
+        description="Focal loss (Lin et al. 2017): the loss of a row times (1 - p)^gamma, p being"
+        " the probability of its label; 0: cross-entropy.",
+    )
     max_length: int | None = Field(
         None, ge=1, description="Longest input in tokens; default: what the model takes."
     )
     head_suffixes: ClassVar[tuple[str, ...]] = ("ForSequenceClassification",)
 
+    @field_validator("class_weights", mode="before")
+    @classmethod
+    def _balanced_or_numbers(cls, value: Any) -> Any:
+        if value is None or value == "balanced":
+            return value
+        if not isinstance(value, dict) or not value:
+            raise ValueError(
+                f"must be balanced, or a weight for each label, as {{spam: 5}} (found {value!r})"
+            )
+        for name, weight in value.items():
+            number = isinstance(weight, int | float) and not isinstance(weight, bool)
+            if not number or not 0 < weight < math.inf:
+                raise ValueError(f"the weight of {name} must be above 0 (found {weight!r})")
+        return {str(name): weight for name, weight in value.items()}  # YAML reads 0 as a number
+
     @model_validator(mode="after")
-    def _two_columns(self) -> TextClassification:
-        if self.text_column == self.label_column:
-            raise ValueError("text_column and label_column must be two columns")
+    def _fits_together(self) -> TextClassification:
+        columns = self.columns()
+        if len(set(columns)) < len(columns):
+            raise ValueError(
+                "text_column, text_pair_column and label_column must be different columns"
+            )
+        problem = self.problem()
+        if not problem.named and (self.class_weights is not None or self.focal_gamma):
+            raise ValueError(
+                f"class_weights and focal_gamma do not go with problem_type: {problem.name}"
+            )
+        if self.label_separator != SEPARATOR and not problem.several:
+            raise ValueError("label_separator goes with problem_type: multi_label_classification")
         return self
 
+    def problem(self) -> Problem:
+        """How labels are read, learned and scored."""
+        return PROBLEMS[self.problem_type](self.label_separator)
+
+    def text_columns(self) -> tuple[str, ...]:
+        """One column, or two."""
+        pair = self.text_pair_column
+        return (self.text_column,) if pair is None else (self.text_column, pair)
+
     def columns(self) -> tuple[str, ...]:
-        return (self.text_column, self.label_column)
+        return (*self.text_columns(), self.label_column)
 
     def stratify_by(self) -> str | None:
-        return self.label_column
+        return self.label_column if self.problem().stratified else None
+
+    def smooths_labels(self) -> bool:
+        return self.problem().smoothed
+
+    def texts(self, rows: Dataset) -> Iterator[str]:
+        for start in range(0, len(rows), ROWS_AT_ONCE):
+            batch = rows[start : start + ROWS_AT_ONCE]
+            for column in self.text_columns():
+                yield from batch[column]
 
     def auto_class(self) -> Any:
         from transformers import AutoModelForSequenceClassification
 
         return AutoModelForSequenceClassification
 
+    def metrics(self) -> tuple[str, ...]:
+        return self.problem().metrics
+
+    def eval_metrics(self) -> tuple[str, ...]:
+        return (*self.metrics(), *self.problem().more_metrics)
+
+    def check_row(self, row: dict[str, Any]) -> str | None:
+        for column in self.text_columns():
+            problem = not_text(row, column)
+            if problem is not None:
+                return problem
+        try:
+            self.problem().read(row[self.label_column])
+        except BadLabel as e:
+            return f"column {self.label_column!r} {e}"
+        for column in self.text_columns():
+            if not row[column].strip():
+                return f"column {column!r} is empty: remove or complete the row"
+        return None
+
+    @classmethod
+    def settings_of(cls, config: Mapping[str, Any]) -> dict[str, Any]:
+        problem = config.get("problem_type")
+        return {"problem_type": problem} if problem in PROBLEMS else {}
+
     def config_overrides(self, train: Dataset) -> dict[str, Any]:
-        names = label_names(train, self.label_column)
-        if len(names) < 2:
-            raise DataError(
-                f"column {self.label_column!r} of the training data holds one label only"
-                f" ({names[0]!r})",
-                hint="classification needs two labels or more",
-            )
-        return {
-            "num_labels": len(names),
-            "id2label": dict(enumerate(names)),
-            "label2id": {name: i for i, name in enumerate(names)},
-            "problem_type": "single_label_classification",
-        }
+        config = self.problem().config(train, self.label_column)
+        if isinstance(self.class_weights, dict):
+            check_names("task.class_weights", self.class_weights, config["label2id"])
+        return config
 
     def reject_missing_weights(self, missing: Sequence[str]) -> str | None:
         if not missing:
             return None
         return f"it has no trained classification head ({', '.join(missing[:3])} missing)"
 
-    def metrics(self) -> tuple[str, ...]:
-        return METRICS
-
-    def check_row(self, row: dict[str, Any]) -> str | None:
-        problem = not_text(row, self.text_column)
-        if problem is not None:
-            return problem
-        label = row[self.label_column]
-        if label is None or label == "" or not isinstance(label, str | int | bool):
-            found = "nothing" if label in (None, "") else type(label).__name__
-            return f"column {self.label_column!r} must be text, int or bool, found {found}"
-        if not row[self.text_column].strip():
-            return f"column {self.text_column!r} is empty: remove or complete the row"
-        return None
-
-    def label_names(self, model: PreTrainedModel) -> list[str]:
-        names = {i: name for name, i in _label_index(model).items()}
-        return [names[i] for i in sorted(names)]
+    def label_names(self, model: PreTrainedModel) -> list[str] | None:
+        if not self.problem().named:
+            return None
+        names: dict[Any, Any] = model.config.id2label or {}
+        return [str(names[i]) for i in sorted(names, key=int)]
 
     def encode(self, rows: Dataset, tools: Tools, *, train: bool) -> Iterator[Feature]:
-        tokenizer = tools.tokenizer
-        limit = context_length(tokenizer, tools.model)
+        check_model(self.problem(), tools.model)
+        names = self.label_names(tools.model) or []
+        limit = context_length(tools.tokenizer, tools.model)
         max_length = min(self.max_length or limit, limit)
-        labels = self._label_ids(rows, tools.model)
-        names = self.label_names(tools.model)
+        pairs = self.text_pair_column is not None
+        encoder = Encoder(tools.tokenizer, max_length, pairs=pairs)
+        labels = self.problem().labels(rows, self.label_column, names)
+        for (origin, label), inputs in zip(labels, self._inputs(rows, encoder), strict=True):
+            if not fits(inputs.n_tokens, max_length, origin, tools):
+                continue
+            tools.counts.tokens += len(inputs.values["input_ids"])
+            tools.counts.supervised += 1
+            tools.counts.labels.update(label.names)
+            yield {**inputs.values, "labels": label.target, "label": label.text, "origin": origin}
+
+    def _inputs(self, rows: Dataset, encoder: Encoder) -> Iterator[Inputs]:
         for start in range(0, len(rows), ROWS_AT_ONCE):
             batch = rows[start : start + ROWS_AT_ONCE]
-            texts = list(batch[self.text_column])
-            whole = tokenizer(texts)
-            cut = tokenizer(texts, truncation=True, max_length=max_length)
-            inputs = [name for name in tokenizer.model_input_names if name in cut]
-            for i in range(len(texts)):
-                origin = origin_of(batch, i, start + i)
-                n_tokens = len(whole["input_ids"][i])
-                if not _fits(n_tokens, max_length, origin, tools):
-                    continue
-                label = labels[start + i]
-                tools.counts.tokens += len(cut["input_ids"][i])
-                tools.counts.supervised += 1
-                tools.counts.labels[names[label]] += 1
-                values = {name: cut[name][i] for name in inputs if name != "attention_mask"}
-                yield {**values, "labels": label, "origin": origin}
+            yield from encoder.encode(*(batch[column] for column in self.text_columns()))
 
     def show(self, feature: Feature, tokenizer: PreTrainedTokenizerBase) -> list[tuple[str, bool]]:
         text = str(tokenizer.decode([int(i) for i in feature["input_ids"]]))
-        return [(text, False), (str(feature["labels"]), True)]
+        return [(text, False), (str(feature["label"]), True)]
 
     def collate(self, features: Sequence[Feature], pad_token_id: int) -> dict[str, Tensor]:
         import torch
@@ -149,112 +217,35 @@ class TextClassification(Task):
         batch = {
             name: pad_right([f[name] for f in features], pad_token_id if name == "input_ids" else 0)
             for name in features[0]
-            if name not in ("labels", "origin")
+            if name not in NOT_INPUTS
         }
         lengths = torch.tensor([len(f["input_ids"]) for f in features])
         columns = torch.arange(batch["input_ids"].shape[1])
         batch["attention_mask"] = (columns < lengths[:, None]).long()
-        batch["labels"] = torch.tensor([int(f["labels"]) for f in features])
+        batch["labels"] = self.problem().tensor([f["labels"] for f in features])
         return batch
 
-    def loss_function(self, *, labels: Mapping[str, int], label_smoothing: float) -> LossFunction:
-        def cross_entropy(
-            outputs: Any, labels: Tensor, num_items_in_batch: Tensor | int | None = None
-        ) -> Tensor:
-            import torch
-
-            total = torch.nn.functional.cross_entropy(
-                outputs.logits.float(), labels, reduction="sum"
-            )
-            return total / (len(labels) if num_items_in_batch is None else num_items_in_batch)
-
-        return cross_entropy
+    def loss_function(
+        self, *, labels: Mapping[str, int], n_rows: int, label_smoothing: float
+    ) -> LossFunction:
+        problem, given = self.problem(), self.class_weights
+        weights = None
+        if given == "balanced":
+            weights = problem.balanced(labels, n_rows)
+        elif isinstance(given, dict):
+            weights = [given.get(name, 1.0) for name in labels]
+        return problem.loss(LossOptions(weights, self.focal_gamma, label_smoothing))
 
     def reduce(self, logits: Tensor, labels: Tensor) -> Reduced:
-        import torch
+        return self.problem().reduce(logits, labels)
 
-        nll = torch.nn.functional.cross_entropy(logits.float(), labels, reduction="none")
-        return list(zip(logits.argmax(-1).tolist(), nll.tolist(), strict=True))
+    def outcomes(self, prepared: Prepared, reduced: Reduced) -> Iterator[dict[str, Any]]:
+        targets, names = prepared.column("labels"), prepared.labels or []
+        for origin, target, row in zip(prepared.column("origin"), targets, reduced, strict=True):
+            yield {"origin": origin, **self.problem().outcome(target, row, names)}
+
+    def row_text(self, row: dict[str, Any]) -> str:
+        return "\n".join(str(row[column]) for column in self.text_columns())
 
     def scores(self, prepared: Prepared, reduced: Sequence[tuple[float, ...]]) -> Scores:
-        return Scores(
-            loss=sum(nll for _, nll in reduced) / len(reduced),
-            inputs={
-                "predictions": [int(prediction) for prediction, _ in reduced],
-                "references": [int(label) for label in prepared.column("labels")],
-            },
-            options={"labels": list(range(len(prepared.labels or ())))},
-            labels=prepared.labels,
-        )
-
-    def _label_ids(self, rows: Dataset, model: PreTrainedModel) -> list[int]:
-        names = _as_names(rows, self.label_column)
-        by_name = _label_index(model)
-        if not set(names) <= set(by_name):
-            indices = {str(i): i for i in by_name.values()}
-            if set(names) <= set(indices):
-                by_name = indices
-        unseen = [i for i, name in enumerate(names) if name not in by_name]
-        if unseen:
-            raise DataError(
-                f"{_origins(rows, unseen)}: label(s) {sorted({names[i] for i in unseen})} in column"
-                f" {self.label_column!r} are not among the model's labels {list(by_name)}",
-                hint="the model knows the labels of its training data only; they are matched"
-                " by name, or by index when all are indices",
-            )
-        return [by_name[name] for name in names]
-
-
-def _fits(n_tokens: int, max_length: int, origin: str, tools: Tools) -> bool:
-    """Whether the row is kept; `counts` is told."""
-    counts = tools.counts
-    counts.rows += 1
-    counts.longest = max(counts.longest, n_tokens)
-    if n_tokens <= max_length:
-        return True
-    if tools.on_overflow == "error":
-        raise DataError(
-            f"{origin}: has {n_tokens} tokens, the limit is {max_length}",
-            hint="data.on_overflow: truncate or drop go on",
-        )
-    if tools.on_overflow == "drop":
-        counts.dropped += 1
-        return False
-    counts.truncated += 1
-    counts.cut_tokens += n_tokens - max_length
-    return True
-
-
-def label_names(rows: Dataset, column: str) -> list[str]:
-    """Label names in a stable order: ClassLabel's own, else sorted, whole numbers by value."""
-    declared = getattr(rows.features[column], "names", None)
-    if declared:
-        return [str(name) for name in declared]
-    names = set(_as_names(rows, column))
-    if all(name.removeprefix("-").isdecimal() for name in names):
-        return sorted(names, key=int)
-    return sorted(names)
-
-
-def _label_index(model: PreTrainedModel) -> dict[str, int]:
-    """The model's label names and their indices."""
-    return {str(name): int(i) for i, name in (model.config.id2label or {}).items()}
-
-
-def _as_names(rows: Dataset, column: str) -> list[str]:
-    declared = getattr(rows.features[column], "names", None)
-    if not declared:
-        return [str(value) for value in rows[column]]
-    if any(value < 0 for value in rows[column]):
-        raise DataError(
-            f"column {column!r} holds rows without a label (-1)",
-            hint="test splits of the Hub are often unlabelled: choose another split",
-        )
-    return [str(declared[value]) for value in rows[column]]
-
-
-def _origins(rows: Dataset, indices: Sequence[int]) -> str:
-    if ORIGIN not in rows.column_names:
-        return f"row {indices[0]}"
-    shown = ", ".join(rows[i][ORIGIN] for i in indices[:3])
-    return shown + (f" and {len(indices) - 3} more" if len(indices) > 3 else "")
+        return self.problem().scores(prepared.column("labels"), reduced, prepared.labels)

@@ -30,7 +30,7 @@ from hfcli.tasks.base import (
     pad_right,
 )
 from hfcli.tasks.blocks import pieces, wrapped
-from hfcli.tasks.documents import Chat, Completion, Document, PlainText, Shape
+from hfcli.tasks.documents import Chat, Completion, Document, PlainText, Shape, prefix
 from hfcli.tasks.packing import Packed, best_fit, check_packing
 from hfcli.tasks.windows import DEFINITIONS
 
@@ -79,6 +79,7 @@ class TextGeneration(Task):
     head_suffixes: ClassVar[tuple[str, ...]] = ("ForCausalLM", "LMHeadModel")
     overflows: ClassVar[tuple[Overflow, ...]] = ("split", "truncate", "drop", "error")
     generates: ClassVar[bool] = True
+    tokens_at_once: ClassVar[int | None] = 4096  # each has a row of logits over the vocabulary
 
     try_next: ClassVar[tuple[str, ...]] = (
         'hfcli generate --model {folder} "your prompt"',
@@ -122,6 +123,9 @@ class TextGeneration(Task):
 
     def metrics(self) -> tuple[str, ...]:
         return ("perplexity", "bits_per_byte")
+
+    def eval_metrics(self) -> tuple[str, ...]:
+        return (*self.metrics(), "word_perplexity")
 
     def encode(self, rows: Dataset, tools: Tools, *, train: bool) -> Iterator[Feature]:
         size = self._block_size(tools)
@@ -184,6 +188,30 @@ class TextGeneration(Task):
             )
             reduced.append((nll.double().sum().item(), float(scored.sum())))
         return reduced
+
+    def outcomes(self, prepared: Prepared, reduced: Reduced) -> Iterator[dict[str, Any]]:
+        origins: list[str] = []
+        for document, origin in zip(
+            prepared.column("document"), prepared.column("origin"), strict=True
+        ):
+            if document == len(origins):
+                origins.append(origin)
+        inputs = self.scores(prepared, reduced).inputs
+        for origin, *values in zip(origins, *inputs.values(), strict=True):
+            yield {"origin": origin, **dict(zip(inputs, values, strict=True))}
+
+    def row_text(self, row: dict[str, Any]) -> str:
+        return "".join(self.shape().text({name: [value] for name, value in row.items()}))
+
+    def describe_scoring(self, tools: Tools) -> dict[str, Any]:
+        definition = DEFINITIONS[self.windows]
+        first = prefix(tools.tokenizer) if definition.needs_prefix else []
+        return {
+            "windows": self.windows,
+            "context": self.context or self._block_size(tools),
+            "stride": self.stride,
+            "bos": tools.tokenizer.decode(first) if first else None,
+        }
 
     def scores(self, prepared: Prepared, reduced: Sequence[tuple[float, ...]]) -> Scores:
         n_documents = prepared.counts.kept

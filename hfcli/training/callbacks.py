@@ -6,6 +6,7 @@ Made in a factory, because a callback must subclass a transformers class. Prints
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -130,7 +131,11 @@ class StepLog:
         self, step: int, values: dict[str, Any], tokens_per_second: float | None = None
     ) -> None:
         """Append one line; written at once, so that a killed run keeps what it measured."""
-        line: dict[str, Any] = {"step": step, **values}
+        # JSON has no NaN, which a metric that is not defined for these rows is.
+        finite = {
+            k: None if isinstance(v, float) and math.isnan(v) else v for k, v in values.items()
+        }
+        line: dict[str, Any] = {"step": step, **finite}
         if tokens_per_second is not None:
             line["tokens_per_second"] = round(tokens_per_second, 1)
         with self.path.open("a", encoding="utf-8") as file:

@@ -58,6 +58,7 @@ def plan(*, recipe: Recipe, listener: Listener, offline: bool = False) -> PlanRe
     trainer = make_trainer(
         setup=setup, arguments=arguments, order=order, callbacks=[],
         label_smoothing=section.label_smoothing_factor,
+            chunked=section.loss_type == "chunked_nll",
     )  # fmt: skip
     epochs = section.num_train_epochs
     if section.max_steps > 0:

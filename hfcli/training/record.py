@@ -58,7 +58,7 @@ def describe_run(*, recipe: Recipe, loaded: LoadedModel, command: Sequence[str])
         "model": {
             "name": loaded.source.name,
             "revision": loaded.source.revision,
-            "sha256": None if scratch else weights_fingerprint(loaded),
+            "sha256": None if scratch else weights_fingerprint(loaded.source, *loaded.parts),
         },
         "seed": recipe.seed,
         "versions": {"python": platform.python_version(), **_versions()},

@@ -8,6 +8,8 @@ about terminals.
 from __future__ import annotations
 
 import json
+import math
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,6 +21,7 @@ from hfcli.errors import DataError, Interrupted, RecipeError, RunError
 from hfcli.models.load import LoadedModel
 from hfcli.recipe.load import dump_recipe
 from hfcli.recipe.schema import Recipe
+from hfcli.recipe.trackers import check_report_to, tracker_environment, tracker_names
 from hfcli.results import FinetuneResult, Listener, Note, SampleWritten
 from hfcli.training import checkpoints, output, record
 from hfcli.training.arguments import check_length, sampling_strategy, training_arguments
@@ -26,7 +29,7 @@ from hfcli.training.callbacks import StepLog, make_callback, make_early_stopper,
 from hfcli.training.interrupts import Interrupts, held_back
 from hfcli.training.loop import Split, train
 from hfcli.training.setup import RunSetup, set_up
-from hfcli.training.trainer import Order, make_trainer
+from hfcli.training.trainer import Order, make_trainer, validation_scores
 
 if TYPE_CHECKING:
     from transformers import Trainer, TrainerCallback
@@ -71,6 +74,8 @@ def finetune(*, recipe: Recipe, listener: Listener, options: RunOptions) -> Fine
         Interrupted: by a signal, after the step was saved.
     """
     folder = _output_dir(recipe)
+    trackers = tracker_names(recipe.training.extra.get("report_to"))
+    check_report_to(trackers)
     before = _earlier(folder, options.resume)
     output.claim(folder, resume=options.resume, overwrite=options.overwrite)
     checkpoints.clean(folder)
@@ -85,6 +90,7 @@ def finetune(*, recipe: Recipe, listener: Listener, options: RunOptions) -> Fine
     if before is None:
         output.write_text(folder / record.RUN_FILE, json.dumps(told, indent=2) + "\n")
     output.write_text(folder / output.RECIPE_FILE, dump_recipe(recipe))
+    os.environ.update(tracker_environment(folder, trackers))
     start = time.perf_counter()
     with held_back() as interrupts:
         trainer = _train(recipe, setup, folder, listener, options, interrupts)
@@ -96,8 +102,8 @@ def finetune(*, recipe: Recipe, listener: Listener, options: RunOptions) -> Fine
             hint=f"to go on: {options.resume_command}",
         )
     notes += _best(trainer, listener)
-    metrics = _finish(trainer, setup.loaded, recipe, folder)
-    result = _result(recipe, trainer, setup, metrics, seconds, notes)
+    scores = _finish(trainer, setup, recipe, folder)
+    result = _result(recipe, trainer, setup, scores, seconds, notes)
     output.write_text(folder / output.RESULT_FILE, json.dumps(result.to_dict(), indent=2) + "\n")
     return result
 
@@ -177,6 +183,7 @@ def _train(
             order=order,
             callbacks=callbacks,
             label_smoothing=section.label_smoothing_factor,
+            chunked=section.loss_type == "chunked_nll",
         )
         watcher.trainer = trainer  # type: ignore[attr-defined]
         return trainer
@@ -198,19 +205,17 @@ def _best(trainer: Trainer, listener: Listener) -> list[str]:
     return notes
 
 
-def _finish(
-    trainer: Trainer, loaded: LoadedModel, recipe: Recipe, folder: Path
-) -> dict[str, float]:
-    """Save the model, and return the scores of exactly what was saved."""
+def _finish(trainer: Trainer, setup: RunSetup, recipe: Recipe, folder: Path) -> dict[str, Any]:
+    """Save the model, and return the scores of exactly what was saved, matrices included."""
     import torch
 
-    model: Any = loaded.model
+    model: Any = setup.loaded.model
     save_dtype = recipe.training.save_dtype
     if save_dtype is not None:
         model.to(getattr(torch, save_dtype)).to(torch.float32)
-    metrics = _known_scores(trainer)
-    if trainer.eval_dataset is not None and (metrics is None or save_dtype):
-        metrics = trainer.evaluate()
+    scores = None if save_dtype else _known_scores(trainer)
+    if setup.validation is not None and scores is None:
+        scores = validation_scores(setup, recipe.training.per_device_eval_batch_size)
     if save_dtype is not None:
         model.to(getattr(torch, save_dtype))
     for name, value in recipe.generation.model_dump(exclude_none=True).items():
@@ -220,25 +225,21 @@ def _finish(
     model.config.use_cache = True
     trainer.save_model(str(folder))
     (folder / "training_args.bin").unlink(missing_ok=True)  # a pickle that nobody needs
-    scores = metrics or {}
-    return {k.removeprefix("eval_"): v for k, v in scores.items() if k.startswith("eval_")}
+    return scores or {}
 
 
-def _known_scores(trainer: Trainer) -> dict[str, float] | None:
-    """Scores of the model as it is now, when the run has measured them already."""
+def _known_scores(trainer: Any) -> dict[str, Any] | None:
+    """Scores of the model as it is now, when this process has measured them already."""
     state = trainer.state
     best = state.best_global_step if trainer.args.load_best_model_at_end else None
-    for entry in reversed(state.log_history):
-        if "eval_loss" in entry and entry["step"] == (best or state.global_step):
-            return entry
-    return None
+    return trainer.known_scores.get(best or state.global_step)  # type: ignore[no-any-return]
 
 
 def _result(
     recipe: Recipe,
     trainer: Trainer,
     setup: RunSetup,
-    metrics: dict[str, float],
+    scores: dict[str, Any],
     seconds: float,
     notes: list[str],
 ) -> FinetuneResult:
@@ -254,7 +255,12 @@ def _result(
         epochs=float(state.epoch or 0),
         train_rows=len(setup.train.lengths),
         train_loss=losses[-1] if losses else None,
-        metrics=metrics,
+        metrics={
+            name: None if math.isnan(value) else value  # not defined for these rows
+            for name, value in scores.items()
+            if not isinstance(value, list)
+        },
+        confusion_matrix=scores.get("confusion_matrix"),
         tokens_seen=int(state.num_input_tokens_seen),
         seconds=seconds,
         seed=recipe.seed,

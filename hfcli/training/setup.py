@@ -14,7 +14,9 @@ from hfcli.data import cache
 from hfcli.data.prepare import check_losses, prepare
 from hfcli.data.splits import Splits, load_splits
 from hfcli.device import Placement, resolve_dtype
+from hfcli.models.freeze import freeze_layers
 from hfcli.models.load import LoadedModel, ensure_pad_token, load_model
+from hfcli.models.lora import add_lora
 from hfcli.models.resolve import resolve_model
 from hfcli.models.scratch import build_model
 from hfcli.recipe.schema import Recipe
@@ -166,4 +168,8 @@ def _load(
         )
     loaded.tokenizer.padding_side = task.padding_side
     ensure_pad_token(loaded)
+    if recipe.model.lora is not None:
+        loaded = add_lora(loaded=loaded, section=recipe.model.lora, task=task)
+    if recipe.model.freeze_layers:
+        freeze_layers(model=loaded.model, count=recipe.model.freeze_layers)
     return loaded

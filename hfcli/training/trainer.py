@@ -21,10 +21,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hfcli.errors import RunError
-from hfcli.metrics import scalar_metrics, shipped_metrics
+from hfcli.metrics import shipped_metrics
 from hfcli.tasks.base import Feature, Task
 from hfcli.tasks.scoring import score
 from hfcli.training import checkpoints
+from hfcli.training.head_loss import HeadLoss, head_loss
 from hfcli.training.order import Strategy, make_sampler
 from hfcli.training.setup import RunSetup
 
@@ -51,21 +52,35 @@ def make_trainer(
     order: Order,
     callbacks: Sequence[TrainerCallback],
     label_smoothing: float = 0.0,
+    chunked: bool = True,
 ) -> Trainer:
-    """A Trainer over prepared rows, silent but for `callbacks`."""
+    """A Trainer over prepared rows, silent but for `callbacks`.
+
+    Args:
+        setup: model and rows.
+        arguments: of the run.
+        order: of the rows.
+        callbacks: told what happens.
+        label_smoothing: TrainingArguments' label_smoothing_factor.
+        chunked: compute the loss of a language model by `hfcli.training.head_loss`.
+    """
     from transformers import PrinterCallback
 
     task, tokenizer = setup.task, setup.loaded.tokenizer
     pad_token_id = int(tokenizer.pad_token_id)
     labels = {name: setup.train.counts.labels[name] for name in setup.train.labels or ()}
-    trainer: Trainer = _trainer_class(setup, order)(
+    plain = chunked and task.generates and not label_smoothing
+    own_loss = head_loss(setup.loaded.model) if plain else None
+    trainer: Trainer = _trainer_class(setup, order, own_loss)(
         model=setup.loaded.model,
         args=arguments,
         data_collator=functools.partial(_collate, task, pad_token_id),
         train_dataset=setup.train.features,
         eval_dataset=setup.validation.features if setup.validation else None,
         processing_class=tokenizer,
-        compute_loss_func=task.loss_function(labels=labels, label_smoothing=label_smoothing),
+        compute_loss_func=task.loss_function(
+            labels=labels, n_rows=setup.train.counts.kept, label_smoothing=label_smoothing
+        ),
         callbacks=list(callbacks),
     )
     trainer.remove_callback(PrinterCallback)  # it prints to stdout
@@ -78,11 +93,15 @@ def _collate(task: Task, pad_token_id: int, features: list[Feature]) -> dict[str
     return {**batch, ORIGINS: [feature["origin"] for feature in features]}
 
 
-def _trainer_class(setup: RunSetup, order: Order) -> Any:
+def _trainer_class(setup: RunSetup, order: Order, own_loss: HeadLoss | None) -> Any:
     from transformers import Trainer
 
     class HfcliTrainer(Trainer):
         _saving: Path | None = None
+
+        def __init__(self, **options: Any) -> None:
+            super().__init__(**options)
+            self.known_scores: dict[int, dict[str, Any]] = {}  # by step, matrices included
 
         def _get_train_sampler(self, train_dataset: Any = None) -> Any:
             lengths, seed = setup.train.lengths, self.args.seed
@@ -96,6 +115,19 @@ def _trainer_class(setup: RunSetup, order: Order) -> Any:
             if not math.isfinite(loss.item()):
                 raise self._not_finite(f"the loss is {loss.item()}", origins)
             return loss
+
+        def compute_loss(
+            self,
+            model: Any,
+            inputs: dict[str, Any],
+            return_outputs: bool = False,
+            num_items_in_batch: Any = None,
+        ) -> Any:
+            alone = self.accelerator.num_processes == 1 and self.args.n_gpu <= 1
+            if own_loss is None or return_outputs or num_items_in_batch is None or not alone:
+                return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+            with self.accelerator.autocast():
+                return own_loss(inputs, num_items_in_batch)
 
         def _clip_grad_norm(self, model: Any) -> Any:
             norm: Any = super()._clip_grad_norm(model)  # type: ignore[no-untyped-call]
@@ -120,7 +152,12 @@ def _trainer_class(setup: RunSetup, order: Order) -> Any:
             metric_key_prefix: str = "eval",
         ) -> dict[str, float]:
             scores = validation_scores(setup, self.args.per_device_eval_batch_size)
-            metrics = {f"{metric_key_prefix}_{name}": value for name, value in scores.items()}
+            metrics = {
+                f"{metric_key_prefix}_{name}": value
+                for name, value in scores.items()
+                if not isinstance(value, list)  # a matrix is for the report, not for a curve
+            }
+            self.known_scores[self.state.global_step] = scores
             if not math.isfinite(metrics[f"{metric_key_prefix}_loss"]):
                 raise self._not_finite("the validation loss is not finite", [])
             self.log(metrics)
@@ -167,8 +204,8 @@ def _trainer_class(setup: RunSetup, order: Order) -> Any:
     return HfcliTrainer
 
 
-def validation_scores(setup: RunSetup, batch_size: int) -> dict[str, float]:
-    """Loss and the task's metrics on the validation rows, matrices left out."""
+def validation_scores(setup: RunSetup, batch_size: int) -> dict[str, Any]:
+    """Loss and the task's metrics on the validation rows."""
     assert setup.validation is not None, "evaluation is off without a validation split"
     with _own_forward(setup.loaded.model):
         scores = score(
@@ -178,10 +215,12 @@ def validation_scores(setup: RunSetup, batch_size: int) -> dict[str, float]:
             batch_size=batch_size,
             pad_token_id=int(setup.loaded.tokenizer.pad_token_id),
         )
-    metrics = {"loss": scores.loss}
-    for name in scalar_metrics(setup.task.metrics()):
+    metrics: dict[str, Any] = {"loss": scores.loss}
+    for name in setup.task.metrics():
         metric = shipped_metrics()[name]
-        metrics[name] = metric.compute(**{key: scores.inputs[key] for key in metric.inputs})
+        options = {key: scores.options[key] for key in metric.options}
+        inputs = {key: scores.inputs[key] for key in metric.inputs}
+        metrics[name] = metric.compute(**inputs, **options)
     return metrics
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import SENTENCES
+from tests.fake_hub import fake_hub, hub_env
 from tests.helpers import ROOT, hfcli
 
 ROWS = 60
@@ -92,16 +93,18 @@ def test_killed_and_resumed_is_uninterrupted(
         "main()\n"
     )
     finished_before = []
-    for share in (0.25, 0.6):
+    for share, signal_ in ((0.25, signal.SIGKILL), (0.6, signal.SIGINT)):
         process = subprocess.Popen(
-            [sys.executable, "-c", code], cwd=ROOT, stderr=subprocess.DEVNULL,
-            stdin=subprocess.DEVNULL,
+            [sys.executable, "-c", code], cwd=ROOT, stderr=subprocess.PIPE,
+            stdin=subprocess.DEVNULL, text=True,
         )  # fmt: skip
         wait_for_lines(partial, int(share * len(records(whole))))
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        process.send_signal(signal_)
+        _, told = process.communicate()
         assert not broken.exists()
         finished_before.append(keys(partial))
+    assert process.returncode == 130
+    assert "the same command goes on" in told
     with partial.open("ab") as file:
         file.write(b'{"row": 3, "sample": 0, "of"')  # a line cut off by a power failure
     done = bulk(tiny_gpt2, rows_file, broken, *flags, "--json")
@@ -279,6 +282,35 @@ def test_a_template_names_columns_and_a_wrong_one_is_told(tiny_gpt2: Path, tmp_p
     unclear = bulk(tiny_gpt2, source, "-")
     assert unclear.returncode == 3
     assert "--prompt-column" in unclear.stderr
+
+
+def test_other_text_on_stdin_is_another_input(tiny_gpt2: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out.jsonl"
+    for stdin, code in (("Bread\n", 0), ("Bread\n", 0), ("Bread\nlamp\n", 5)):
+        done = bulk(tiny_gpt2, "-", output, "--input-format", "txt", stdin=stdin)
+        assert done.returncode == code, done.stderr
+    assert "input_sha256" in done.stderr
+    assert len(records(output)) == 1
+
+
+def test_a_data_set_of_the_hub_is_read_and_resumed(tiny_gpt2: Path, tmp_path: Path) -> None:
+    folder, output = tmp_path / "set", tmp_path / "out.jsonl"
+    folder.mkdir()
+    (folder / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in prompts(4)))
+    with fake_hub({"datasets/some/prompts": folder}) as hub:
+        env = hub_env(hub, tmp_path / "home")
+        done = bulk(tiny_gpt2, "some/prompts", output, "--keep-columns", env=env)
+        assert done.returncode == 0, done.stderr
+        wrong = bulk(tiny_gpt2, "some/prompts", "-", "--split", "tset", env=env)
+        assert wrong.returncode == 3
+        assert "tset" in wrong.stderr
+    found = records(output)
+    assert [(r["id"], r["prompt"], r["kind"]) for r in found] == [
+        (row["id"], row["prompt"], row["kind"]) for row in prompts(4)
+    ]
+    offline = {**env, "HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
+    again = bulk(tiny_gpt2, "some/prompts", output, "--keep-columns", env=offline)
+    assert "nothing was left to do" in again.stderr, again.stderr
 
 
 def test_two_runs_do_not_write_one_file(tiny_gpt2: Path, tmp_path: Path) -> None:

@@ -282,7 +282,10 @@ def test_a_hub_metric_is_fetched_and_agrees_with_the_shipped_one(
     metrics = ["--metric", "someone/agreement", "--metric", "accuracy"]
     with fake_hub({"spaces/someone/agreement": space}) as endpoint:
         env = hub_env(endpoint, tmp_path / "home")
-        done = hfcli("eval", finished, *metrics, "--json", env=env)
+        refused = hfcli("eval", finished, *metrics, env=env)
+        done = hfcli("eval", finished, *metrics, "--allow-remote-metric", "--json", env=env)
+    assert refused.returncode == 3
+    assert "--allow-remote-metric allows that" in refused.stderr
     assert done.returncode == 0, done.stderr
     values = json.loads(done.stdout)["metrics"]
     assert values["agreement"] == values["accuracy"]

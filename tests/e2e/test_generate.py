@@ -245,6 +245,30 @@ def test_a_closed_pipe_ends_quietly() -> None:
     assert "BrokenPipe" not in done.stderr
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a full disk at hand")
+def test_a_full_disk_behind_stdout_is_told() -> None:
+    for command in ([*COMMAND, "--max-new-tokens", "4", PROMPT], [*COMMAND[:3], "--version"]):
+        with open("/dev/full", "w") as full:
+            done = subprocess.run(
+                command, stdout=full, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True,
+                check=False,
+            )  # fmt: skip
+        assert done.returncode == 5
+        assert done.stderr.startswith("error: stdout cannot be written (No space left")
+        assert "Traceback" not in done.stderr
+
+
+def test_streams_that_were_closed_are_not_missed() -> None:
+    command = f"{sys.executable} -m hfcli --version"
+    for closed, seen in ((">&-", ""), ("2>&-", "hfcli "), ("<&-", "hfcli "), (">&- 2>&-", "")):
+        done = subprocess.run(
+            f"{command} {closed}", shell=True, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0
+        assert done.stdout.startswith(seen)
+        assert done.stderr == ""
+
+
 def test_ctrl_c_keeps_the_text_and_exits_with_130() -> None:
     process = subprocess.Popen(
         [*COMMAND, "--max-new-tokens", "480", PROMPT],

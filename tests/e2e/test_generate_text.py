@@ -149,6 +149,8 @@ def test_every_one_of_200_wild_samples_follows_its_grammar(tmp_path: Path) -> No
     texts = [k["text"] for k in record(PROMPT, *wild, *top, "--regex", expression)]
     assert all(re.fullmatch(expression, text) for text in texts)
     assert len(set(texts)) > 100
+    cut = generate(PROMPT, "--model", "bundled", "--max-new-tokens", "3", "--regex", "[a-z]{40}")
+    assert "cut off before they were complete" in cut.stderr
     chosen = {k["text"] for k in record(PROMPT, *wild, *top, "--choices", "yes, no,[/b] 漢字")}
     assert chosen == {"yes", "no", "[/b] 漢字"}
 
@@ -258,6 +260,9 @@ def test_flags_that_do_not_go_together_are_told(tmp_path: Path) -> None:
         (["-i", "x.txt"], "go together"),
         (["x", "-i", "x.txt", "-o", "y.jsonl"], "prompt does not go"),
         (["x", "--engine", "vllm"], "--input"),
+        (["x", "--keep-columns"], "--keep-columns is for many prompts"),
+        (["x", "--batch-size", "4"], "--batch-size is for many prompts"),
+        (["x", "--seed", str(2**32)], "--seed"),
         (["-i", "x.txt", "-o", "y.jsonl", "--batch-size", "0"], "--batch-size"),
         (["-i", "x.txt", "-o", "y.jsonl", "--on-error", "recrod"], "did you mean record"),
     ):
@@ -268,6 +273,9 @@ def test_flags_that_do_not_go_together_are_told(tmp_path: Path) -> None:
     assert beams.returncode == 2
     for name in ("x.txt", "y.docx"):
         (tmp_path / name).write_text("x\n")
+    unwritable = generate("--model", "bundled", "-i", "x.txt", "-o", "y.txt", cwd=tmp_path)
+    assert unwritable.returncode == 3
+    assert "--output-format" in unwritable.stderr
     wrong = generate("--model", "bundled", "-i", "y.docx", "-o", "-", cwd=tmp_path)
     assert wrong.returncode == 3
     assert "known:" in wrong.stderr

@@ -14,7 +14,7 @@ from hfcli.errors import DataError, ModelError
 from hfcli.models.load import LoadedModel, ensure_pad_token, load_model
 from hfcli.models.resolve import resolve_model
 from hfcli.tasks.scoring import score
-from hfcli.tasks.text_classification import TextClassification, label_names
+from hfcli.tasks.text_classification import TextClassification
 from tests.helpers import prepared
 
 TEXTS = [
@@ -31,14 +31,14 @@ def rows(texts: list[str], labels: list[Any]) -> Dataset:
     return Dataset.from_dict({"text": texts, "label": labels})
 
 
-def load(folder: Path, train: Dataset) -> LoadedModel:
+def load(folder: Path, train: Dataset, task: TextClassification = TASK) -> LoadedModel:
     torch.manual_seed(1)
     loaded = load_model(
         source=resolve_model(str(folder)),
-        task=TASK,
+        task=task,
         dtype=torch.float32,
         placement=Placement(torch.device("cpu")),
-        config_overrides=TASK.config_overrides(train),
+        config_overrides=task.config_overrides(train),
         new_head=True,
     )
     ensure_pad_token(loaded)
@@ -90,7 +90,12 @@ def test_loss_does_not_depend_on_the_batch_size(tiny_gpt2: Path) -> None:
     ]
     assert results[0].loss == pytest.approx(results[1].loss, abs=1e-6)
     assert results[0].loss == pytest.approx(results[2].loss, abs=1e-6)
-    assert results[0].inputs == results[1].inputs == results[2].inputs
+    assert len(results[0].inputs["probabilities"]) == len(TEXTS)
+    for other in results[1:]:
+        for name in ("predictions", "references"):
+            assert other.inputs[name] == results[0].inputs[name]
+        pairs = zip(other.inputs["probabilities"], results[0].inputs["probabilities"], strict=True)
+        assert all(one == pytest.approx(two, abs=1e-6) for one, two in pairs)
 
 
 @pytest.mark.parametrize(
@@ -103,7 +108,10 @@ def test_loss_does_not_depend_on_the_batch_size(tiny_gpt2: Path) -> None:
     ],
 )
 def test_labels_are_sorted_and_whole_numbers_by_value(labels: list[Any], names: list[str]) -> None:
-    assert label_names(rows(["x"] * 3, labels), "label") == names
+    config = TASK.config_overrides(rows(["x"] * len(labels), labels))
+    assert list(config["id2label"].items()) == list(enumerate(names))
+    assert config["label2id"] == {name: i for i, name in enumerate(names)}
+    assert config["num_labels"] == len(names)
 
 
 def test_a_label_unseen_in_training_names_its_line_and_both_sides(tiny_gpt2: Path) -> None:

@@ -213,3 +213,25 @@ def test_out_of_memory_halves_the_batch_and_changes_no_text(
     assert texts(tight, requests) == expected
     assert tight.counts.batch_size <= 2
     assert notes
+
+
+def test_little_is_computed_in_vain_on_a_skewed_load(tiny_gpt2_long: Path) -> None:
+    import random
+
+    choice = ModelChoice(str(tiny_gpt2_long), device="cpu")
+    engine = open_engine(EngineOptions(choice=choice, listener=print))
+    choose = random.Random(0)
+    requests = [
+        Request(
+            i,
+            tuple(choose.choices(range(2, 300), k=int(8 * 32 ** choose.random() ** 2))),
+            i,
+            Decoding(temperature=1.0),
+            int(16 * 8 ** choose.random() ** 2),
+        )
+        for i in range(64)
+    ]
+    assert max(len(r.ids) for r in requests) > 10 * min(len(r.ids) for r in requests)
+    texts(engine, requests)
+    counts = engine.counts
+    assert counts.computed / (counts.prompt + counts.new) < 1.2

@@ -44,6 +44,11 @@ RUNS: dict[str, dict[str, Any]] = {
         "training": {"train_sampling_strategy": "random"},
     },
     "grouped": {"task": {"name": "text-classification"}, "training": {"logging_steps": 3}},
+    "lora": {"task": {"name": "text-classification"}, "model": {"lora": {"r": 4}}},
+    "frozen": {
+        "task": {"name": "text-generation", "packing": "no"},
+        "model": {"freeze_layers": 1},
+    },
     "best": {
         "task": {"name": "text-classification"},
         "training": {"eval_steps": 4, "load_best_model_at_end": True, "save_total_limit": 1},
@@ -55,13 +60,13 @@ class Killed(BaseException):
     """Stands for kill -9 in a test that stays in one process."""
 
 
-def write_recipe(folder: Path, model: Path, **changes: Any) -> Path:
+def write_recipe(folder: Path, weights: Path, **changes: Any) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     lines = [json.dumps({"text": text, "label": label}) for text, label in ROWS]
     (folder / "rows.jsonl").write_text("\n".join(lines), encoding="utf-8")
     values = {
         "task": changes["task"],
-        "model": {"name_or_path": str(model)},
+        "model": {"name_or_path": str(weights), **changes.get("model", {})},
         "data": {"train": "rows.jsonl", "validation_size": 0.2, **changes.get("data", {})},
         "training": {**TRAINING, **changes.get("training", {})},
         "output_dir": "run",
@@ -96,7 +101,8 @@ def log(folder: Path) -> list[dict[str, Any]]:
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
-    return load_file(folder / "model.safetensors")
+    (file,) = folder.glob("*model.safetensors")
+    return load_file(file)
 
 
 def assert_same(folder: Path, reference: Path) -> None:
@@ -137,6 +143,17 @@ def test_a_killed_and_resumed_run_equals_an_uninterrupted_one(
         run(path, where, kill_at=kill_at)
     assert not (tmp_path / "run" / "result.json").exists()
     assert_same(run(path, where, resume=True), reference)
+
+
+def test_frozen_layers_stay_as_they_are(references: Any, tiny_gpt2: Path) -> None:
+    learned = weights(references("frozen")[1])
+    before = weights(tiny_gpt2)
+    assert torch.equal(
+        learned["transformer.h.0.mlp.c_fc.weight"], before["transformer.h.0.mlp.c_fc.weight"]
+    )
+    assert not torch.equal(
+        learned["transformer.h.1.mlp.c_fc.weight"], before["transformer.h.1.mlp.c_fc.weight"]
+    )
 
 
 def test_the_set_of_runs_covers_the_second_epoch(references: Any) -> None:
@@ -232,16 +249,18 @@ def test_out_of_memory_with_one_row_is_an_error(
 def test_a_loss_that_is_not_finite_stops_the_run_and_names_rows_and_checkpoint(
     name: str, references: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from transformers import Trainer
+    from accelerate import Accelerator
 
     path, _reference = references(name)
-    compute = Trainer.compute_loss
+    backward, calls = Accelerator.backward, [0]
 
-    def broken(self: Any, *args: Any, **kwargs: Any) -> Any:
-        loss: Any = compute(self, *args, **kwargs)
-        return loss * float("nan") if self.state.global_step == 5 else loss
+    def broken(self: Any, loss: Any, **kwargs: Any) -> None:
+        calls[0] += 1
+        if calls[0] == 6:
+            loss.data.fill_(float("nan"))
+        backward(self, loss, **kwargs)
 
-    monkeypatch.setattr(Trainer, "compute_loss", broken)
+    monkeypatch.setattr(Accelerator, "backward", broken)
     with pytest.raises(RunError, match=r"the loss is nan at step 6 \(rows: .*rows.jsonl:") as e:
         run(path, f"output_dir={tmp_path / 'run'}")
     assert "checkpoint-4" in str(e.value.hint)

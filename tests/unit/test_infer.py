@@ -77,6 +77,11 @@ READ: dict[str, tuple[Rows, type, dict[str, str]]] = {
         TextClassification,
         {"text_column": "premise", "text_pair_column": "hypothesis", "label_column": "label"},
     ),
+    "no-pair-with-the-label": (
+        rows(question=text, sentence=["yes", "no"]),
+        TextClassification,
+        {"text_column": "question", "label_column": "sentence"},
+    ),
     "prompts": (
         rows(prompt=text, completion=text),
         TextGeneration,

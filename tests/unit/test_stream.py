@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import sys
 from typing import Any
 
@@ -70,3 +71,71 @@ def test_what_may_become_a_stop_string_is_held_back_until_it_does_not(tokenizer:
         stream.add(token)
         assert not "".join(pieces).endswith("lamps")
     assert stream.end() == "the lamps and" == "".join(pieces)
+
+
+def llama_like() -> Any:
+    """A tokenizer as Llama's: spaces are ▁, unknown characters are bytes, the first space goes."""
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    letters = ["▁", *"abcdefghijklmnopqrstuvwxyz.,", "▁t", "he", "▁the"]
+    vocab = {token: i for i, token in enumerate([*(f"<0x{b:02X}>" for b in range(256)), *letters])}
+    merges = [("▁", "t"), ("h", "e"), ("▁t", "he")]
+    tokenizer = Tokenizer(models.BPE(vocab, merges, byte_fallback=True, fuse_unk=False))
+    tokenizer.add_special_tokens([AddedToken("<pause>", special=True)])
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer.decoder = decoders.Sequence(
+        [
+            decoders.Replace("▁", " "),
+            decoders.ByteFallback(),
+            decoders.Fuse(),
+            decoders.Strip(content=" ", left=1),
+        ]
+    )
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer)
+
+
+def streamed(tokenizer: Any, ids: list[int]) -> tuple[str, str]:
+    pieces: list[str] = []
+    stream = TextStream(tokenizer, pieces.append)
+    for token in ids:
+        assert not stream.add(token)
+    return stream.end(), "".join(pieces)
+
+
+def test_any_tokens_at_all_are_streamed_as_they_are_decoded_together(tokenizer: Any) -> None:
+    choose = random.Random(0)
+    for _ in range(20):
+        ids = choose.choices(range(len(tokenizer)), k=300)  # mostly broken UTF-8
+        whole = tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        assert streamed(tokenizer, ids) == (whole, whole)
+
+
+def test_spaces_and_bytes_survive_a_tokenizer_that_strips_the_first_space() -> None:
+    tokenizer = llama_like()
+    words = ["the", "them", "a", "漢字かな", "🙂🏽👩‍👩‍👧", "é", "hen.", ","]
+    choose = random.Random(1)
+    for _ in range(20):
+        text = " ".join(choose.choices(words, k=120))
+        ids = tokenizer(text)["input_ids"]
+        for _ in range(30):
+            ids.insert(choose.randrange(len(ids)), tokenizer.convert_tokens_to_ids("<pause>"))
+        whole = tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        assert streamed(tokenizer, ids) == (whole, whole)
+
+
+def test_a_token_costs_the_same_at_the_end_of_a_long_text(tokenizer: Any) -> None:
+    decoded = 0
+
+    class Counting:
+        def decode(self, ids: list[int], **options: Any) -> str:
+            nonlocal decoded
+            decoded += len(ids)
+            return str(tokenizer.decode(ids, **options))
+
+    ids = tokenizer("The people of the United States and the sea. " * 300)["input_ids"][:2000]
+    stream = TextStream(Counting(), lambda piece: None, ["never seen"])  # type: ignore[arg-type]
+    for token in ids:
+        stream.add(token)
+    assert len(ids) == 2000
+    assert decoded < 40 * len(ids)

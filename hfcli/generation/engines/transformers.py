@@ -9,16 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from hfcli.device import free_memory
 from hfcli.errors import ModelError, RunError
 from hfcli.generation.choose import Choice, choose
 from hfcli.generation.engines.base import EngineOptions
-from hfcli.generation.loading import draft_choice, load_for_generation
+from hfcli.generation.fitting import Fit, fit_to_memory
+from hfcli.generation.loading import draft_choice, find_model, load_found
 from hfcli.generation.logprobs import token_logprobs
 from hfcli.generation.request import Counts, Finished, Request
 from hfcli.generation.row import Row
+from hfcli.generation.scheduling import by_work, of_a_length
 from hfcli.generation.slots import Rows, open_rows
 from hfcli.generation.speculate import DraftModel, PromptLookup, Proposer
 from hfcli.models.load import LoadedModel
@@ -29,9 +30,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 WINDOW = 1024  # requests sorted together
-LARGEST_BATCH = 32  # on two cores, more rows win nothing
-PREFILL_TOKENS = 4096  # of new rows read in one pass, padding included
-MEMORY_SHARE = 0.4  # of what is free, for keys, values and logits
 
 
 def open_engine(options: EngineOptions) -> TransformersEngine:
@@ -40,20 +38,27 @@ def open_engine(options: EngineOptions) -> TransformersEngine:
     Raises:
         ModelError, RunError: see `hfcli.errors`.
     """
-    loaded = load_for_generation(options.choice, options.listener)
-    return TransformersEngine(loaded, options)
+    found = find_model(options.choice, options.listener)
+    draft = None
+    if options.draft_model is not None:
+        choice = draft_choice(options.choice, options.draft_model)
+        draft = find_model(choice, options.listener)
+    loaded = load_found(found)
+    return TransformersEngine(loaded, options, None if draft is None else load_found(draft))
 
 
 class TransformersEngine:
     """See `hfcli.generation.engines.base.Engine`."""
 
-    def __init__(self, loaded: LoadedModel, options: EngineOptions) -> None:
+    def __init__(
+        self, loaded: LoadedModel, options: EngineOptions, draft: LoadedModel | None = None
+    ) -> None:
         self.loaded = loaded
         self.options = options
         self.counts = Counts()
         self.longest = context_length(loaded.tokenizer, loaded.model)
         self.exact = str(loaded.model.dtype) == "torch.float32"
-        self.proposer = self._proposer()
+        self.proposer = self._proposer(draft)
 
     def run(
         self, requests: Iterable[Request], on_text: Callable[[str], None] | None = None
@@ -64,13 +69,13 @@ class TransformersEngine:
         tokenizer = self.loaded.tokenizer
         source = iter(requests)
         window = list(islice(source, WINDOW))
-        batch = _Batch(self, self.options.batch_size or self._fitting_batch(window))
+        batch = _Batch(self, fit_to_memory(self.loaded.model, self.options.batch_size))
         waiting: list[Row] = []
         with torch.inference_mode():
             while window or waiting or batch.rows:
                 if not waiting:
                     waiting = [Row(request, tokenizer, on_text) for request in window]
-                    waiting.sort(key=_work)
+                    waiting.sort(key=by_work)
                     window = list(islice(source, WINDOW))
                 yield from self._finish(batch.advance(waiting))
 
@@ -86,45 +91,30 @@ class TransformersEngine:
                 )
             yield row.finished(told)
 
-    def _proposer(self) -> Proposer | None:
+    def _proposer(self, draft: LoadedModel | None) -> Proposer | None:
         if self.options.prompt_lookup:
             return PromptLookup()
-        if self.options.draft_model is None:
+        if draft is None:
             return None
-        choice = draft_choice(self.options.choice, self.options.draft_model)
-        draft = load_for_generation(choice, self.options.listener)
         if draft.tokenizer.get_vocab() != self.loaded.tokenizer.get_vocab():
             raise ModelError(
                 f"{draft.source.name}: its vocabulary is not that of {self.loaded.source.name}",
                 hint="a draft model must have the same tokenizer",
             )
-        return DraftModel(draft.model, self.longest)
-
-    def _fitting_batch(self, window: Sequence[Request]) -> int:
-        """Rows whose memory is sure to be there, by the longest request of the first window."""
-        if not window:
-            return 1
-        columns = max(len(request.ids) + request.max_new_tokens for request in window)
-        config: Any = self.loaded.model.config.get_text_config(decoder=True)
-        width = 2 * config.hidden_size * config.num_hidden_layers
-        item = self.loaded.model.dtype.itemsize
-        # Slots double while they grow; logits are copied a few times on the way to a choice.
-        row = 2 * columns * width * item + 12 * 4 * int(config.vocab_size)
-        free = free_memory(self.loaded.model.device)
-        return max(1, min(LARGEST_BATCH, int(MEMORY_SHARE * free / row)))
+        return DraftModel(draft.model, context_length(draft.tokenizer, draft.model))
 
 
 class _Batch:
     """The rows at work, and the memory of what they have read."""
 
-    def __init__(self, engine: TransformersEngine, size: int) -> None:
+    def __init__(self, engine: TransformersEngine, fit: Fit) -> None:
         self.engine = engine
         self.counts = engine.counts
         self.memory = self._fresh()
-        self.size = min(size, self.memory.most or size)
-        self.counts.batch_size = self.size
+        self.fit = fit
+        fit.rows = min(fit.rows, self.memory.most or fit.rows)
         self.rows: list[Row] = []
-        self.last: list[int] = []  # the newest token of each row, not yet read
+        self.filling = True
 
     def _fresh(self) -> Rows:
         return open_rows(self.engine.loaded.model, self.engine.longest)
@@ -132,20 +122,19 @@ class _Batch:
     def advance(self, waiting: list[Row]) -> list[Row]:
         """Start rows where there is room, else write one token of every row; rows now done.
 
-        `waiting` loses from its end what was started, and gets back what did not fit.
+        `waiting` loses near its end what was started, and gets back what did not fit.
         """
         before = self.memory.computed
-        room = self.size - len(self.rows)
+        new = self._next_to_read(waiting)
         try:
-            # A few at a time: reading one prompt costs nearly as much as reading four.
-            if waiting and (not self.rows or room >= max(1, self.size // 4)):
-                self._start(waiting, room)
+            if new:
+                self._start(new, waiting)
             else:
                 self._step()
         except RuntimeError as e:
             if not _out_of_memory(e):
                 raise
-            self._shrink(waiting, e)
+            self._shrink(len(self.rows) + len(new), waiting, e)
             before = 0
         self.counts.computed += self.memory.computed - before
         done = [row for row in self.rows if row.finish_reason]
@@ -154,8 +143,20 @@ class _Batch:
                 self._leave(i)
         return done
 
-    def _start(self, waiting: list[Row], room: int) -> None:
-        new = _next_to_read(waiting, room)
+    def _next_to_read(self, waiting: Sequence[Row]) -> list[Row]:
+        """Rows from the end of `waiting` that there is room for, and one pass should read."""
+        free = self.fit.rows - len(self.rows)
+        # A few at a time: reading one prompt costs nearly as much as reading four.
+        self.filling = self.filling or not self.rows or free >= max(1, self.fit.rows // 4)
+        if not waiting or not self.filling or free <= 0:
+            self.filling = False
+            return []
+        next_ = waiting[-free:][::-1]
+        room = self.fit.more((r.request for r in self.rows), (r.request for r in next_))
+        self.filling = room > 0
+        return of_a_length(next_[:room])
+
+    def _start(self, new: Sequence[Row], waiting: list[Row]) -> None:
         prompts: list[tuple[int, ...]] = []
         copies: list[int] = []
         for row in new:  # samples of one prompt stand together, and read it once
@@ -174,8 +175,10 @@ class _Batch:
                 order += [i] * n
         by_prompt = {prompt: [r for r in new if tuple(r.ids) == prompt] for prompt in prompts}
         rows = [by_prompt[prompts[i]].pop(0) for i in order]
-        del waiting[len(waiting) - len(new) :]
+        started = set(map(id, new))
+        waiting[-self.fit.rows :] = [r for r in waiting[-self.fit.rows :] if id(r) not in started]
         self.rows += rows
+        self.counts.batch_size = max(self.counts.batch_size, len(self.rows))
         self._take(rows, logits[order])
 
     def _step(self) -> None:
@@ -218,16 +221,16 @@ class _Batch:
         self.rows[i] = self.rows[-1]
         self.rows.pop()
 
-    def _shrink(self, waiting: list[Row], error: RuntimeError) -> None:
+    def _shrink(self, tried: int, waiting: list[Row], error: RuntimeError) -> None:
         """Halve the batch and read everything again: rows go on from the tokens they have."""
-        if self.size == 1:
+        if tried <= 1:
             raise RunError(
                 "out of memory with a single row",
                 hint="a smaller model, a shorter prompt, or fewer --max-new-tokens",
             ) from error
-        self.size = max(1, self.size // 2)
-        self.counts.batch_size = self.size
-        self.engine.options.listener(Note(f"out of memory: going on with batches of {self.size}"))
+        self.fit.rows = self.counts.batch_size = tried // 2
+        told = f"out of memory: going on with batches of {self.fit.rows}"
+        self.engine.options.listener(Note(told))
         waiting += [row for row in reversed(self.rows) if not row.finish_reason]
         self.rows = []
         self.memory = self._fresh()
@@ -247,25 +250,12 @@ def _pick(rows: Sequence[Row], logits: Tensor) -> Choice:
     )
 
 
-def _work(row: Row) -> tuple[int, int, int]:
-    """Sort key of a window, taken from the end: the longest texts first, samples in order."""
-    request = row.request
-    return (len(request.ids) + request.max_new_tokens, len(request.ids), -request.number)
-
-
-def _next_to_read(waiting: Sequence[Row], room: int) -> list[Row]:
-    """Rows from the end of `waiting`, as many as there is room and one pass should read."""
-    chosen: list[Row] = []
-    longest = 0
-    for row in reversed(waiting):
-        longest = max(longest, len(row.ids))
-        if len(chosen) == room or (chosen and longest * (len(chosen) + 1) > PREFILL_TOKENS):
-            break
-        chosen.append(row)
-    return chosen
-
-
 def _out_of_memory(error: RuntimeError) -> bool:
     import torch
 
-    return isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)
+    told = str(error)
+    return (
+        isinstance(error, torch.OutOfMemoryError)
+        or "allocate memory" in told
+        or "out of memory" in told  # as MPS says it
+    )

@@ -14,9 +14,11 @@ from typing import Any
 
 from hfcli.errors import RecipeError, RunError
 from hfcli.generation.engines.base import EngineOptions
+from hfcli.generation.loading import find_model
 from hfcli.generation.request import Counts, Finished, Request
 from hfcli.models.load import LoadedModel, load_tokenizer
-from hfcli.models.resolve import ModelSource, resolve_model
+from hfcli.models.options import LoadOptions, needs_pickle
+from hfcli.models.resolve import ModelSource
 
 INSTALL = "pip install 'hfcli[vllm]'"
 WINDOW = 4096  # requests handed over together; vLLM schedules among them
@@ -34,12 +36,11 @@ def open_engine(options: EngineOptions) -> VllmEngine:
     """
     if importlib.util.find_spec("vllm") is None:
         raise RunError("the engine vllm is not installed", hint=INSTALL)
-    source = resolve_model(
-        options.choice.name, revision=options.choice.revision, offline=options.choice.offline
-    )
+    found = find_model(options.choice, options.listener)
+    arguments = engine_arguments(found.source, options)
     import vllm
 
-    return VllmEngine(vllm.LLM(**engine_arguments(source, options)), source)
+    return VllmEngine(vllm.LLM(**arguments), found.source)
 
 
 def engine_arguments(source: ModelSource, options: EngineOptions) -> dict[str, Any]:
@@ -47,9 +48,11 @@ def engine_arguments(source: ModelSource, options: EngineOptions) -> dict[str, A
 
     Raises:
         RecipeError: an option that has no counterpart.
+        ModelError: the weights are a pickle, and it is not allowed.
     """
     choice = options.choice
     refused = {
+        "an adapter folder; merge it first": source.adapter_base() is not None,
         "--prompt-lookup": options.prompt_lookup,
         "--draft-model": options.draft_model is not None,
         "--adapter": choice.adapter is not None,
@@ -59,6 +62,7 @@ def engine_arguments(source: ModelSource, options: EngineOptions) -> dict[str, A
     for flag, given in refused.items():
         if given:
             raise RecipeError(f"the engine vllm does not take {flag}")
+    needs_pickle(source, LoadOptions(allow_pickle=choice.allow_pickle))
     folder = source.folder / source.gguf_file if source.gguf_file else source.folder
     arguments: dict[str, Any] = {
         "model": str(folder),

@@ -1,0 +1,93 @@
+"""What `hfcli eval` wrote, read back: a report and its predictions. Computes nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hfcli.errors import DataError
+
+REPORT = "report.json"
+PREDICTIONS = "predictions.jsonl"
+HINT = f"hfcli eval writes {REPORT} and {PREDICTIONS} into its output folder"
+
+
+@dataclass(frozen=True)
+class SavedRun:
+    """An evaluation that is on disk.
+
+    Args:
+        name: its path, as the user gave it.
+        report: what report.json says.
+        rows: of the predictions, in the order of the data.
+    """
+
+    name: str
+    report: Mapping[str, Any]
+    rows: Sequence[Mapping[str, Any]]
+
+    @property
+    def labels(self) -> list[str] | None:
+        return self.report.get("labels")
+
+    @property
+    def data_sha256(self) -> str:
+        return str(self.report["data_sha256"])
+
+
+def read_run(path: Path) -> SavedRun:
+    """An evaluation by its folder, or by one of its two files.
+
+    Raises:
+        DataError: a file is not there, cannot be read, or is something else.
+    """
+    folder = path.parent if path.name in (REPORT, PREDICTIONS) else path
+    report = _read_report(folder / REPORT)
+    return SavedRun(str(path), report, _read_rows(folder / PREDICTIONS))
+
+
+def _read_report(path: Path) -> Mapping[str, Any]:
+    try:
+        report = json.loads(_read(path))
+    except ValueError as e:
+        raise DataError(f"{path}: is no JSON ({e})") from e
+    wanted = ("task", "model", "data", "data_sha256", "metrics")
+    lacking = [key for key in wanted if not isinstance(report, dict) or key not in report]
+    if lacking:
+        raise DataError(
+            f"{path}: is no report of an evaluation: no {', '.join(lacking)}", hint=HINT
+        )
+    return report  # type: ignore[no-any-return]
+
+
+def _read_rows(path: Path) -> list[Mapping[str, Any]]:
+    rows: list[Mapping[str, Any]] = []
+    columns: set[str] | None = None
+    for number, line in enumerate(_read(path).split("\n"), 1):
+        if not line:
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as e:
+            raise DataError(f"{path}:{number}: is no JSON ({e})") from e
+        if not isinstance(row, dict) or not {"id", "text_sha256", "error"} <= row.keys():
+            raise DataError(f"{path}:{number}: is no prediction of an evaluation", hint=HINT)
+        if row["error"] is None:
+            columns = columns or {*row}
+            if columns != row.keys():
+                found = ", ".join(sorted(columns ^ row.keys()))
+                raise DataError(f"{path}:{number}: differs from the rows above in having {found}")
+        rows.append(row)
+    return rows
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as e:
+        raise DataError(f"{path}: cannot be read ({e.strerror})", hint=HINT) from e
+    except UnicodeDecodeError as e:
+        raise DataError(f"{path}: is not UTF-8 text") from e

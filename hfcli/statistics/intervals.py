@@ -1,0 +1,234 @@
+"""95 % intervals of metrics: Wilson's where rows are right or wrong, else the bootstrap.
+
+Rows are drawn with replacement from all rows, unless strata are given: data are a sample of what
+could have been asked, in which the number of rows of a class is chance too, and intervals that
+hold it fixed are too narrow for metrics that depend on it. docs/evaluation.md has the coverage
+that was measured, and where it fails.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from hfcli.metrics.base import Metric
+from hfcli.statistics.proportions import wilson
+from hfcli.statistics.resamplers import (
+    BOUNDED,
+    BUILDERS,
+    BY_CHANCE,
+    OF_LABELS,
+    PROPORTIONS,
+    repeated,
+    same,
+    value_of,
+    weighted,
+)
+from hfcli.statistics.spread import bca, percentile
+from hfcli.statistics.weights import (
+    Array,
+    Inputs,
+    Options,
+    Statistic,
+    Units,
+    equal_rows_as_units,
+    resampled,
+    rows_as_units,
+)
+
+REPLICATES = 2_000
+ALL_REPLICATES_UP_TO = 50_000  # numbers a draw, rows times classes; of more, fewer draws
+LEAST_REPLICATES = 500
+LEAST_ROWS = 10  # of fewer, draws are too much alike: the interval would cover far less than 95 %
+MOST_UNDEFINED = 0.05  # of the draws
+SECONDS = 2.0  # for a metric without a fast form
+FEWER = (REPLICATES, 1_000, 500, 200, 100)
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A value and its 95 % interval.
+
+    Args:
+        value: of the metric; may be nan.
+        low: None, as `high`, where there is no interval; `method` says why.
+        method: how it was computed.
+        n: rows.
+    """
+
+    value: float
+    low: float | None
+    high: float | None
+    method: str
+    n: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A metric that is to be resampled; `replicates` 0: it takes too long."""
+
+    metric: Metric
+    value: float
+    statistic: Statistic
+    units: Units
+    replicates: int
+
+
+def intervals(
+    *,
+    metrics: Mapping[str, Metric],
+    inputs: Inputs,
+    options: Options,
+    seed: int,
+    strata: Sequence[Any] | None = None,
+) -> dict[str, Interval]:
+    """The interval of every metric that is a number; matrices and lists are left out.
+
+    Args:
+        metrics: name -> metric.
+        inputs: argument name -> one element a row, all that the metrics read.
+        options: further arguments of the metrics.
+        seed: the same gives the same intervals, whatever else is asked for.
+        strata: of each row; every draw has as many rows of each as the data.
+    """
+    n = len(next(iter(inputs.values()), ()))
+    found: dict[str, Interval] = {}
+    plans: dict[str, Plan] = {}
+    drawn = Drawn(inputs, strata)
+    for name, metric in metrics.items():
+        if metric.higher_is_better is None:
+            continue
+        start = time.perf_counter()
+        value = float(value_of(metric, inputs, options))
+        seconds = time.perf_counter() - start
+        closed = _without_draws(metric, value, n)
+        if closed is None:
+            plans[name] = _plan(metric, drawn, options, value, seconds)
+        else:
+            found[name] = closed
+    draws = _draw(plans, seed)
+    found |= {name: _interval(plan, draws.get(name)) for name, plan in plans.items()}
+    return {
+        name: _down_to_chance(metrics[name], found[name], inputs, seed)
+        for name in metrics
+        if name in found
+    }
+
+
+class Drawn:
+    """The rows, and what is drawn of them; made once for all metrics."""
+
+    def __init__(self, inputs: Inputs, strata: Sequence[Any] | None) -> None:
+        self.inputs = inputs
+        self._strata = strata
+        self._known: dict[bool, tuple[Units, Inputs]] = {}
+
+    def of(self, metric: Metric) -> tuple[Units, Inputs]:
+        """Units and their inputs: single rows, or for a metric of labels, equal rows together."""
+        together = metric.name in OF_LABELS
+        if together not in self._known:
+            self._known[together] = self._equal_rows() if together else self.single_rows()
+        return self._known[together]
+
+    def single_rows(self) -> tuple[Units, Inputs]:
+        n = len(next(iter(self.inputs.values())))
+        return rows_as_units(n, self._strata), self.inputs
+
+    def _equal_rows(self) -> tuple[Units, Inputs]:
+        columns = {name: self.inputs[name] for name in ("predictions", "references")}
+        units = equal_rows_as_units(list(columns.values()), self._strata)
+        first = units.first.tolist()
+        return units, {name: [values[i] for i in first] for name, values in columns.items()}
+
+
+def affordable(seconds: float) -> int:
+    """Replicates of a metric that takes so long; 0 when even the least number takes too long."""
+    return next((count for count in FEWER if count * seconds < SECONDS), 0)
+
+
+def _down_to_chance(metric: Metric, found: Interval, inputs: Inputs, seed: int) -> Interval:
+    """From 0, where the data do not exclude it, though no draw of them comes near."""
+    by_chance = BY_CHANCE.get(metric.name)
+    if by_chance is None or found.low is None or found.value > by_chance(inputs, seed):
+        return found
+    return replace(found, low=0.0)
+
+
+def draws_for(numbers: int, wanted: int) -> int:
+    """How many draws are affordable, by what one costs (see `numbers_of`) and nothing else."""
+    return max(LEAST_REPLICATES, min(wanted, wanted * ALL_REPLICATES_UP_TO // numbers))
+
+
+def numbers_of(metric: Metric, inputs: Inputs, units: Units) -> int:
+    """What one draw costs: the units, as often as the metric goes over them."""
+    of_classes = metric.name in BUILDERS and "probabilities" in metric.inputs
+    return len(units.counts) * (len(inputs["probabilities"][0]) if of_classes else 1)
+
+
+def defined_draws(draws: Array) -> Array | None:
+    """Those that are not nan; None where too many are."""
+    import numpy as np
+
+    defined = draws[np.isfinite(draws)]
+    return defined if len(defined) >= (1 - MOST_UNDEFINED) * len(draws) else None
+
+
+def _without_draws(metric: Metric, value: float, n: int) -> Interval | None:
+    if not math.isfinite(value):
+        return Interval(value, None, None, "undefined" if math.isnan(value) else "infinite", n)
+    if metric.name in PROPORTIONS and same(value * n, round(value * n)):
+        return Interval(value, *wilson(round(value * n), n), "Wilson", n)
+    if n < LEAST_ROWS:
+        what = "document" if "nll" in metric.inputs else "row"
+        few = f"one {what}" if n == 1 else f"fewer than {LEAST_ROWS} {what}s"
+        return Interval(value, None, None, few, n)
+    return None
+
+
+def _plan(metric: Metric, drawn: Drawn, options: Options, value: float, seconds: float) -> Plan:
+    units, inputs = drawn.of(metric)
+    statistic = weighted(metric, inputs, value, units.counts)
+    if statistic is not None:
+        draws = draws_for(numbers_of(metric, inputs, units), REPLICATES)
+        return Plan(metric, value, statistic, units, draws)
+    units, inputs = drawn.single_rows()
+    return Plan(metric, value, repeated(metric, inputs, options), units, affordable(seconds))
+
+
+def _draw(plans: Mapping[str, Plan], seed: int) -> dict[str, Array]:
+    """The values of every metric on its draws; metrics with the same units share them."""
+    import numpy as np
+
+    alike: dict[tuple[int, int], dict[str, Plan]] = {}
+    for name, plan in plans.items():
+        if plan.replicates:
+            alike.setdefault((id(plan.units), plan.replicates), {})[name] = plan
+    values: dict[str, list[Array]] = {name: [] for some in alike.values() for name in some}
+    for (_, replicates), some in alike.items():
+        for weights in resampled(next(iter(some.values())).units, replicates, seed):
+            for name, plan in some.items():
+                values[name].append(plan.statistic(weights))
+    return {name: np.concatenate(blocks) for name, blocks in values.items()}
+
+
+def _interval(plan: Plan, draws: Array | None) -> Interval:
+    """What the draws say."""
+    import numpy as np
+
+    n, value = plan.units.n, plan.value
+    if draws is None:
+        return Interval(value, None, None, f"too slow for {FEWER[-1]} draws", n)
+    defined = defined_draws(draws)
+    if defined is None:
+        share = 1 - np.isfinite(draws).mean()
+        return Interval(value, None, None, f"undefined in {share:.0%} of the draws", n)
+    if np.ptp(defined) == 0:
+        return Interval(value, None, None, "the same in all draws", n)
+    if plan.metric.name in BOUNDED:
+        low, high = bca(plan.statistic, plan.units, value, defined)
+        return Interval(value, low, high, f"BCa bootstrap, {len(draws):,} draws", n)
+    low, high = percentile(defined)
+    return Interval(value, low, high, f"percentile bootstrap, {len(draws):,} draws", n)

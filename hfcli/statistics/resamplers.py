@@ -1,0 +1,203 @@
+"""A metric -> the metric as a function of row weights.
+
+Known metrics have a fast form here, which is used only where it gives the metric's own value on
+the rows as they are; any other metric is computed again on repeated rows.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from hfcli.metrics.base import Metric
+from hfcli.statistics import labels, ranks, sums, texts
+from hfcli.statistics.weights import Array, Inputs, Options, Statistic
+
+
+def value_of(metric: Metric, inputs: Inputs, options: Options) -> Any:
+    """The metric on the rows as they are."""
+    return metric.compute(
+        **{name: inputs[name] for name in metric.inputs},
+        **{name: options[name] for name in metric.options if name in options},
+    )
+
+
+def row_values(metric: Metric, inputs: Inputs, value: float) -> Array | None:
+    """The value of each row, where the metric is their mean; else None."""
+    rows = MEANS.get(metric.name)
+    if rows is None:
+        return None
+    found = rows(metric, inputs)
+    return found if same(float(found.mean()), value) else None
+
+
+def right_by(metrics: Mapping[str, Metric]) -> str | None:
+    """The first metric that says of every row whether it is right."""
+    return next((name for name, metric in metrics.items() if metric.name in PROPORTIONS), None)
+
+
+def right_rows(metric: Metric, inputs: Inputs) -> list[bool]:
+    """Whether each row is right, by a metric that `right_by` found."""
+    return [value == 1 for value in MEANS[metric.name](metric, inputs).tolist()]
+
+
+def weighted(metric: Metric, inputs: Inputs, value: float, counts: Array) -> Statistic | None:
+    """The fast form of the metric, or None.
+
+    Args:
+        metric: any.
+        inputs: of the units.
+        value: what the metric gives for all rows.
+        counts: rows of each unit.
+    """
+    statistic = fast_form(metric, inputs)
+    if statistic is None or not same(float(statistic(counts[None])[0]), value):
+        return None
+    return statistic
+
+
+def fast_form(metric: Metric, inputs: Inputs) -> Statistic | None:
+    """What this module knows by the metric's name; see `weighted`."""
+    if metric.name in MEANS:
+        return sums.mean_of(MEANS[metric.name](metric, inputs))
+    build = BUILDERS.get(metric.name)
+    return None if build is None else build(inputs)
+
+
+def repeated(metric: Metric, inputs: Inputs, options: Options) -> Statistic:
+    """Any metric: computed on rows that stand as often as their weight says."""
+    import numpy as np
+
+    columns = {name: inputs[name] for name in metric.inputs}
+
+    def one(weights: Array) -> float:
+        rows = np.repeat(np.arange(len(weights)), weights.astype(int)).tolist()
+        drawn = {name: [values[i] for i in rows] for name, values in columns.items()}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what is not defined on some draw
+            return float(value_of(metric, drawn, options))
+
+    return lambda weights: np.array([one(row) for row in weights])
+
+
+def same(one: float, other: float) -> bool:
+    return math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-12)
+
+
+def _hits(metric: Metric, inputs: Inputs) -> Array:
+    import numpy as np
+
+    equal: Array = np.asarray(inputs["predictions"]) == np.asarray(inputs["references"])
+    return equal.astype(float)
+
+
+def _wrong_labels(metric: Metric, inputs: Inputs) -> Array:
+    return 1 - _hits(metric, inputs).mean(axis=1)
+
+
+def _all_labels(metric: Metric, inputs: Inputs) -> Array:
+    return _hits(metric, inputs).min(axis=1)
+
+
+def _f1_of_rows(metric: Metric, inputs: Inputs) -> Array:
+    import numpy as np
+
+    predicted = np.asarray(inputs["predictions"], float)
+    true = np.asarray(inputs["references"], float)
+    return labels.ratio(2 * (predicted * true).sum(axis=1), (predicted + true).sum(axis=1))
+
+
+def _log_losses(metric: Metric, inputs: Inputs) -> Array:
+    import numpy as np
+
+    eps = np.finfo(float).eps
+    table = np.asarray(inputs["probabilities"], float)
+    right = table[np.arange(len(table)), np.asarray(inputs["references"])]
+    return -np.log(np.clip(right, eps, 1 - eps))
+
+
+def _brier(metric: Metric, inputs: Inputs) -> Array:
+    import numpy as np
+
+    table = np.asarray(inputs["probabilities"], float)
+    truth = np.eye(table.shape[1])[np.asarray(inputs["references"])]
+    total = ((table - truth) ** 2).sum(axis=1)
+    return total / 2 if table.shape[1] == 2 else total
+
+
+def _squares(metric: Metric, inputs: Inputs) -> Array:
+    return sums.squares(inputs)
+
+
+def _distances(metric: Metric, inputs: Inputs) -> Array:
+    return sums.squares(inputs) ** 0.5
+
+
+# Metrics that are a mean over rows -> the value of each row.
+MEANS: dict[str, Callable[[Metric, Inputs], Array]] = {
+    "accuracy": _hits,
+    "subset_accuracy": _all_labels,
+    "hamming_loss": _wrong_labels,
+    "multilabel_f1_samples": _f1_of_rows,
+    "log_loss": _log_losses,
+    "brier": _brier,
+    "mse": _squares,
+    "mae": _distances,
+    **dict.fromkeys(
+        ["acc", "acc_norm", "exact_match", "exact_match_squad", "token_f1", "rouge1", "rouge2",
+         "rougeL"],
+        texts.one_by_one,
+    ),
+}  # fmt: skip
+# Those whose rows are right or wrong.
+PROPORTIONS = frozenset(
+    ["accuracy", "subset_accuracy", "acc", "acc_norm", "exact_match", "exact_match_squad"]
+)
+# Metrics that read predictions and references as labels: equal rows are drawn together.
+OF_LABELS = frozenset(labels.FORMULAS)
+BOTH = ("predictions", "references")
+# Ratios of label sets: what the hits are divided by.
+SET_RATIOS = {"f1": BOTH, "precision": BOTH[:1], "recall": BOTH[1:]}
+# Their draws are skewed near the best value they can have.
+BOUNDED = OF_LABELS | {
+    "auroc",
+    "average_precision",
+    "multilabel_auroc_macro",
+    "multilabel_average_precision_macro",
+    *(f"multilabel_{kind}_{average}" for kind in SET_RATIOS for average in ("micro", "macro")),
+    "ece",
+    "r2",
+    "pearson",
+    "spearman",
+}
+# Other metrics -> their form by weights.
+BUILDERS: dict[str, Callable[[Inputs], Statistic]] = {
+    **{
+        name: functools.partial(labels.label_statistic, formula=formula)
+        for name, formula in labels.FORMULAS.items()
+    },
+    **{
+        f"multilabel_{name}_{average}": sums.set_ratio(kinds, macro=average == "macro")
+        for name, kinds in SET_RATIOS.items()
+        for average in ("macro", "micro")
+    },
+    "auroc": ranks.one_against_rest(ranks.auroc),
+    "average_precision": ranks.one_against_rest(ranks.average_precision),
+    "multilabel_auroc_macro": ranks.over_labels(ranks.auroc),
+    "multilabel_average_precision_macro": ranks.over_labels(ranks.average_precision),
+    "ece": sums.ece,
+    "rmse": sums.rmse,
+    "r2": sums.r2,
+    "pearson": sums.pearson,
+    "spearman": ranks.spearman,
+    "perplexity": sums.ratio("nll", "n_tokens", sums.exp),
+    "word_perplexity": sums.ratio("nll", "n_words", sums.exp),
+    "bits_per_byte": sums.ratio("nll", "n_bytes", sums.per_bit),
+    "bleu": texts.bleu,
+    "chrf": texts.chrf,
+}
+# Metrics that are above their best value, 0, by chance -> up to where; from inputs and a seed.
+BY_CHANCE: dict[str, Callable[[Inputs, int], float]] = {"ece": sums.ece_by_chance}

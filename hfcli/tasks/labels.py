@@ -1,0 +1,197 @@
+"""Cells of a label column -> names or numbers, and the indices that a model gives the names.
+
+Knows nothing about texts, losses or scores.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from hfcli.errors import DataError, RecipeError, did_you_mean
+from hfcli.tasks.base import ORIGIN, origin_of
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+ROWS_AT_ONCE = 1000
+OTHER_TYPES: dict[type, str] = {list: "multi_label_classification", float: "regression"}
+Label = TypeVar("Label")
+Names = tuple[str, ...]
+NamedRows = Callable[[], Iterable[tuple[str, Names]]]
+
+
+class BadLabel(Exception):  # noqa: N818 - a sentence on its way to the error that names the row
+    """A cell that holds no label; the message goes on after "column 'label' "."""
+
+
+def one_name(value: Any) -> Names:
+    """The name of a single label: text, int or bool.
+
+    Raises:
+        BadLabel: nothing, or of another type.
+    """
+    other = OTHER_TYPES.get(type(value))
+    if other is not None:
+        raise BadLabel(
+            f"must be text, int or bool, found {type(value).__name__}; task.problem_type: {other}"
+            " takes that"
+        )
+    return (_name(value),)
+
+
+def _name(value: Any) -> str:
+    if value is None or value == "":
+        raise BadLabel("must be text, int or bool, found nothing")
+    if not isinstance(value, str | int | bool):
+        raise BadLabel(f"must be text, int or bool, found {type(value).__name__}")
+    return str(value)
+
+
+def several_names(value: Any, separator: str) -> Names:
+    """The names of any number of labels: a list, or a text with `separator` between the names.
+
+    A text that is a JSON list is a list; an empty text and an empty list hold no label.
+
+    Raises:
+        BadLabel: nothing, of another type, an empty name, or the same name twice.
+    """
+    if isinstance(value, str):
+        value = _listed(value.strip(), separator)
+    if not isinstance(value, list):
+        found = "nothing" if value is None else type(value).__name__
+        raise BadLabel(f"must be a list of labels, or a text with {separator!r} between them,"
+                       f" found {found}")  # fmt: skip
+    names = [_name(name) for name in value]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        # What a list of zeros and ones, one a label, comes to.
+        raise BadLabel(f"must hold the labels of the row, each once; found {twice[0]!r} twice")
+    return tuple(names)
+
+
+def _listed(text: str, separator: str) -> Any:
+    if text.startswith("[") and text.endswith("]"):
+        try:
+            return json.loads(text)
+        except json.JSONDecodeError as e:
+            raise BadLabel(f"looks like a list and is not JSON ({e.msg})") from e
+    return [part.strip() for part in text.split(separator)] if text else []
+
+
+def number(value: Any) -> float:
+    """A number, or a text that is one (csv knows nothing but text).
+
+    Raises:
+        BadLabel: nothing, no number, or not finite.
+    """
+    if value is None or value == "":
+        raise BadLabel("must be a number, found nothing")
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise BadLabel(f"must be a number, found {type(value).__name__}")
+    try:
+        found = float(value)
+    except (ValueError, OverflowError) as e:
+        raise BadLabel(f"must be a number, found {value!r}") from e
+    if not math.isfinite(found):
+        raise BadLabel(f"must be a finite number, found {value!r}")
+    return found
+
+
+def read_cells(
+    rows: Dataset, column: str, read: Callable[[Any], Label], *, named: bool = True
+) -> Iterator[tuple[str, Label]]:
+    """(origin, label) of every row, in order.
+
+    Args:
+        rows: with the column.
+        column: holds the labels.
+        read: makes a label of a cell, or raises `BadLabel`.
+        named: put the names of a Hub ClassLabel in the place of its numbers.
+
+    Raises:
+        DataError: a cell that cannot be read; names the row.
+    """
+    declared = declared_names(rows, column) if named else None
+    columns = [name for name in (column, ORIGIN) if name in rows.column_names]
+    cells = rows.select_columns(columns)
+    for start in range(0, len(cells), ROWS_AT_ONCE):
+        batch = cells[start : start + ROWS_AT_ONCE]
+        for i, value in enumerate(batch[column]):
+            origin = origin_of(batch, i, start + i)
+            try:
+                yield origin, read(value if declared is None else _named(value, declared))
+            except BadLabel as e:
+                raise DataError(
+                    f"{origin}: column {column!r} {e}",
+                    hint="test splits of the Hub are often unlabelled: choose another split"
+                    if declared
+                    else None,
+                ) from e
+
+
+def declared_names(rows: Dataset, column: str) -> list[str] | None:
+    """The names that a Hub data set declares for the column (ClassLabel, or lists of it)."""
+    feature: Any = rows.features[column]
+    names = getattr(getattr(feature, "feature", feature), "names", None)
+    return [str(name) for name in names] if names else None
+
+
+def _named(value: Any, declared: Sequence[str]) -> Any:
+    if isinstance(value, list):
+        return [_named(one, declared) for one in value]
+    # The Hub marks rows without a label by -1.
+    return declared[value] if value is not None and 0 <= value < len(declared) else None
+
+
+def sorted_names(names: Iterable[str]) -> list[str]:
+    """Distinct names in a stable order: sorted, whole numbers by value."""
+    distinct = set(names)
+    if all(name.removeprefix("-").isdecimal() for name in distinct):
+        return sorted(distinct, key=int)
+    return sorted(distinct)
+
+
+def label_indices(rows: NamedRows, column: str, known: Sequence[str]) -> dict[str, int]:
+    """What stands for a label in the data -> the model's index: names, or indices where all are.
+
+    Args:
+        rows: gives (origin, names) of every row; called once or twice.
+        column: for the message.
+        known: the model's label names in the order of their indices.
+
+    Raises:
+        DataError: a label that the model does not have; shows both sides.
+    """
+    by_name = {name: i for i, name in enumerate(known)}
+    used = {name for _, names in rows() for name in names}
+    if used <= set(by_name):
+        return by_name
+    by_index = {str(i): i for i in by_name.values()}
+    if used <= set(by_index):
+        return by_index
+    unseen = used - set(by_name)
+    where = [origin for origin, names in rows() if not unseen.isdisjoint(names)]
+    more = f" and {len(where) - 3} more" if len(where) > 3 else ""
+    raise DataError(
+        f"{', '.join(where[:3])}{more}: label(s) {sorted(unseen)} in column {column!r} are not"
+        f" among the model's labels {list(known)}",
+        hint="the model knows the labels of its training data only; they are matched by name, or"
+        " by index when all are indices",
+    )
+
+
+def check_names(key: str, names: Iterable[str], known: Iterable[str]) -> None:
+    """Make sure that a recipe names labels of the training data.
+
+    Raises:
+        RecipeError: it does not; says which label may be meant.
+    """
+    known = list(known)
+    for name in names:
+        if name not in known:
+            near = did_you_mean(name, known)
+            tail = f"did you mean {near}?" if near else f"the training data has {known}"
+            raise RecipeError(f"{key}: unknown label {name!r}, {tail}")
