@@ -122,8 +122,10 @@ def _sample(
         top_k = column([row.top_k or logits.shape[-1] for row in rows])
         top_p = column([row.top_p for row in rows])
         min_p = column([row.min_p for row in rows])
+        total = torch.logsumexp(scores, -1, keepdim=True)
+        total = torch.where(top_k < logits.shape[-1], torch.nan, total)
         scores, ids = _candidates(scores, top_k, top_p, min_p)
-        kept, surely, maybe = _filters(scores, slack, top_k, top_p, min_p)
+        kept, surely, maybe = _filters(scores, slack, top_k, top_p, min_p, total)
     else:
         ids = torch.arange(logits.shape[-1], device=logits.device).expand(len(rows), -1)
         kept = surely = maybe = torch.isfinite(scores)
@@ -158,23 +160,28 @@ def _candidates(
 
 
 def _filters(
-    scores: Tensor, slack: Tensor, top_k: Tensor, top_p: Tensor, min_p: Tensor
+    scores: Tensor, slack: Tensor, top_k: Tensor, top_p: Tensor, min_p: Tensor, total: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Which of the sorted candidates are in; which are in, and may be in, whatever the error."""
+    """Which of the sorted candidates are in; which are in, and may be in, whatever the error.
+
+    `total` is the logarithm of what shares are shares of, candidates or not: the whole vocabulary.
+    NaN: it is what `top_k` leaves, all of which are candidates.
+    """
     import torch
 
     rank = torch.arange(scores.shape[-1], device=scores.device)[None]
     kept = (rank < top_k) & torch.isfinite(scores)
-    shares = torch.softmax(scores.masked_fill(~kept, -torch.inf), -1)
+    left = scores.masked_fill(~kept, -torch.inf)
+    total = torch.where(torch.isnan(total), torch.logsumexp(left, -1, keepdim=True), total)
+    shares = (left - total).exp()
     before = shares.cumsum(-1) - shares  # of the tokens above
-    inside = before < top_p
-    inside |= rank == 0
+    inside = (before < top_p) | (rank == 0) | (top_p >= 1)
     likely = scores - scores[:, :1] >= torch.log(min_p)  # log(0) = -inf keeps all
     in_ = kept & inside & likely
     # Near either border of the kept set, the order itself may be an accident.
     last_in = scores.masked_fill(~in_, torch.inf).amin(-1, keepdim=True)
     first_out = scores.masked_fill(in_, -torch.inf).amax(-1, keepdim=True)
-    near_p = (before - top_p).abs() < slack
+    near_p = ((before - top_p).abs() < slack) & (top_p < 1)
     near_min = (scores - scores[:, :1] - torch.log(min_p)).abs() < 2 * slack
     surely = in_ & (scores > first_out + 2 * slack) & ~near_p & ~near_min
     surely |= in_ & (rank == 0) & (scores > first_out + 2 * slack)

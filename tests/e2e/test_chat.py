@@ -137,11 +137,29 @@ def test_ctrl_c_stops_the_answer_and_keeps_its_text(tmp_path: Path) -> None:
 
 def test_a_pipe_gets_the_answers_only(tiny_chat: Path) -> None:  # noqa: F811
     flags = ["--model", str(tiny_chat), "--max-new-tokens", "8", "--greedy"]
-    done = hfcli("chat", *flags, stdin="The lamp\nBread\n")
+    done = hfcli("chat", *flags, stdin=f"The lamp\nBread\n{'lamp ' * 600}\n")
     assert done.returncode == 0
+    assert "hint: /undo" in done.stderr, "the third question is too long"
     assert len(re.findall(DONE, done.stderr)) == 2
     one = hfcli("generate", "The lamp", *flags, "--json")
     assert done.stdout.startswith(json.loads(one.stdout)["text"] + "\n")
+
+
+def test_the_prompt_sign_is_no_part_of_what_is_kept_in_a_file(tiny_chat: Path) -> None:  # noqa: F811
+    screen, terminal = pty.openpty()
+    flags = ["--model", str(tiny_chat), "--max-new-tokens", "8", "--greedy"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "hfcli", "chat", *flags],
+        stdin=terminal, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
+    )  # fmt: skip
+    os.close(terminal)
+    os.write(screen, b"The lamp\n\x04")
+    answers, told = process.communicate(timeout=120)
+    os.close(screen)
+    assert process.returncode == 0, told
+    one = hfcli("generate", "The lamp", *flags, "--json")
+    assert answers == json.loads(one.stdout)["text"] + "\n"
+    assert "> " in told
 
 
 def test_a_model_without_a_chat_template_is_told(tiny_gpt2: Path) -> None:

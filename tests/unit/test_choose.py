@@ -35,16 +35,17 @@ def reference(logits: Any, decoding: Decoding) -> Any:
     return torch.softmax(scores, -1)[0]
 
 
-@pytest.mark.parametrize("vocabulary", [40, 3000])
+# Steep logits end within the first candidates, flat ones do not.
+@pytest.mark.parametrize(("vocabulary", "steepness"), [(40, 2.5), (3000, 2.5), (3000, 3.5)])
 @pytest.mark.parametrize("decoding", DECODINGS.values(), ids=DECODINGS.keys())
 def test_tokens_come_as_often_as_transformers_distribution_says(
-    decoding: Decoding, vocabulary: int
+    decoding: Decoding, vocabulary: int, steepness: float
 ) -> None:
     import torch
     from scipy.stats import chisquare
 
     generator = torch.Generator().manual_seed(vocabulary)
-    logits = 2.5 * torch.randn(1, vocabulary, generator=generator)
+    logits = steepness * torch.randn(1, vocabulary, generator=generator)
     expected = reference(logits, decoding).double()
     draws = 20_000
     rows = logits.expand(500, -1)
@@ -60,6 +61,23 @@ def test_tokens_come_as_often_as_transformers_distribution_says(
         observed[-2:] = [observed[-2] + observed[-1]]
         wanted[-2:] = [wanted[-2] + wanted[-1]]
     assert chisquare(observed, wanted).pvalue > 1e-4
+
+
+@pytest.mark.parametrize("decoding", DECODINGS.values(), ids=DECODINGS.keys())
+def test_a_choice_depends_on_no_other_row(decoding: Decoding) -> None:
+    import torch
+
+    generator = torch.Generator().manual_seed(5)
+    steep = torch.randn(300, 3000, generator=generator) * torch.linspace(2.5, 5, 300)[:, None]
+    flat = torch.randn(1, 3000, generator=generator) * 0.1
+    seeds = list(range(300))
+    alone = [choose(steep[i : i + 1], [decoding], [i], [0]).tokens[0] for i in seeds]
+    others = [Decoding(1.0), Decoding(), Decoding(1.0, top_k=700), Decoding(1.0, top_p=0.999)]
+    for other in others:
+        beside = choose(
+            torch.cat([steep, flat]), [decoding] * 300 + [other], [*seeds, 0], [0] * 301
+        )
+        assert beside.tokens[:300] == alone
 
 
 def test_noise_is_gumbel_and_a_function_of_its_place() -> None:

@@ -84,6 +84,13 @@ def test_only_the_default_falls_back(cache: Path, monkeypatch: pytest.MonkeyPatc
         resolve_model(None)
 
 
+def test_a_revision_of_the_default_is_a_choice(cache: Path) -> None:
+    with pytest.raises(ModelError, match=DEFAULT_MODEL):
+        resolve_model(None, revision=COMMIT)
+    folder = snapshot(cache, DEFAULT_MODEL, "config.json", "model.safetensors")
+    assert resolve_model(None, revision=COMMIT).folder == folder
+
+
 def test_the_default_is_taken_from_the_cache(cache: Path) -> None:
     folder = snapshot(cache, DEFAULT_MODEL, "config.json", "model.safetensors")
     assert resolve_model(None).folder == folder
