@@ -7,6 +7,8 @@ back to see how long it takes; the weights stay as they are. Knows nothing about
 from __future__ import annotations
 
 import math
+import tempfile
+from pathlib import Path
 
 from hfcli.device import resolve_device
 from hfcli.errors import RecipeError
@@ -37,6 +39,12 @@ def plan(*, recipe: Recipe, listener: Listener, offline: bool = False) -> PlanRe
     """
     if not recipe.data.train:
         raise RecipeError("finetune needs data.train")
+    with tempfile.TemporaryDirectory() as folder:  # Trainer makes its output folder at once
+        scratch = recipe.model_copy(update={"output_dir": Path(folder)})
+        return _plan(recipe=scratch, listener=listener, offline=offline)
+
+
+def _plan(*, recipe: Recipe, listener: Listener, offline: bool) -> PlanResult:
     placement = resolve_device(recipe.device)
     arguments = training_arguments(recipe=recipe, device=placement.device)
     setup = set_up(recipe=recipe, placement=placement, offline=offline)

@@ -127,11 +127,13 @@ def test_the_output_folder_holds_all_and_loads_with_plain_transformers(finished:
 def test_table_and_json_show_the_same_numbers(finished: Path) -> None:
     known = json.loads(hfcli("eval", finished, "--json").stdout)
     shown = hfcli("eval", finished).stdout
-    cells = dict(line.split()[:2] for line in shown.splitlines() if len(line.split()) == 2)
+    rows = {line.split()[0]: line.split()[1:] for line in shown.splitlines() if line.strip()}
     numbers = {k: v for k, v in known["metrics"].items() if isinstance(v, float)}
     assert len(numbers) >= 8
     for name, value in numbers.items():
-        assert cells[name] == f"{value:.4f}"
+        assert rows[name][0] == f"{value:.4f}"
+    low, high = known["intervals"]["accuracy"]["low"], known["intervals"]["accuracy"]["high"]
+    assert rows["accuracy"][1:] == [f"{low:.4f}", "to", f"{high:.4f}"]
     matrix = known["metrics"]["confusion_matrix"]
     assert sum(map(sum, matrix)) == known["n_rows"] == 6
     assert known["labels"] == ["calm", "storm"]

@@ -145,6 +145,25 @@ def test_a_killed_and_resumed_run_equals_an_uninterrupted_one(
     assert_same(run(path, where, resume=True), reference)
 
 
+def test_samples_are_written_at_every_evaluation_and_change_nothing(
+    references: Any, tmp_path: Path
+) -> None:
+    from hfcli.generation.samples import write_samples
+
+    path, reference = references("padded")
+    prompts = "training.sample_prompts=[The harbour, In the]"
+    where = f"output_dir={tmp_path / 'run'}"
+    folder = run(path, prompts, where, write_samples=write_samples)
+    assert_same(folder, reference)
+    samples = [json.loads(line) for line in (folder / "samples.jsonl").read_text().splitlines()]
+    steps = [line["step"] for line in log(folder) if "eval_loss" in line]
+    assert steps
+    assert [(s["step"], s["prompt"]) for s in samples] == [
+        (step, prompt) for step in steps for prompt in ("The harbour", "In the")
+    ]
+    assert len({s["text"] for s in samples}) > 1
+
+
 def test_frozen_layers_stay_as_they_are(references: Any, tiny_gpt2: Path) -> None:
     learned = weights(references("frozen")[1])
     before = weights(tiny_gpt2)
