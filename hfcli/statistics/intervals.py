@@ -17,11 +17,11 @@ from typing import Any
 from hfcli.metrics.base import Metric
 from hfcli.statistics.proportions import wilson
 from hfcli.statistics.resamplers import (
-    BOUNDED,
     BUILDERS,
     BY_CHANCE,
     OF_LABELS,
     PROPORTIONS,
+    SKEWED,
     repeated,
     same,
     value_of,
@@ -227,7 +227,7 @@ def _interval(plan: Plan, draws: Array | None) -> Interval:
         return Interval(value, None, None, f"undefined in {share:.0%} of the draws", n)
     if np.ptp(defined) == 0:
         return Interval(value, None, None, "the same in all draws", n)
-    if plan.metric.name in BOUNDED:
+    if plan.metric.name in SKEWED:
         low, high = bca(plan.statistic, plan.units, value, defined)
         return Interval(value, low, high, f"BCa bootstrap, {len(draws):,} draws", n)
     low, high = percentile(defined)
