@@ -1,7 +1,7 @@
 """How often do 95 % intervals hold the truth? Run it with: python benchmarks/coverage.py [SETS]
 
 Sets of rows are drawn from populations in which every metric is known: in closed form, or from a
-million rows. Prints the table of docs/evaluation.md. Takes a quarter of an hour for 1,000 sets.
+million rows. Prints the table of docs/evaluation.md; takes minutes.
 """
 
 from __future__ import annotations
