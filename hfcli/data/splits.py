@@ -87,7 +87,8 @@ def _hold_out(
     if round(count * section.validation_size) < 1 or held_out >= count:
         raise DataError(
             f"{count} training row(s) are too few to hold out {section.validation_size:.0%}",
-            hint="give data.validation, or data.validation_from: end to cut each text",
+            hint="give data.validation"
+            + (", or data.validation_from: end to cut each text" if task.can_be_cut() else ""),
         )
     import numpy as np
     from sklearn.model_selection import train_test_split

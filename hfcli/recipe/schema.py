@@ -284,6 +284,11 @@ class Recipe(Section):
                 f"data.on_overflow: {overflow} does not go with {task.name}; known:"
                 f" {', '.join(task.overflows)}"
             )
+        if self.data.validation_from == "end" and not task.can_be_cut():
+            raise ValueError(
+                "data.validation_from: end cuts texts, and goes with plain text only"
+                " (text-generation with text_column)"
+            )
         wanted = self.training.metric_for_best_model
         if wanted is not None:
             known = ("loss", *scalar_metrics(task.metrics()))

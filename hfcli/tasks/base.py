@@ -86,6 +86,10 @@ class Task(BaseModel):
         """Whether label smoothing is defined for what is learned."""
         return True
 
+    def can_be_cut(self) -> bool:
+        """Whether the end of every text can be held out: it must be one text and nothing more."""
+        return False
+
     @abstractmethod
     def check_row(self, row: dict[str, Any]) -> str | None:
         """Why a row, which has all columns, cannot be used (without where it stands), or None."""

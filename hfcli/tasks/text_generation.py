@@ -106,6 +106,9 @@ class TextGeneration(Task):
             return Completion(self.prompt_column, self.completion_column)
         return PlainText(self.text_column)
 
+    def can_be_cut(self) -> bool:
+        return self.messages_column is None and self.prompt_column is None
+
     def columns(self) -> tuple[str, ...]:
         return self.shape().columns()
 

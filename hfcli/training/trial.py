@@ -45,7 +45,12 @@ class Trial:
         """The largest training batch, forward and back, and the largest scoring batch."""
         import torch
 
-        self._pass(max(batches, key=lambda rows: self._longest(rows) * len(rows)))
+        widest = max(batches, key=lambda rows: self._longest(rows) * len(rows))
+        # With accumulation, the gradients of earlier batches are in memory too.
+        accumulates = self.trainer.args.gradient_accumulation_steps > 1
+        self._pass(widest, keep=accumulates)
+        if accumulates:
+            self._pass(widest)
         setup, held = self.setup, self.setup.validation
         if held is None:
             return
@@ -59,7 +64,7 @@ class Trial:
     def _longest(self, rows: Sequence[int]) -> int:
         return max(self.setup.train.lengths[i] for i in rows)
 
-    def _pass(self, rows: Sequence[int]) -> float:
+    def _pass(self, rows: Sequence[int], *, keep: bool = False) -> float:
         """Seconds of a forward and backward pass of a batch."""
         import torch
 
@@ -75,5 +80,6 @@ class Trial:
             loss: Any = self.trainer.compute_loss(model, batch, num_items_in_batch=n_items)
         loss.backward()
         seconds = time.perf_counter() - start
-        model.zero_grad(set_to_none=True)
+        if not keep:
+            model.zero_grad(set_to_none=True)
         return seconds

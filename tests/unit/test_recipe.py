@@ -199,3 +199,20 @@ def test_a_missing_recipe_suggests_its_neighbour(tmp_path: Path) -> None:
         load_recipe(tmp_path / "recipee.yaml")
     assert caught.value.hint is not None
     assert "recipe.yaml" in caught.value.hint
+
+
+PLAIN = "task: {name: text-generation}\nmodel: {name_or_path: some/model}\n"
+NOT_PLAIN = {
+    "labels": "task={name: text-classification}",
+    "completions": "task={name: text-generation, prompt_column: q, completion_column: a}",
+    "chat": "task={name: text-generation, messages_column: m}",
+}
+
+
+@pytest.mark.parametrize("task", NOT_PLAIN.values(), ids=NOT_PLAIN.keys())
+def test_only_plain_text_is_cut_for_validation(task: str, tmp_path: Path) -> None:
+    text = f"{PLAIN}data: {{train: a.txt, validation_from: end}}\n"
+    path = write(tmp_path, text)
+    assert load_recipe(path).data.validation_from == "end"
+    with pytest.raises(RecipeError, match="goes with plain text only"):
+        load_recipe(path, [task])
