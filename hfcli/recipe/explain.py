@@ -8,7 +8,8 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from hfcli.errors import did_you_mean
-from hfcli.recipe.schema import Recipe, TrainingSection
+from hfcli.recipe.schema import Recipe
+from hfcli.recipe.training import TrainingSection
 from hfcli.recipe.training_arguments import OWNED_BY_HFCLI, RENAMED, training_argument_names
 from hfcli.recipe.yaml_file import Path
 from hfcli.tasks import task_classes, task_names

@@ -6,13 +6,13 @@ in `hfcli.generation`. Knows nothing about models.
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from hfcli.recipe.section import Section
 
 
-class GenerationSettings(BaseModel):
+class GenerationSettings(Section):
     """Settings of one generation; every name and meaning is GenerationConfig's."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     max_new_tokens: int | None = Field(None, ge=1)
     do_sample: bool | None = None

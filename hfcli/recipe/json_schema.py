@@ -15,7 +15,8 @@ from pydantic_core import core_schema
 
 from hfcli.metrics import metric_names
 from hfcli.recipe.generation import GenerationSettings
-from hfcli.recipe.schema import EvaluationSection, Recipe, TrainingSection
+from hfcli.recipe.schema import EvaluationSection, Recipe
+from hfcli.recipe.training import TrainingSection
 from hfcli.recipe.training_arguments import check_extra, training_argument_names
 from hfcli.tasks import task_classes
 

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator
+
+from hfcli.recipe.section import Section
 
 ALL_LINEAR = "all-linear"  # peft's word for it
 
 
-class LoraSection(BaseModel):
+class LoraSection(Section):
     """A low-rank adapter (arXiv 2106.09685); names, meanings and defaults are peft's."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     r: int = Field(8, ge=1, description="Rank of the adapter.")
     lora_alpha: int = Field(

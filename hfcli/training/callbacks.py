@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hfcli.recipe.schema import TrainingSection
+from hfcli.recipe.training import TrainingSection
 from hfcli.results import Evaluated, Listener, StepDone, TrainingStarted
 from hfcli.training.interrupts import Interrupts
 

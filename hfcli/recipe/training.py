@@ -1,0 +1,107 @@
+"""The training section of a recipe; names are those of TrainingArguments."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from hfcli.recipe.section import Section
+from hfcli.recipe.training_arguments import check_extra
+
+Interval = Literal["no", "steps", "epoch"]
+
+
+class TrainingSection(Section):
+    """TrainingArguments that everyone sets; every other one goes under `extra`."""
+
+    learning_rate: float = Field(5e-5, gt=0)
+    num_train_epochs: float = Field(3.0, gt=0)
+    max_steps: int = Field(-1, ge=-1, description="Overrides num_train_epochs when positive.")
+    per_device_train_batch_size: int = Field(8, ge=1)
+    per_device_eval_batch_size: int = Field(16, ge=1)
+    gradient_accumulation_steps: int = Field(1, ge=1)
+    warmup_steps: float = Field(0, ge=0, description="Steps, or below 1 a share of the run.")
+    weight_decay: float = Field(0.0, ge=0)
+    adam_beta2: float = Field(0.999, gt=0, lt=1)
+    max_grad_norm: float = Field(1.0, ge=0)
+    lr_scheduler_type: str = "linear"
+    bf16: bool | Literal["auto"] = Field(
+        "auto", description="bfloat16 autocast; auto: where the processor computes in it."
+    )
+    save_dtype: Literal["float32", "bfloat16", "float16"] | None = Field(
+        None, description="Number type of the saved weights; default: as trained."
+    )
+    label_smoothing_factor: float = Field(0.0, ge=0, lt=1)
+    loss_type: Literal["chunked_nll", "nll"] = Field(
+        "chunked_nll",
+        description="Of a language model: `chunked_nll` never holds the logits of all tokens;"
+        " `nll` is the model's own way to the same loss.",
+    )
+    train_sampling_strategy: Literal["random", "sequential", "group_by_length"] | None = Field(
+        None,
+        description="Order of the rows; default: group_by_length for rows that are padded, random"
+        " for packed ones.",
+    )
+    logging_steps: int = Field(10, ge=1)
+    eval_strategy: Interval = "epoch"
+    eval_steps: int | None = Field(None, ge=1)
+    save_strategy: Interval = "epoch"
+    save_steps: int = Field(500, ge=1)
+    save_total_limit: int | None = Field(2, ge=1)
+    load_best_model_at_end: bool = False
+    metric_for_best_model: str | None = Field(
+        None, description="Default: loss. Its direction is the metric's own."
+    )
+    early_stopping_patience: int | None = Field(
+        None, ge=1, description="Evaluations without a better metric_for_best_model to stop after."
+    )
+    early_stopping_threshold: float = Field(0.0, ge=0, description="What counts as better.")
+    sample_prompts: list[str] = Field(
+        default_factory=list, description="Prompts to continue at every evaluation."
+    )
+    extra: dict[str, Any] = Field(
+        default_factory=dict, description="Any other TrainingArguments name."
+    )
+
+    @field_validator("eval_strategy", "save_strategy", mode="before")
+    @classmethod
+    def _no_is_a_word(cls, value: Any) -> Any:
+        return "no" if value is False else value
+
+    @field_validator("bf16", mode="before")
+    @classmethod
+    def _one_of_three(cls, value: Any) -> Any:
+        if value not in (True, False, "auto"):
+            raise ValueError(f"must be true, false or auto (found {value!r})")
+        return value
+
+    @field_validator("extra")
+    @classmethod
+    def _known_arguments(cls, value: dict[str, Any]) -> dict[str, Any]:
+        known = set(cls.model_fields)
+        problems = [problem for key in value if (problem := check_extra(key, known))]
+        if problems:
+            raise ValueError("; ".join(problems))
+        return value
+
+    @model_validator(mode="after")
+    def _best_needs_evaluation(self) -> TrainingSection:
+        if self.load_best_model_at_end and (
+            self.eval_strategy == "no" or self.eval_strategy != self.save_strategy
+        ):
+            raise ValueError("load_best_model_at_end needs eval_strategy equal to save_strategy")
+        if self.eval_strategy == "steps" and self.eval_steps is None:
+            raise ValueError("eval_strategy: steps needs eval_steps")
+        if self.early_stopping_patience is not None and self.eval_strategy == "no":
+            raise ValueError("early_stopping_patience needs an eval_strategy")
+        if self.early_stopping_threshold and self.early_stopping_patience is None:
+            raise ValueError("early_stopping_threshold goes with early_stopping_patience")
+        if self.sample_prompts and self.eval_strategy == "no":
+            raise ValueError("sample_prompts needs an eval_strategy")
+        if 0 < self.max_steps <= self.warmup_steps:
+            raise ValueError(
+                f"warmup_steps ({self.warmup_steps:g}) is not shorter than the run"
+                f" (max_steps {self.max_steps})"
+            )
+        return self
