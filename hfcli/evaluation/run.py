@@ -224,7 +224,7 @@ def _load(recipe: Recipe, offline: bool) -> LoadedModel:
         dtype=resolve_dtype(recipe.model.dtype, placement.device),
         placement=placement,
     )
-    loaded.tokenizer.padding_side = recipe.task.padding_side
+    recipe.task.fit_tokenizer(loaded.tokenizer)
     ensure_pad_token(loaded)
     return loaded
 

@@ -191,6 +191,10 @@ def _absolute_paths(draft: Draft) -> None:
                 section[name] = _absolute(section[name], _base(draft, ("data", name)))
     if isinstance(data.get("output_dir"), str):
         data["output_dir"] = _absolute(data["output_dir"], _base(draft, ("output_dir",)))
+    task = data.get("task")
+    if isinstance(task, dict) and isinstance(task.get("chat_template"), str):
+        path = ("task", "chat_template")
+        task["chat_template"] = _absolute(task["chat_template"], _base(draft, path))
     model = data.get("model")
     if isinstance(model, dict):
         for name in ("name_or_path", "tokenizer"):

@@ -86,6 +86,14 @@ class Task(BaseModel):
         """Whether label smoothing is defined for what is learned."""
         return True
 
+    def fit_tokenizer(self, tokenizer: PreTrainedTokenizerBase) -> None:
+        """Set what the task wants of a tokenizer, before anything is encoded.
+
+        Raises:
+            DataError: a file that the task names cannot be read.
+        """
+        tokenizer.padding_side = self.padding_side
+
     def can_be_cut(self) -> bool:
         """Whether the end of every text can be held out: it must be one text and nothing more."""
         return False

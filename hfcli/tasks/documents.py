@@ -140,11 +140,9 @@ class Chat(Shape):
 
     Args:
         column: lists of `{"role": ..., "content": ...}`.
-        template: Jinja text of a chat template; None: the tokenizer's own.
     """
 
     column: str
-    template: str | None = None
 
     def columns(self) -> tuple[str, ...]:
         return (self.column,)
@@ -166,9 +164,7 @@ class Chat(Shape):
     def documents(
         self, batch: Batch, tokenizer: PreTrainedTokenizerBase
     ) -> Iterator[Document | None]:
-        if self.template is not None:
-            tokenizer.chat_template = self.template
-        elif not getattr(tokenizer, "chat_template", None):
+        if not getattr(tokenizer, "chat_template", None):
             raise ModelError(
                 "the model has no chat template, and the data are chat messages",
                 hint="task.chat_template names a file with one, or choose an instruction-tuned"

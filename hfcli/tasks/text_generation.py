@@ -101,10 +101,15 @@ class TextGeneration(Task):
     def shape(self) -> Shape:
         """How a row becomes a document."""
         if self.messages_column is not None:
-            return Chat(self.messages_column, _template(self.chat_template))
+            return Chat(self.messages_column)
         if self.prompt_column is not None and self.completion_column is not None:
             return Completion(self.prompt_column, self.completion_column)
         return PlainText(self.text_column)
+
+    def fit_tokenizer(self, tokenizer: PreTrainedTokenizerBase) -> None:
+        super().fit_tokenizer(tokenizer)
+        if self.chat_template is not None:
+            tokenizer.chat_template = _read_template(Path(self.chat_template))
 
     def can_be_cut(self) -> bool:
         return self.messages_column is None and self.prompt_column is None
@@ -271,10 +276,9 @@ class TextGeneration(Task):
         return value
 
 
-def _template(file: str | None) -> str | None:
-    if file is None:
-        return None
+def _read_template(file: Path) -> str:
     try:
-        return Path(file).read_text(encoding="utf-8")
-    except OSError as e:
-        raise DataError(f"task.chat_template: {file}: cannot be read ({e.strerror})") from e
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as e:
+        reason = e.strerror if isinstance(e, OSError) else "not UTF-8 text"
+        raise DataError(f"task.chat_template: {file}: cannot be read ({reason})") from e

@@ -166,7 +166,7 @@ def _load(
             config_overrides=overrides,
             new_head=True,
         )
-    loaded.tokenizer.padding_side = task.padding_side
+    task.fit_tokenizer(loaded.tokenizer)
     ensure_pad_token(loaded)
     if recipe.model.lora is not None:
         loaded = add_lora(loaded=loaded, section=recipe.model.lora, task=task)

@@ -100,6 +100,22 @@ def test_another_tokenizer_at_the_same_place_misses(
     assert not setup_of(path).cached
 
 
+def test_another_chat_template_at_the_same_place_misses(tiny_gpt2: Path, tmp_path: Path) -> None:
+    turns = [{"role": "user", "content": "when?"}, {"role": "assistant", "content": "soon"}]
+    path = write_recipe(tmp_path, tiny_gpt2, task={
+        "name": "text-generation", "messages_column": "turns", "chat_template": "chat.jinja",
+    })  # fmt: skip
+    (tmp_path / "rows.jsonl").write_text("\n".join([json.dumps({"turns": turns})] * 12))
+    template = tmp_path / "chat.jinja"  # relative to the recipe, as every path in it
+    template.write_text("{% for m in messages %}{{ m['content'] }}{% endfor %}")
+    first = setup_of(path)
+    assert setup_of(path).cached
+    template.write_text("{% for m in messages %}<{{ m['content'] }}>{% endfor %}")
+    other = setup_of(path)
+    assert not other.cached
+    assert other.train.counts.tokens > first.train.counts.tokens
+
+
 def test_a_cache_that_was_cut_off_is_made_again(tiny_gpt2: Path, tmp_path: Path) -> None:
     path = write_recipe(tmp_path, tiny_gpt2, task=TASK)
     made = setup_of(path)

@@ -199,6 +199,7 @@ def test_only_the_assistants_turns_are_learned(loaded: LoadedModel, tmp_path: Pa
     rows = Dataset.from_dict({"messages": [messages]})
     template = str(tmp_path / "chat.jinja")
     task = TextGeneration(messages_column="messages", chat_template=template, packing="no")
+    task.fit_tokenizer(loaded.tokenizer)
     encoded = prepared(task, rows, loaded, train=True)
     parts = task.show(encoded.features[0], loaded.tokenizer)
     assert parts == [
@@ -214,5 +215,6 @@ def test_a_template_that_rewrites_the_past_is_refused(loaded: LoadedModel, tmp_p
     )
     template = str(tmp_path / "chat.jinja")
     task = TextGeneration(messages_column="messages", chat_template=template)
+    task.fit_tokenizer(loaded.tokenizer)
     with pytest.raises(DataError, match="changes what stands before"):
         prepared(task, rows, loaded, train=True)
