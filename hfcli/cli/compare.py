@@ -14,7 +14,7 @@ def compare_command(
     runs: Annotated[
         list[Path],
         typer.Argument(
-            help="Folders written by eval, two or more; all are compared with the first.",
+            help="Runs, or folders written by eval, two or more; all are compared with the first.",
             show_default=False,
         ),
     ],

@@ -39,14 +39,25 @@ class SavedRun:
 
 
 def read_run(path: Path) -> SavedRun:
-    """An evaluation by its folder, or by one of its two files.
+    """An evaluation by its folder, by one of its two files, or by the run that it alone stands in.
 
     Raises:
-        DataError: a file is not there, cannot be read, or is something else.
+        DataError: a file is not there, cannot be read, or is something else; a run with several
+            evaluations.
     """
-    folder = path.parent if path.name in (REPORT, PREDICTIONS) else path
+    folder = path.parent if path.name in (REPORT, PREDICTIONS) else _evaluation_in(path)
     report = _read_report(folder / REPORT)
     return SavedRun(str(path), report, _read_rows(folder / PREDICTIONS))
+
+
+def _evaluation_in(folder: Path) -> Path:
+    if (folder / REPORT).is_file():
+        return folder
+    inside = sorted(report.parent for report in folder.glob(f"*/{REPORT}"))
+    if len(inside) > 1:
+        found = ", ".join(map(str, inside))
+        raise DataError(f"{folder}: holds {len(inside)} evaluations", hint=f"name one: {found}")
+    return inside[0] if inside else folder
 
 
 def _read_report(path: Path) -> Mapping[str, Any]:

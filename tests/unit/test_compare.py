@@ -203,6 +203,21 @@ def test_what_is_no_run_is_said_by_file_and_line(
     assert message in caught.value.message
 
 
+def test_a_run_stands_for_its_only_evaluation(tmp_path: Path, two: list[Path]) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    with pytest.raises(DataError, match="cannot be read"):
+        compare(runs=[run, two[1]], flips=0, seed=0)
+    two[0].rename(run / "eval-test")
+    direct = compare(runs=[run / "eval-test", two[1]], flips=0, seed=0)
+    by_run = compare(runs=[run, two[1]], flips=0, seed=0)
+    assert by_run.comparisons[0].metrics == direct.comparisons[0].metrics
+    saved(run / "eval-dev", classified(1, 0.6), METRICS, LABELS)
+    with pytest.raises(DataError, match="holds 2 evaluations") as caught:
+        compare(runs=[run, two[1]], flips=0, seed=0)
+    assert "eval-dev" in (caught.value.hint or "")
+
+
 def test_one_run_is_no_comparison(two: list[Path]) -> None:
     with pytest.raises(RecipeError):
         compare(runs=two[:1], flips=0, seed=0)
