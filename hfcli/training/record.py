@@ -53,8 +53,7 @@ def describe_run(*, recipe: Recipe, loaded: LoadedModel, command: Sequence[str])
         "hfcli": hfcli.__version__,
         "command": list(command),
         "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        "recipe": recipe.model_dump(mode="json", exclude_none=True),
-        "data": data_hashes(recipe.data),
+        **describe_inputs(recipe),
         "model": {
             "name": loaded.source.name,
             "revision": loaded.source.revision,
@@ -64,6 +63,14 @@ def describe_run(*, recipe: Recipe, loaded: LoadedModel, command: Sequence[str])
         "versions": {"python": platform.python_version(), **_versions()},
         "hardware": _hardware(loaded),
         "git": _git(),
+    }
+
+
+def describe_inputs(recipe: Recipe) -> dict[str, Any]:
+    """What of a run is known before its model is loaded: the recipe, and the data by content."""
+    return {
+        "recipe": recipe.model_dump(mode="json", exclude_none=True),
+        "data": data_hashes(recipe.data),
     }
 
 

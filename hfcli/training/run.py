@@ -1,8 +1,8 @@
 """A recipe -> a trained model in its output folder.
 
-The order is: claim the folder, check the arguments, read the data, load or build the model,
-encode rows, write down what the run depends on, train, save, write the result last. Knows nothing
-about terminals.
+The order is: check folder and arguments, read the data, load or build the model, encode rows,
+claim the folder and write down what the run depends on, train, save, write the result last. Knows
+nothing about terminals.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -77,8 +78,7 @@ def finetune(*, recipe: Recipe, listener: Listener, options: RunOptions) -> Fine
     trackers = tracker_names(recipe.training.extra.get("report_to"))
     check_report_to(trackers)
     before = _earlier(folder, options.resume)
-    output.claim(folder, resume=options.resume, overwrite=options.overwrite)
-    checkpoints.clean(folder)
+    output.check(folder, resume=options.resume, overwrite=options.overwrite)
     placement = resolve_device(recipe.device)
     training_arguments(recipe=recipe, device=placement.device)  # refuses before data are read
     setup = set_up(recipe=recipe, placement=placement, offline=options.offline)
@@ -87,12 +87,13 @@ def finetune(*, recipe: Recipe, listener: Listener, options: RunOptions) -> Fine
     notes = [*setup.notes, *_compare(before, told, options)]
     for note in notes:
         listener(Note(note))
+    output.claim(folder, resume=options.resume, overwrite=options.overwrite)
+    checkpoints.clean(folder)
     if before is None:
         output.write_text(folder / record.RUN_FILE, json.dumps(told, indent=2) + "\n")
     output.write_text(folder / output.RECIPE_FILE, dump_recipe(recipe))
-    os.environ.update(tracker_environment(folder, trackers))
     start = time.perf_counter()
-    with held_back() as interrupts:
+    with _tracked(folder, trackers), held_back() as interrupts:
         trainer = _train(recipe, setup, folder, listener, options, interrupts)
     seconds = time.perf_counter() - start
     if interrupts.received is not None and trainer.state.global_step < trainer.state.max_steps:
@@ -108,6 +109,23 @@ def finetune(*, recipe: Recipe, listener: Listener, options: RunOptions) -> Fine
     return result
 
 
+@contextmanager
+def _tracked(folder: Path, trackers: Sequence[str]) -> Iterator[None]:
+    """Trackers write into this run's folder; the next run of a sweep is another one to them."""
+    variables = tracker_environment(folder, trackers)
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name in variables:
+            del os.environ[name]
+        if "wandb" in trackers:
+            import wandb
+
+            # transformers leaves the run open, and would log the next one into it.
+            wandb.finish()
+
+
 def _output_dir(recipe: Recipe) -> Path:
     if recipe.output_dir is None:
         raise RecipeError("the recipe names no output_dir", hint="-o FOLDER sets it")
@@ -118,7 +136,8 @@ def _output_dir(recipe: Recipe) -> Path:
 
 def _earlier(folder: Path, resume: bool) -> dict[str, Any] | None:
     """The record of the run that is to go on."""
-    if not resume or not folder.is_dir() or not any(folder.iterdir()):
+    # A process can be killed while it writes its first file, which is then under another name.
+    if not resume or not folder.is_dir() or all(p.suffix == ".tmp" for p in folder.iterdir()):
         return None
     found = record.read_record(folder)
     if found is None:
