@@ -26,6 +26,7 @@ from hfcli.recipe.trackers import check_report_to, tracker_environment, tracker_
 from hfcli.results import FinetuneResult, Listener, Note, SampleWritten
 from hfcli.training import checkpoints, output, record
 from hfcli.training.arguments import check_length, sampling_strategy, training_arguments
+from hfcli.training.batch_size import settle_batch_size
 from hfcli.training.callbacks import StepLog, make_callback, make_early_stopper, make_stopper
 from hfcli.training.interrupts import Interrupts, held_back
 from hfcli.training.loop import Split, train
@@ -82,6 +83,7 @@ def finetune(*, recipe: Recipe, listener: Listener, options: RunOptions) -> Fine
     placement = resolve_device(recipe.device)
     training_arguments(recipe=recipe, device=placement.device)  # refuses before data are read
     setup = set_up(recipe=recipe, placement=placement, offline=options.offline)
+    recipe = settle_batch_size(recipe=recipe, setup=setup, listener=listener, before=before)
     check_length(recipe, len(setup.train.lengths))
     told = record.describe_run(recipe=recipe, loaded=setup.loaded, command=options.command)
     notes = [*setup.notes, *_compare(before, told, options)]
@@ -173,8 +175,7 @@ def _train(
 ) -> Trainer:
     section = recipe.training
     device = setup.loaded.model.device
-    rows_per_step = section.per_device_train_batch_size * section.gradient_accumulation_steps
-    order = Order(sampling_strategy(recipe, setup.train), rows_per_step)
+    order = Order(sampling_strategy(recipe, setup.train), section.rows_per_step)
 
     def sample(step: int) -> None:
         if options.write_samples is not None and section.sample_prompts:
@@ -207,7 +208,7 @@ def _train(
         watcher.trainer = trainer  # type: ignore[attr-defined]
         return trainer
 
-    split = Split(section.per_device_train_batch_size, section.gradient_accumulation_steps)
+    split = Split(*section.split)
     return train(make=make, split=split, folder=folder, resume=options.resume, listener=listener)
 
 

@@ -29,6 +29,7 @@ from hfcli.results import (
     SweepRun,
 )
 from hfcli.training import output, record
+from hfcli.training.batch_size import with_split_of
 
 SWEEP_FILE = "sweep.json"
 SEED = "seed"
@@ -173,7 +174,8 @@ def _is_as_it_was(run: SweptRun) -> bool:
     before = record.read_record(run.folder)
     if before is None or not (run.folder / output.RESULT_FILE).is_file():
         return False
-    now = record.describe_inputs(run.recipe) | {"model": before["model"]}
+    recipe = with_split_of(run.recipe, before)
+    now = record.describe_inputs(recipe) | {"model": before["model"]}
     try:
         return not record.check_unchanged(before, now)
     except RunError as e:
