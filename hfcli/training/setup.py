@@ -6,20 +6,22 @@ Shared by training and by the plan of a run (`--dry-run`). Trains nothing.
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from hfcli.data import cache
 from hfcli.data.prepare import check_losses, prepare
-from hfcli.data.splits import Splits, load_splits
+from hfcli.data.splits import SPLIT_NAMES, Splits, load_splits
 from hfcli.device import Placement, resolve_dtype
 from hfcli.models.freeze import freeze_layers
 from hfcli.models.load import LoadedModel, ensure_pad_token, load_model
 from hfcli.models.lora import add_lora
 from hfcli.models.resolve import resolve_model
 from hfcli.models.scratch import build_model
-from hfcli.recipe.schema import Recipe
+from hfcli.recipe.schema import DataSection, Recipe
 from hfcli.tasks.base import Prepared, Task, Tools
 
 
@@ -68,6 +70,18 @@ def set_up(*, recipe: Recipe, placement: Placement, offline: bool = False) -> Ru
     return RunSetup(recipe.task, loaded, load, train, validation, notes, not source.was_read)
 
 
+def commit_marks(section: DataSection) -> dict[str, str] | None:
+    """What stands for the content of a Hub data set whose revision is a commit, which never
+    changes: its rows are not fetched to be looked up. None for anything else.
+    """
+    commit = section.revision or ""
+    if section.path is None or not re.fullmatch("[0-9a-f]{40}", commit):
+        return None
+    if Path(section.path).exists():
+        return None  # a folder here has no commits
+    return {name: f"{commit} {getattr(section, name)}" for name in SPLIT_NAMES}
+
+
 class _Source:
     """The rows of a recipe: read only when what is made of them is not in the cache."""
 
@@ -82,8 +96,8 @@ class _Source:
         recipe = self.recipe
         if not recipe.data.cache:
             return None
-        marks = None
-        if recipe.data.path is not None:
+        marks = commit_marks(recipe.data)
+        if recipe.data.path is not None and marks is None:
             # The bytes of a Hub data set are not at hand; loading it from its cache is quick.
             marks = {name: str(rows._fingerprint) for name, rows in self.splits.by_name.items()}
         return cache.rows_key(recipe.data, recipe.task, recipe.seed, marks)

@@ -15,15 +15,7 @@ from hfcli.results import Note
 from hfcli.training import batch_size
 from hfcli.training.setup import set_up
 from tests.integration.test_gradients import CPU, TASKS, gradients
-from tests.integration.test_training import (
-    RUNS,
-    Killed,
-    assert_same,
-    log,
-    run,
-    weights,
-    write_recipe,
-)
+from tests.integration.test_training import RUNS, Killed, assert_same, run, write_recipe
 
 AUTO = ["training.per_device_train_batch_size=auto", "training.effective_batch_size=8"]
 MIB = 2**20
@@ -111,9 +103,6 @@ def test_a_run_is_that_of_the_numbers_chosen_also_when_it_goes_on_with_other_mem
         assert found["per_device_train_batch_size"] == 2
         assert found["gradient_accumulation_steps"] == 4
     load_recipe(folder / "recipe.yaml")
-    whole = run(path, "training.per_device_train_batch_size=8", f"output_dir={tmp_path / 'whole'}")
-    assert log(whole)[0]["loss"] == pytest.approx(log(folder)[0]["loss"], rel=0.2)  # dropout is on
-    assert weights(whole).keys() == weights(folder).keys()
 
 
 def test_real_memory_is_measured(tiny_gpt2: Path, tmp_path: Path) -> None:
