@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -120,7 +121,9 @@ def _finetune(
             sweeps=sweeps,
             resume=resume,
             overwrite=overwrite,
-            train=lambda one, go_on: _train(one, _options(recipe, go_on, False, offline)),
+            train=lambda one, go_on: _train(
+                one, replace(_options(recipe, go_on, False, offline), more_follow=True)
+            ),
             json=json,
         )
     else:

@@ -8,7 +8,6 @@ nothing about terminals.
 from __future__ import annotations
 
 import json
-import math
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -28,10 +27,11 @@ from hfcli.training import checkpoints, output, record
 from hfcli.training.arguments import check_length, sampling_strategy, training_arguments
 from hfcli.training.batch_size import settle_batch_size
 from hfcli.training.callbacks import StepLog, make_callback, make_early_stopper, make_stopper
+from hfcli.training.finish import describe_result, save_model
 from hfcli.training.interrupts import Interrupts, held_back
 from hfcli.training.loop import Split, train
 from hfcli.training.setup import RunSetup, set_up
-from hfcli.training.trainer import Order, make_trainer, validation_scores
+from hfcli.training.trainer import Order, make_trainer
 
 if TYPE_CHECKING:
     from transformers import Trainer, TrainerCallback
@@ -52,6 +52,7 @@ class RunOptions:
         resume_command: what goes on after an interruption.
         reproduce: the record of a run whose data must be the same.
         write_samples: continues the recipe's sample prompts.
+        more_follow: other runs come after this one, so that a signal in its last step counts too.
     """
 
     resume: bool = False
@@ -61,6 +62,7 @@ class RunOptions:
     resume_command: str = "the same command with --resume"
     reproduce: dict[str, Any] | None = None
     write_samples: WriteSamples | None = None
+    more_follow: bool = False
 
 
 def finetune(*, recipe: Recipe, listener: Listener, options: RunOptions) -> FinetuneResult:
@@ -83,8 +85,8 @@ def finetune(*, recipe: Recipe, listener: Listener, options: RunOptions) -> Fine
     placement = resolve_device(recipe.device)
     training_arguments(recipe=recipe, device=placement.device)  # refuses before data are read
     setup = set_up(recipe=recipe, placement=placement, offline=options.offline)
-    recipe = settle_batch_size(recipe=recipe, setup=setup, listener=listener, before=before)
     check_length(recipe, len(setup.train.lengths))
+    recipe = settle_batch_size(recipe=recipe, setup=setup, listener=listener, before=before)
     told = record.describe_run(recipe=recipe, loaded=setup.loaded, command=options.command)
     notes = [*setup.notes, *_compare(before, told, options)]
     for note in notes:
@@ -99,16 +101,20 @@ def finetune(*, recipe: Recipe, listener: Listener, options: RunOptions) -> Fine
         trainer = _train(recipe, setup, folder, listener, options, interrupts)
     seconds = time.perf_counter() - start
     if interrupts.received is not None and trainer.state.global_step < trainer.state.max_steps:
-        raise Interrupted(
-            f"interrupted; step {trainer.state.global_step} is saved",
-            signal=interrupts.received,
-            hint=f"to go on: {options.resume_command}",
-        )
+        saved = f"step {trainer.state.global_step} is saved"
+        raise _interrupted(saved, interrupts.received, options)
     notes += _best(trainer, listener)
-    scores = _finish(trainer, setup, recipe, folder)
-    result = _result(recipe, trainer, setup, scores, seconds, notes)
+    scores = save_model(trainer, setup, recipe, folder)
+    result = describe_result(recipe, trainer, setup, scores, seconds, notes)
     output.write_text(folder / output.RESULT_FILE, json.dumps(result.to_dict(), indent=2) + "\n")
+    if interrupts.received is not None and options.more_follow:
+        raise _interrupted("this run is finished", interrupts.received, options)
     return result
+
+
+def _interrupted(state: str, number: int, options: RunOptions) -> Interrupted:
+    hint = f"to go on: {options.resume_command}"
+    return Interrupted(f"interrupted; {state}", signal=number, hint=hint)
 
 
 @contextmanager
@@ -223,71 +229,3 @@ def _best(trainer: Trainer, listener: Listener) -> list[str]:
     for note in notes:
         listener(Note(note))
     return notes
-
-
-def _finish(trainer: Trainer, setup: RunSetup, recipe: Recipe, folder: Path) -> dict[str, Any]:
-    """Save the model, and return the scores of exactly what was saved, matrices included."""
-    import torch
-
-    model: Any = setup.loaded.model
-    save_dtype = recipe.training.save_dtype
-    if save_dtype is not None:
-        model.to(getattr(torch, save_dtype)).to(torch.float32)
-    scores = None if save_dtype else _known_scores(trainer)
-    if setup.validation is not None and scores is None:
-        scores = validation_scores(setup, recipe.training.per_device_eval_batch_size)
-    if save_dtype is not None:
-        model.to(getattr(torch, save_dtype))
-    for name, value in recipe.generation.model_dump(exclude_none=True).items():
-        if model.can_generate():
-            setattr(model.generation_config, name, value)
-    # Trainer switches the cache off in the configuration, and would save it that way.
-    model.config.use_cache = True
-    trainer.save_model(str(folder))
-    (folder / "training_args.bin").unlink(missing_ok=True)  # a pickle that nobody needs
-    return scores or {}
-
-
-def _known_scores(trainer: Any) -> dict[str, Any] | None:
-    """Scores of the model as it is now, when this process has measured them already."""
-    state = trainer.state
-    best = state.best_global_step if trainer.args.load_best_model_at_end else None
-    return trainer.known_scores.get(best or state.global_step)  # type: ignore[no-any-return]
-
-
-def _result(
-    recipe: Recipe,
-    trainer: Trainer,
-    setup: RunSetup,
-    scores: dict[str, Any],
-    seconds: float,
-    notes: list[str],
-) -> FinetuneResult:
-    state = trainer.state
-    losses = [entry["loss"] for entry in state.log_history if "loss" in entry]
-    splits = {"train": setup.train, "validation": setup.validation}
-    return FinetuneResult(
-        task=recipe.task.name,
-        model=setup.loaded.source.name,
-        revision=setup.loaded.source.revision,
-        output_dir=str(recipe.output_dir),
-        steps=state.global_step,
-        epochs=float(state.epoch or 0),
-        train_rows=len(setup.train.lengths),
-        train_loss=losses[-1] if losses else None,
-        metrics={
-            name: None if math.isnan(value) else value  # not defined for these rows
-            for name, value in scores.items()
-            if not isinstance(value, list)
-        },
-        confusion_matrix=scores.get("confusion_matrix"),
-        tokens_seen=int(state.num_input_tokens_seen),
-        seconds=seconds,
-        seed=recipe.seed,
-        device=str(trainer.args.device),
-        bf16=bool(trainer.args.bf16),
-        labels=setup.train.labels,
-        data={name: split.counts.to_dict() for name, split in splits.items() if split},
-        try_next=list(recipe.task.try_next),
-        notes=notes,
-    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 import typer
 
 from hfcli.cli.sweep import plan_of_sweep
+from hfcli.errors import Interrupted
 from hfcli.recipe.sweep import SweptRun, load_sweep
 from hfcli.results import Event, FinetuneResult, SweepResult
 from hfcli.training.run import RunOptions, finetune
@@ -24,7 +26,9 @@ def run_sweep(
     _, runs = load_sweep(path, [f"output_dir={folder}"], sweeps)
 
     def train(one: SweptRun, go_on: bool) -> FinetuneResult:
-        return finetune(recipe=one.recipe, listener=listener, options=RunOptions(resume=go_on))
+        return finetune(
+            recipe=one.recipe, listener=listener, options=RunOptions(resume=go_on, more_follow=True)
+        )
 
     return sweep(runs=runs, folder=folder, train=train, listener=listener, resume=resume)
 
@@ -95,3 +99,21 @@ def test_a_plan_tells_of_every_run_and_writes_nothing(
     assert shown.err.count("would fail: training.per_device_train_batch_size=45") == 2
     assert "warmup_steps (2) is not shorter than the run (1 steps)" in shown.err
     assert not (tmp_path / "sweep").exists()
+
+
+def test_a_signal_in_the_last_step_of_a_run_ends_the_sweep(tiny_gpt2: Path, tmp_path: Path) -> None:
+    path = write_recipe(tmp_path / "recipe", tiny_gpt2, **RUNS["packed"])
+    sweeps = ["seed=1,2", "training.max_steps=3"]
+
+    def stop(event: Event) -> None:
+        if getattr(event, "step", None) == 3:
+            signal.raise_signal(signal.SIGTERM)
+
+    with pytest.raises(Interrupted) as caught:
+        run_sweep(path, tmp_path / "sweep", sweeps, stop, resume=False)
+    assert caught.value.exit_code == 143
+    first, second = (tmp_path / "sweep" / f"seed={n},training.max_steps=3" for n in (1, 2))
+    assert (first / "result.json").is_file()
+    assert not second.exists()
+    told = run_sweep(path, tmp_path / "sweep", sweeps, lambda _event: None, resume=True)
+    assert [one.state for one in told.runs] == ["done", "done"]

@@ -118,6 +118,16 @@ UNCLEAR: dict[str, tuple[Rows, dict[str, str], str]] = {
         {},
         "has the name of a label, and not the values",
     ),
+    "lists": (
+        rows(text=text, labels=[["a"], ["a", "b"]]),
+        {},
+        "task.problem_type: multi_label_classification",
+    ),
+    "fractions-by-name": (
+        rows(text=text, label=[0.5, 1.5]),
+        {"label_column": "label"},
+        "task.problem_type: regression",
+    ),
     "fractions": (rows(text=text, x=[0.5, 1.5]), {"label_column": "x"}, "holds no labels: float"),
     "one-label": (rows(text=text, x=["a"]), {"label_column": "x"}, "one label only"),
     "rare-label": (
