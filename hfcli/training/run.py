@@ -87,7 +87,12 @@ def finetune(*, recipe: Recipe, listener: Listener, options: RunOptions) -> Fine
     setup = set_up(recipe=recipe, placement=placement, offline=options.offline)
     check_length(recipe, len(setup.train.lengths))
     recipe = settle_batch_size(recipe=recipe, setup=setup, listener=listener, before=before)
-    told = record.describe_run(recipe=recipe, loaded=setup.loaded, command=options.command)
+    told = record.describe_run(
+        recipe=recipe,
+        loaded=setup.loaded,
+        weights_sha256=setup.fingerprint() if setup.fingerprint else None,
+        command=options.command,
+    )
     notes = [*setup.notes, *_compare(before, told, options)]
     for note in notes:
         listener(Note(note))

@@ -105,8 +105,11 @@ def test_a_signal_in_the_last_step_of_a_run_ends_the_sweep(tiny_gpt2: Path, tmp_
     path = write_recipe(tmp_path / "recipe", tiny_gpt2, **RUNS["packed"])
     sweeps = ["seed=1,2", "training.max_steps=3"]
 
+    sent: list[Event] = []
+
     def stop(event: Event) -> None:
-        if getattr(event, "step", None) == 3:
+        if getattr(event, "step", None) == 3 and not sent:  # a second one would end the tests
+            sent.append(event)
             signal.raise_signal(signal.SIGTERM)
 
     with pytest.raises(Interrupted) as caught:
