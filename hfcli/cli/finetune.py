@@ -41,9 +41,10 @@ def finetune_command(
         typer.Option(
             "--sweep",
             metavar="KEY=VALUE,VALUE",
-            help="Run the recipe with each of the values, each read as by --set, in a folder of its"
-            " own under the output folder; repeatable: every combination. Ends in a table, best"
-            " first; with seed swept, means over seeds.",
+            help="Run the recipe with each of the values, read as --set reads them (one with a"
+            " comma in it in quotes or brackets), in a folder of its own under the output folder;"
+            " repeatable: every combination. Ends in a table, best first; with seed swept, means"
+            " over seeds.",
             show_default=False,
         ),
     ] = None,

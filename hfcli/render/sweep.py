@@ -13,7 +13,9 @@ from rich.text import Text
 from hfcli.render.plan import GIB, clock
 from hfcli.render.streams import write_err
 from hfcli.render.tables import print_table
-from hfcli.results import SeedGroup, SweepPlan, SweepResult, SweepRun
+from hfcli.results import SeedGroup, SweepPlan, SweepResult
+
+LONGEST_ERROR = 160  # characters; all of it was told when the run failed, and is in sweep.json
 
 
 def show_sweep(result: SweepResult) -> None:
@@ -38,7 +40,7 @@ def show_sweep(result: SweepResult) -> None:
     print_table(table)
     for run in result.runs:
         if run.error is not None:
-            write_err(f"failed: {run.name}: {run.error.splitlines()[0]}")
+            write_err(f"failed: {run.name}: {_begin(run.error)}")
     _show_best(result)
 
 
@@ -61,7 +63,7 @@ def show_sweep_plan(plan: SweepPlan) -> None:
     print_table(table)
     for run in plan.runs:
         if run.error is not None:
-            write_err(f"would fail: {run.name}: {run.error.splitlines()[0]}")
+            write_err(f"would fail: {run.name}: {_begin(run.error)}")
     write_err(
         f"{len(plan.runs)} runs in {_short(plan.output_dir)}, about {clock(plan.seconds)} together,"
         f" {_gib(plan.peak_memory)} at most"
@@ -81,15 +83,11 @@ def _show_best(result: SweepResult) -> None:
         return
     by = f"mean {result.metric}" if result.groups else result.metric
     write_err(f"best by {by}: {_short(best.folder)}")
-    if _scored(result.runs) > 1:
+    if sum(run.state == "done" for run in result.runs) > 1:
         write_err(
-            "note: the best of several on the same validation rows looks better than it is; rows"
-            " that no run has seen say how good"
+            "note: the best of several looks better than it is; rows that no run has seen say how"
+            " good"
         )
-
-
-def _scored(runs: list[SweepRun]) -> int:
-    return sum(run.state == "done" for run in runs)
 
 
 def _spread(group: SeedGroup | None) -> list[str]:
@@ -108,6 +106,11 @@ def _gib(size: int | None) -> str:
 
 def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.4f}"
+
+
+def _begin(error: str) -> str:
+    line = error.splitlines()[0]
+    return line if len(line) <= LONGEST_ERROR else f"{line[:LONGEST_ERROR]}…"
 
 
 def _short(path: str) -> str:
