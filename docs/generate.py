@@ -99,6 +99,8 @@ def _table(cls: type[BaseModel], skip: set[str] | None = None) -> str:
 def _type(annotation: Any) -> str:
     if section_of(annotation) is not None:
         return "section"
+    if hasattr(annotation, "__metadata__"):  # Annotated, with its bounds
+        return _type(annotation.__origin__)
     options = [option for option in get_args(annotation) if option is not type(None)]
     if not options or getattr(annotation, "__origin__", None) in (list, dict):
         return getattr(annotation, "__name__", str(annotation)).lower()

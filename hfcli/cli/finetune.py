@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +15,8 @@ from hfcli.cli import options
 
 if TYPE_CHECKING:
     from hfcli.recipe.schema import Recipe
+    from hfcli.results import FinetuneResult
+    from hfcli.training.run import RunOptions
 
 
 def finetune_command(
@@ -33,6 +36,18 @@ def finetune_command(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Delete an earlier run in the output folder.")
     ] = False,
+    sweep: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--sweep",
+            metavar="KEY=VALUE,VALUE",
+            help="Run the recipe with each of the values, read as --set reads them (one with a"
+            " comma in it in quotes or brackets), in a folder of its own under the output folder;"
+            " repeatable: every combination. Ends in a table, best first; with seed swept, means"
+            " over seeds.",
+            show_default=False,
+        ),
+    ] = None,
     dry_run: Annotated[
         bool,
         typer.Option(
@@ -61,6 +76,7 @@ def finetune_command(
         device=device,
         resume=resume,
         overwrite=overwrite,
+        sweeps=sweep or [],
         dry_run=dry_run,
         push_to_hub=push_to_hub,
         offline=offline,
@@ -76,6 +92,7 @@ def _finetune(
     device: str | None,
     resume: bool,
     overwrite: bool,
+    sweeps: list[str],
     dry_run: bool,
     push_to_hub: str | None,
     offline: bool,
@@ -85,27 +102,47 @@ def _finetune(
         raise typer.BadParameter("--resume and --overwrite exclude each other")
     if push_to_hub is not None and (offline or dry_run):
         raise typer.BadParameter("--push-to-hub needs a run and the network")
+    if push_to_hub is not None and sweeps:
+        raise typer.BadParameter("--push-to-hub pushes one run: the best of a sweep, later")
     if output_dir is not None:
         overrides = [*overrides, f"output_dir={output_dir}"]
     if device is not None:
         overrides = [*overrides, f"device={device}"]
 
-    from hfcli.recipe.load import load_recipe, public_recipe, read_record, without_folders
+    if sweeps and dry_run:
+        from hfcli.cli.sweep import plan_of_sweep
 
-    loaded = load_recipe(recipe, overrides)
-    if dry_run:
-        show_plan_of(recipe=loaded, offline=offline, json=json)
-        return
+        plan_of_sweep(recipe=recipe, overrides=overrides, sweeps=sweeps, offline=offline, json=json)
+    elif sweeps:
+        from hfcli.cli.sweep import run_sweep
 
+        run_sweep(
+            recipe=recipe,
+            overrides=overrides,
+            sweeps=sweeps,
+            resume=resume,
+            overwrite=overwrite,
+            train=lambda one, go_on: _train(
+                one, replace(_options(recipe, go_on, False, offline), more_follow=True)
+            ),
+            json=json,
+        )
+    else:
+        from hfcli.recipe.load import load_recipe
+
+        loaded = load_recipe(recipe, overrides)
+        if dry_run:
+            show_plan_of(recipe=loaded, offline=offline, json=json)
+        else:
+            _run(loaded, _options(recipe, resume, overwrite, offline), push_to_hub, json)
+
+
+def _options(recipe: Path, resume: bool, overwrite: bool, offline: bool) -> RunOptions:
     from hfcli.generation.samples import write_samples
-    from hfcli.models.publish import check_push, push_folder
-    from hfcli.render.progress import Reporter
-    from hfcli.render.report.finetune import write_finetune_report
-    from hfcli.render.streams import write_err, write_json
-    from hfcli.render.tables import show_finetune
-    from hfcli.training.run import RunOptions, finetune
+    from hfcli.recipe.load import read_record
+    from hfcli.training.run import RunOptions
 
-    options = RunOptions(
+    return RunOptions(
         resume=resume,
         overwrite=overwrite,
         offline=offline,
@@ -114,13 +151,17 @@ def _finetune(
         reproduce=read_record(recipe),
         write_samples=write_samples,
     )
+
+
+def _run(recipe: Recipe, options: RunOptions, push_to_hub: str | None, json: bool) -> None:
+    """Train, show the result, and push the model where that was asked for."""
+    from hfcli.models.publish import check_push, push_folder
+    from hfcli.render.streams import write_err, write_json
+    from hfcli.render.tables import show_finetune
+
     if push_to_hub is not None:
         check_push(repo_id=push_to_hub)  # a typo or a missing login is better known before the run
-    # Some trackers print; stdout is the answer's.
-    with contextlib.redirect_stdout(sys.stderr), Reporter() as listener:
-        result = finetune(recipe=loaded, listener=listener, options=options)
-        told = without_folders(result.to_dict())
-        write_finetune_report(Path(result.output_dir), told, public_recipe(loaded))
+    result = _train(recipe, options)
     if json:
         write_json(result.to_dict())
     else:
@@ -128,6 +169,21 @@ def _finetune(
     if push_to_hub is not None:
         pushed = push_folder(folder=Path(result.output_dir), repo_id=push_to_hub)
         write_err("\n".join([*(f"note: {note}" for note in pushed.notes), f"pushed: {pushed.url}"]))
+
+
+def _train(recipe: Recipe, options: RunOptions) -> FinetuneResult:
+    """Train, and write the report beside the model."""
+    from hfcli.recipe.load import public_recipe, without_folders
+    from hfcli.render.progress import Reporter
+    from hfcli.render.report.finetune import write_finetune_report
+    from hfcli.training.run import finetune
+
+    # Some trackers print; stdout is the answer's.
+    with contextlib.redirect_stdout(sys.stderr), Reporter() as listener:
+        result = finetune(recipe=recipe, listener=listener, options=options)
+        told = without_folders(result.to_dict())
+        write_finetune_report(Path(result.output_dir), told, public_recipe(recipe))
+    return result
 
 
 def show_plan_of(*, recipe: Recipe, offline: bool, json: bool) -> None:

@@ -24,6 +24,7 @@ SPLIT_WORDS = {
     "validation": {"dev", "val", "valid", "validation", "eval"},
     "test": {"test"},
 }
+SEPARATORS = (";", "\t", "|")  # of tables that are called csv
 
 
 def look(
@@ -50,6 +51,7 @@ def look(
     files = _by_split(patterns)
     names = tuple(name.strip() for name in column_names) if column_names else None
     seen = survey(expand(files["train"]), FileOptions(names))
+    _check_separator(seen, text_column)
     shape = shape_of(seen, wanted)
     _check_filled(seen, shape)
     labels = dict(seen.columns[shape.label].values.most_common()) if shape.label else None
@@ -94,6 +96,18 @@ def _by_split(patterns: Sequence[str]) -> dict[str, list[str]]:
         split = next((name for name, said in SPLIT_WORDS.items() if said & words), "train")
         files.setdefault(split, []).append(pattern)
     return files if files["train"] else {"train": list(patterns)}
+
+
+def _check_separator(seen: Survey, text_column: str | None) -> None:
+    """A table separated by something else than commas looks like one column of texts."""
+    name = next(iter(seen.columns), "")
+    found = next((mark for mark in SEPARATORS if mark in name), None)
+    if len(seen.columns) == 1 and found is not None and text_column is None:
+        raise DataError(
+            f"there is one column only, {name!r}; it seems that {found!r} separates the columns",
+            hint="save the table with commas, or with tabs as .tsv; if it is one column, name it by"
+            " --text-column",
+        )
 
 
 def _check_filled(seen: Survey, shape: Shape) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 from hfcli.data.survey import MAX_DISTINCT, Column, Survey
 from hfcli.errors import DataError, did_you_mean
 from hfcli.tasks.base import Task
+from hfcli.tasks.labels import OTHER_TYPES
 from hfcli.tasks.text_classification import TextClassification
 from hfcli.tasks.text_generation import TextGeneration
 
@@ -143,7 +144,8 @@ def _plain(seen: Survey, wanted: Wanted) -> Shape | None:
         raise DataError(
             f"column {custom[0].name!r} has the name of a label, and not the values:"
             f" {custom[0].describe()} in {seen.rows:,} rows",
-            hint="--label-column names the label; if there is none, give --task"
+            hint=_other_problem(custom[0])
+            or "--label-column names the label; if there is none, give --task"
             f" {TextGeneration.model_fields['name'].default}",
         )
     text = wanted.text or _text_column(seen)
@@ -159,7 +161,9 @@ SHAPES: tuple[Callable[[Survey, Wanted], Shape | None], ...] = (
 def _classification(seen: Survey, wanted: Wanted, label: str) -> Shape:
     column = seen.columns[label]
     if not set(column.kinds) <= {"str", "int", "bool"} or len(column.values) > MAX_DISTINCT:
-        raise DataError(f"column {label!r} holds no labels: {column.describe()}")
+        raise DataError(
+            f"column {label!r} holds no labels: {column.describe()}", hint=_other_problem(column)
+        )
     if len(column.values) < 2:
         raise DataError(f"column {label!r} holds one label only, classification needs two or more")
     pair = _two_of(PAIRS, seen)
@@ -170,6 +174,13 @@ def _classification(seen: Survey, wanted: Wanted, label: str) -> Shape:
     if text is None:
         raise DataError(f"no column beside {label!r} holds texts; there are {seen.describe()}")
     return Shape(TextClassification, {"text_column": text, "label_column": label}, label)
+
+
+def _other_problem(column: Column) -> str | None:
+    """What a recipe must say for a column of lists or of fractions."""
+    named = {kind.__name__: problem for kind, problem in OTHER_TYPES.items()}
+    found = next((named[kind] for kind in column.kinds if kind in named), None)
+    return found and f"a recipe written by hand takes it, with task.problem_type: {found}"
 
 
 def _supported(

@@ -37,9 +37,11 @@ def opened(path: Path, newline: str) -> Iterator[TextIO]:
             yield file
     except UnicodeDecodeError as e:
         line, byte = _undecodable(path)
+        # The mark that UTF-16 begins with is no character of any 8-bit text.
+        source = "utf-16" if line == 1 and byte in (0xFE, 0xFF) else "latin1"
         raise DataError(
             f"{path}:{line}: not UTF-8 (byte 0x{byte:02x})",
-            hint=f"convert it: iconv -f latin1 -t utf-8 {path.name}",
+            hint=f"convert it: iconv -f {source} -t utf-8 {path.name}",
         ) from e
     except OSError as e:
         raise DataError(f"{path}: cannot be read ({e.strerror})") from e

@@ -41,13 +41,14 @@ class Draft:
         return draft
 
 
-def load_recipe(path: FilePath, overrides: Sequence[str] = ()) -> Recipe:
+def load_recipe(path: FilePath, overrides: Sequence[str] = (), swept: Sequence[str] = ()) -> Recipe:
     """Read, merge, validate.
 
     Args:
         path: YAML file; relative paths in it are relative to its folder.
         overrides: `a.b=c`, where c is read as YAML; relative paths are relative to the
             current folder, as everywhere on a command line.
+        swept: overrides that `--sweep` gave.
 
     Raises:
         RecipeError: with every error found, one a line.
@@ -55,6 +56,8 @@ def load_recipe(path: FilePath, overrides: Sequence[str] = ()) -> Recipe:
     draft = _read(path)
     for override in overrides:
         _apply(draft, override)
+    for override in swept:
+        _apply(draft, override, flag="--sweep")
     return validate(draft)
 
 
@@ -158,28 +161,28 @@ def _inside(path: FilePath) -> str | None:
     return f"did you mean {recipes[0]}?" if recipes else None
 
 
-def _apply(draft: Draft, override: str) -> None:
+def _apply(draft: Draft, override: str, flag: str = "--set") -> None:
     key, equals, text = override.partition("=")
     path: Path = tuple(part for part in key.split("."))
     if not equals or not all(path):
         raise RecipeError(
-            f"--set {override}: an override is key=value, such as training.learning_rate=1e-4"
+            f"{flag} {override}: an override is key=value, such as training.learning_rate=1e-4"
         )
     try:
         value = parse_scalar(text)
     except YamlError as e:
-        raise RecipeError(f"--set {override}: {e}") from e
+        raise RecipeError(f"{flag} {override}: {e}") from e
     target: Any = draft.data
     for part in path[:-1]:
         if target.get(part) is None:
             target[part] = {}
         target = target[part]
         if not isinstance(target, dict):
-            raise RecipeError(f"--set {override}: {part} is a value, not a section")
+            raise RecipeError(f"{flag} {override}: {part} is a value, not a section")
     target[path[-1]] = value
     draft.overridden.add(path)
     draft.origins = {k: v for k, v in draft.origins.items() if k[: len(path)] != path}
-    draft.origins[path] = f"--set {key}"
+    draft.origins[path] = f"{flag} {key}"
 
 
 def _absolute_paths(draft: Draft) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -10,6 +10,8 @@ from hfcli.recipe.section import Section
 from hfcli.recipe.training_arguments import check_extra
 
 Interval = Literal["no", "steps", "epoch"]
+AUTO = "auto"
+DEFAULT_ROWS = 8  # of an optimizer step; TrainingArguments' default
 
 
 class TrainingSection(Section):
@@ -18,9 +20,19 @@ class TrainingSection(Section):
     learning_rate: float = Field(5e-5, gt=0)
     num_train_epochs: float = Field(3.0, gt=0)
     max_steps: int = Field(-1, ge=-1, description="Overrides num_train_epochs when positive.")
-    per_device_train_batch_size: int = Field(8, ge=1)
+    per_device_train_batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
+        DEFAULT_ROWS,
+        description="Rows at a time; auto: as many as fit into memory, accumulated to"
+        " effective_batch_size.",
+    )
     per_device_eval_batch_size: int = Field(16, ge=1)
     gradient_accumulation_steps: int = Field(1, ge=1)
+    effective_batch_size: int | None = Field(
+        None,
+        ge=1,
+        description="Rows of an optimizer step, with per_device_train_batch_size: auto;"
+        f" default: {DEFAULT_ROWS}.",
+    )
     warmup_steps: float = Field(0, ge=0, description="Steps, or below 1 a share of the run.")
     weight_decay: float = Field(0.0, ge=0)
     adam_beta2: float = Field(0.999, gt=0, lt=1)
@@ -69,6 +81,14 @@ class TrainingSection(Section):
     def _no_is_a_word(cls, value: Any) -> Any:
         return "no" if value is False else value
 
+    @field_validator("per_device_train_batch_size", mode="before")
+    @classmethod
+    def _a_number_or_auto(cls, value: Any) -> Any:
+        number = int(value) if isinstance(value, str) and value.isdecimal() else value
+        if value != AUTO and (type(number) is not int or number < 1):
+            raise ValueError(f"must be a whole number from 1, or auto (found {value!r})")
+        return number
+
     @field_validator("bf16", mode="before")
     @classmethod
     def _one_of_three(cls, value: Any) -> Any:
@@ -104,4 +124,35 @@ class TrainingSection(Section):
                 f"warmup_steps ({self.warmup_steps:g}) is not shorter than the run"
                 f" (max_steps {self.max_steps})"
             )
+        if self.per_device_train_batch_size == AUTO and self.gradient_accumulation_steps != 1:
+            raise ValueError(
+                "per_device_train_batch_size: auto chooses gradient_accumulation_steps itself; say"
+                " how many rows an optimizer step has by effective_batch_size"
+            )
+        if self.per_device_train_batch_size != AUTO and self.effective_batch_size is not None:
+            raise ValueError("effective_batch_size goes with per_device_train_batch_size: auto")
         return self
+
+    @property
+    def split(self) -> tuple[int, int]:
+        """Rows at a time, and how many times an optimizer step; one row while that is auto."""
+        rows = self.per_device_train_batch_size
+        if isinstance(rows, str):
+            return 1, self.effective_batch_size or DEFAULT_ROWS
+        return rows, self.gradient_accumulation_steps
+
+    @property
+    def rows_per_step(self) -> int:
+        """Rows of an optimizer step."""
+        rows, times = self.split
+        return rows * times
+
+    def with_split(self, rows: int, times: int) -> TrainingSection:
+        """The same section with numbers in the place of auto."""
+        return self.model_copy(
+            update={
+                "per_device_train_batch_size": rows,
+                "gradient_accumulation_steps": times,
+                "effective_batch_size": None,
+            }
+        )

@@ -123,6 +123,24 @@ def parse_scalar(text: str) -> Any:
     return parse_yaml(text).data
 
 
+def split_list(text: str) -> list[str]:
+    """The values of `1e-3, [a, b], "c, d"`, each as it is written.
+
+    Raises:
+        YamlError: they could not stand in a list.
+    """
+    loader = _CoreLoader(f"[{text}]")
+    try:
+        node = loader.get_single_node()
+    except yaml.YAMLError as e:
+        raise YamlError("the values are not a list separated by commas", None) from e
+    finally:
+        loader.dispose()
+    assert isinstance(node, yaml.SequenceNode), "it is in brackets"
+    # The bracket before the text is one character.
+    return [text[item.start_mark.index - 1 : item.end_mark.index - 1] for item in node.value]
+
+
 def _construct(loader: _CoreLoader, node: yaml.Node) -> Any:
     try:
         return loader.construct_document(node)

@@ -42,7 +42,7 @@ def _lines(result: PlanResult) -> list[tuple[str, str]]:
         ("padding", f"{result.padding_share:.1%} of what is computed"),
         ("largest batch", f"{rows} rows of {longest} tokens"),
         ("trained", f"{result.trained_parameters:,} of {result.parameters:,} ({share:.1%})"),
-        ("time", f"about {_clock(result.seconds)}"),
+        ("time", f"about {clock(result.seconds)}"),
     ]
     if result.peak_memory is not None:
         lines.append(("memory", f"about {result.peak_memory / GIB:.1f} GiB at most"))
@@ -79,7 +79,8 @@ def _plain(text: str) -> str:
     return CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """Seconds, minutes or hours, rounded."""
     if seconds < 90:
         return f"{max(1, round(seconds))} s"
     if seconds < 5400:

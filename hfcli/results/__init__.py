@@ -22,6 +22,7 @@ from hfcli.results.events import (
 )
 from hfcli.results.generation import BulkResult, GenerateResult
 from hfcli.results.models import MergeResult, PushResult
+from hfcli.results.sweep import PlannedRun, SeedGroup, SweepPlan, SweepResult, SweepRun
 from hfcli.results.training import Example, FinetuneResult, PlanResult
 
 __all__ = [
@@ -40,10 +41,15 @@ __all__ = [
     "MetricDifference",
     "Note",
     "PlanResult",
+    "PlannedRun",
     "PushResult",
     "RowsScored",
     "SampleWritten",
+    "SeedGroup",
     "StepDone",
+    "SweepPlan",
+    "SweepResult",
+    "SweepRun",
     "TextPiece",
     "TextsDone",
     "TrainingStarted",

@@ -24,6 +24,7 @@ from hfcli.tasks.base import (
     context_length,
     pad_right,
 )
+from hfcli.tasks.batches import batches
 from hfcli.tasks.documents import not_text
 from hfcli.tasks.labels import BadLabel, check_names
 from hfcli.tasks.losses import LossOptions
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-ROWS_AT_ONCE = 1000
 SEPARATOR = "|"
 NOT_INPUTS = ("labels", "label", "origin")
 
@@ -134,8 +134,7 @@ class TextClassification(Task):
         return self.problem().smoothed
 
     def texts(self, rows: Dataset) -> Iterator[str]:
-        for start in range(0, len(rows), ROWS_AT_ONCE):
-            batch = rows[start : start + ROWS_AT_ONCE]
+        for _start, batch in batches(rows):
             for column in self.text_columns():
                 yield from batch[column]
 
@@ -203,8 +202,7 @@ class TextClassification(Task):
             yield {**inputs.values, "labels": label.target, "label": label.text, "origin": origin}
 
     def _inputs(self, rows: Dataset, encoder: Encoder) -> Iterator[Inputs]:
-        for start in range(0, len(rows), ROWS_AT_ONCE):
-            batch = rows[start : start + ROWS_AT_ONCE]
+        for _start, batch in batches(rows):
             yield from encoder.encode(*(batch[column] for column in self.text_columns()))
 
     def show(self, feature: Feature, tokenizer: PreTrainedTokenizerBase) -> list[tuple[str, bool]]:

@@ -29,6 +29,7 @@ from hfcli.tasks.base import (
     origin_of,
     pad_right,
 )
+from hfcli.tasks.batches import batches
 from hfcli.tasks.blocks import pieces, wrapped
 from hfcli.tasks.documents import Chat, Completion, Document, PlainText, Shape, prefix
 from hfcli.tasks.packing import Packed, best_fit, check_packing
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 DEFAULT_BLOCK_SIZE = 1024  # run_clm's default
-ROWS_AT_ONCE = 1000
 
 
 class TextGeneration(Task):
@@ -121,8 +121,8 @@ class TextGeneration(Task):
         return self.shape().check(row)
 
     def texts(self, rows: Dataset) -> Iterator[str]:
-        for start in range(0, len(rows), ROWS_AT_ONCE):
-            yield from self.shape().text(rows[start : start + ROWS_AT_ONCE])
+        for _start, batch in batches(rows):
+            yield from self.shape().text(batch)
 
     def auto_class(self) -> Any:
         from transformers import AutoModelForCausalLM
@@ -236,8 +236,7 @@ class TextGeneration(Task):
         return Scores(loss=sum(inputs["nll"]) / sum(inputs["n_tokens"]), inputs=inputs)
 
     def _documents(self, rows: Dataset, tools: Tools) -> Iterator[tuple[str, Document]]:
-        for start in range(0, len(rows), ROWS_AT_ONCE):
-            batch = rows[start : start + ROWS_AT_ONCE]
+        for start, batch in batches(rows):
             for i, document in enumerate(self.shape().documents(batch, tools.tokenizer)):
                 tools.counts.rows += 1
                 if document is None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 NOT_ARGUMENTS = {
     "extra", "bf16", "metric_for_best_model", "save_dtype", "early_stopping_patience",
     "early_stopping_threshold", "sample_prompts", "train_sampling_strategy", "loss_type",
+    "effective_batch_size",
 }  # fmt: skip
 
 
@@ -63,11 +64,8 @@ def training_arguments(
         # Early stopping goes on counting after a resume.
         "restore_callback_states_from_checkpoint": True,
     }
-    if split is not None:
-        values |= {
-            "per_device_train_batch_size": split[0],
-            "gradient_accumulation_steps": split[1],
-        }
+    rows, times = split or section.split
+    values |= {"per_device_train_batch_size": rows, "gradient_accumulation_steps": times}
     if not evaluate:
         values["eval_strategy"] = "no"
     if section.load_best_model_at_end or section.early_stopping_patience is not None:
@@ -96,10 +94,9 @@ def check_length(recipe: Recipe, n_rows: int) -> int:
         RecipeError: the warm-up is not shorter than the run.
     """
     section = recipe.training
-    per_step = section.per_device_train_batch_size * section.gradient_accumulation_steps
     steps = section.max_steps
     if steps <= 0:
-        steps = math.ceil(section.num_train_epochs * math.ceil(n_rows / per_step))
+        steps = math.ceil(section.num_train_epochs * math.ceil(n_rows / section.rows_per_step))
     if section.warmup_steps >= max(1, steps):
         raise RecipeError(
             f"training.warmup_steps ({section.warmup_steps:g}) is not shorter than the run"

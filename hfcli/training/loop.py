@@ -82,7 +82,7 @@ def train(
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
             return trainer
         except (RuntimeError, MemoryError) as e:
-            if not _out_of_memory(e):
+            if not out_of_memory(e):
                 raise
             checkpoint = _rescue(trainer, step, folder, e)
             smaller = split.smaller()
@@ -168,7 +168,7 @@ def _stopped_early(trainer: Trainer, checkpoint: Path) -> bool:
     return True
 
 
-def _out_of_memory(error: BaseException) -> bool:
+def out_of_memory(error: BaseException) -> bool:
     import torch
 
     if isinstance(error, torch.OutOfMemoryError | MemoryError):

@@ -43,6 +43,15 @@ def peak_memory(
     return peak + ADAM_BYTES * trained_parameters if peak else None
 
 
+def used_memory(device: torch.device) -> int:
+    """Bytes in use now, counted as `peak_memory` counts; 0 where the system does not tell."""
+    import torch
+
+    if device.type == "cuda":
+        return int(torch.cuda.memory_allocated(device))
+    return _told("VmRSS")
+
+
 def _reset() -> None:
     try:
         Path("/proc/self/clear_refs").write_text(RESET_PEAK, encoding="ascii")
@@ -52,11 +61,16 @@ def _reset() -> None:
 
 def _peak() -> int:
     """Largest resident memory in bytes since the reset, or 0 where it is not told."""
+    if sys.platform == "darwin":
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return _told("VmHWM")
+
+
+def _told(name: str) -> int:
+    """A size in bytes from proc(5), or 0."""
     try:
         lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
     except OSError:
-        if sys.platform == "darwin":
-            return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return 0
-    found = (line.split()[1] for line in lines if line.startswith("VmHWM:"))
+    found = (line.split()[1] for line in lines if line.startswith(f"{name}:"))
     return 1024 * int(next(found, "0"))

@@ -16,8 +16,14 @@ RECIPE_FILE = "recipe.yaml"
 RESULT_FILE = "result.json"
 
 
-def claim(folder: Path, *, resume: bool, overwrite: bool) -> None:
-    """Make `folder` ready to write into.
+def check(folder: Path, *, resume: bool, overwrite: bool, mark: str = RECIPE_FILE) -> None:
+    """Refuse a folder that must not be written into. Changes nothing.
+
+    Args:
+        folder: where the run goes.
+        resume: what is there goes on.
+        overwrite: what is there may be deleted.
+        mark: the file by which hfcli knows a folder of its own.
 
     Raises:
         RunError: it holds something, and neither `resume` nor `overwrite` was asked for; or
@@ -25,19 +31,30 @@ def claim(folder: Path, *, resume: bool, overwrite: bool) -> None:
     """
     if folder.is_file():
         raise RunError(f"{folder}: is a file, not a folder")
-    if folder.is_dir() and any(folder.iterdir()) and not resume:
-        if not overwrite:
-            raise RunError(
-                f"{folder}: the output folder is not empty",
-                hint="--resume goes on from its last checkpoint, --overwrite starts again,"
-                " -o FOLDER writes elsewhere",
-            )
-        if not (folder / RECIPE_FILE).is_file():
-            raise RunError(
-                f"{folder}: was not written by hfcli finetune (no {RECIPE_FILE}), so --overwrite"
-                " will not delete it",
-                hint="-o FOLDER writes elsewhere",
-            )
+    if resume or not folder.is_dir() or not any(folder.iterdir()):
+        return
+    if not overwrite:
+        raise RunError(
+            f"{folder}: the output folder is not empty",
+            hint="--resume goes on from its last checkpoint, --overwrite starts again,"
+            " -o FOLDER writes elsewhere",
+        )
+    if not (folder / mark).is_file():
+        raise RunError(
+            f"{folder}: was not written by hfcli finetune (no {mark}), so --overwrite"
+            " will not delete it",
+            hint="-o FOLDER writes elsewhere",
+        )
+
+
+def claim(folder: Path, *, resume: bool, overwrite: bool, mark: str = RECIPE_FILE) -> None:
+    """Make `folder` ready to write into: an earlier run in it is deleted, or goes on.
+
+    Raises:
+        RunError: as `check`.
+    """
+    check(folder, resume=resume, overwrite=overwrite, mark=mark)
+    if folder.is_dir() and not resume:
         shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
 

@@ -15,11 +15,11 @@ from hfcli.errors import RecipeError
 from hfcli.recipe.schema import Recipe
 from hfcli.results import Example, Listener, Note, PlanResult
 from hfcli.training.arguments import check_length, sampling_strategy, training_arguments
+from hfcli.training.batch_size import settle_batch_size
 from hfcli.training.memory import peak_memory
-from hfcli.training.order import epoch_order
 from hfcli.training.setup import RunSetup, set_up
 from hfcli.training.trainer import Order, make_trainer
-from hfcli.training.trial import Trial
+from hfcli.training.trial import Trial, first_batches
 
 EXAMPLES = 3
 EXAMPLE_PARTS = 400  # characters of an example that are shown
@@ -46,17 +46,17 @@ def plan(*, recipe: Recipe, listener: Listener, offline: bool = False) -> PlanRe
 
 def _plan(*, recipe: Recipe, listener: Listener, offline: bool) -> PlanResult:
     placement = resolve_device(recipe.device)
-    arguments = training_arguments(recipe=recipe, device=placement.device)
+    training_arguments(recipe=recipe, device=placement.device)  # refuses before data are read
     setup = set_up(recipe=recipe, placement=placement, offline=offline)
     for note in setup.notes:
         listener(Note(note))
+    recipe = settle_batch_size(recipe=recipe, setup=setup, listener=listener)
+    arguments = training_arguments(recipe=recipe, device=placement.device)
     section = recipe.training
     steps = check_length(recipe, len(setup.train.lengths))
-    rows = section.per_device_train_batch_size
-    order = Order(
-        sampling_strategy(recipe, setup.train), rows * section.gradient_accumulation_steps
-    )
-    batches = _batches(setup, order, recipe.seed, rows)
+    rows, _times = section.split
+    order = Order(sampling_strategy(recipe, setup.train), section.rows_per_step)
+    batches = first_batches(setup, order, recipe.seed, rows)
     lengths = [max(setup.train.lengths[i] for i in batch) for batch in batches]
     padded = sum(length * len(batch) for length, batch in zip(lengths, batches, strict=True))
     trainer = make_trainer(
@@ -105,20 +105,11 @@ def _plan(*, recipe: Recipe, listener: Listener, offline: bool) -> PlanResult:
     )
 
 
-def _batches(setup: RunSetup, order: Order, seed: int, rows: int) -> list[list[int]]:
-    """The batches of the first epoch."""
-    lengths = setup.train.lengths
-    indices = epoch_order(lengths, order.strategy, seed, 0, order.rows_per_step)
-    return [indices[i : i + rows] for i in range(0, len(indices), rows)]
-
-
 def _evaluation_seconds(recipe: Recipe, setup: RunSetup, per_token: float, steps: int) -> float:
     if setup.validation is None:
         return 0.0
     section = recipe.training
-    per_epoch = math.ceil(len(setup.train.lengths) / (
-        section.per_device_train_batch_size * section.gradient_accumulation_steps
-    ))  # fmt: skip
+    per_epoch = math.ceil(len(setup.train.lengths) / section.rows_per_step)
     every = {"no": steps, "steps": section.eval_steps or steps, "epoch": per_epoch}
     evaluations = max(1, steps // every[section.eval_strategy])
     return evaluations * sum(setup.validation.lengths) * per_token / BACKWARD

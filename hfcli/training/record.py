@@ -20,7 +20,6 @@ from hfcli.data.cache import file_hash
 from hfcli.data.files import expand
 from hfcli.data.splits import SPLIT_NAMES
 from hfcli.errors import RunError
-from hfcli.models.fingerprint import weights_fingerprint
 from hfcli.models.load import LoadedModel
 from hfcli.recipe.schema import DataSection, Recipe
 
@@ -40,30 +39,39 @@ SAFE = {
 }  # fmt: skip
 
 
-def describe_run(*, recipe: Recipe, loaded: LoadedModel, command: Sequence[str]) -> dict[str, Any]:
+def describe_run(
+    *, recipe: Recipe, loaded: LoadedModel, weights_sha256: str | None, command: Sequence[str]
+) -> dict[str, Any]:
     """What the run depends on, as plain data.
 
     Args:
         recipe: resolved, overrides included.
         loaded: the model before training.
+        weights_sha256: of its files; None where it was built from scratch.
         command: as it was typed.
     """
-    scratch = recipe.model.config is not None
     return {
         "hfcli": hfcli.__version__,
         "command": list(command),
         "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        "recipe": recipe.model_dump(mode="json", exclude_none=True),
-        "data": data_hashes(recipe.data),
+        **describe_inputs(recipe),
         "model": {
             "name": loaded.source.name,
             "revision": loaded.source.revision,
-            "sha256": None if scratch else weights_fingerprint(loaded.source, *loaded.parts),
+            "sha256": weights_sha256,
         },
         "seed": recipe.seed,
         "versions": {"python": platform.python_version(), **_versions()},
         "hardware": _hardware(loaded),
         "git": _git(),
+    }
+
+
+def describe_inputs(recipe: Recipe) -> dict[str, Any]:
+    """What of a run is known before its model is loaded: the recipe, and the data by content."""
+    return {
+        "recipe": recipe.model_dump(mode="json", exclude_none=True),
+        "data": data_hashes(recipe.data),
     }
 
 

@@ -1,17 +1,17 @@
 """A recipe -> a trained model in its output folder.
 
-The order is: claim the folder, check the arguments, read the data, load or build the model,
-encode rows, write down what the run depends on, train, save, write the result last. Knows nothing
-about terminals.
+The order is: check folder and arguments, read the data, load or build the model, encode rows,
+claim the folder and write down what the run depends on, train, save, write the result last. Knows
+nothing about terminals.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,11 +25,13 @@ from hfcli.recipe.trackers import check_report_to, tracker_environment, tracker_
 from hfcli.results import FinetuneResult, Listener, Note, SampleWritten
 from hfcli.training import checkpoints, output, record
 from hfcli.training.arguments import check_length, sampling_strategy, training_arguments
+from hfcli.training.batch_size import settle_batch_size
 from hfcli.training.callbacks import StepLog, make_callback, make_early_stopper, make_stopper
+from hfcli.training.finish import describe_result, save_model
 from hfcli.training.interrupts import Interrupts, held_back
 from hfcli.training.loop import Split, train
 from hfcli.training.setup import RunSetup, set_up
-from hfcli.training.trainer import Order, make_trainer, validation_scores
+from hfcli.training.trainer import Order, make_trainer
 
 if TYPE_CHECKING:
     from transformers import Trainer, TrainerCallback
@@ -50,6 +52,7 @@ class RunOptions:
         resume_command: what goes on after an interruption.
         reproduce: the record of a run whose data must be the same.
         write_samples: continues the recipe's sample prompts.
+        more_follow: other runs come after this one, so that a signal in its last step counts too.
     """
 
     resume: bool = False
@@ -59,6 +62,7 @@ class RunOptions:
     resume_command: str = "the same command with --resume"
     reproduce: dict[str, Any] | None = None
     write_samples: WriteSamples | None = None
+    more_follow: bool = False
 
 
 def finetune(*, recipe: Recipe, listener: Listener, options: RunOptions) -> FinetuneResult:
@@ -77,35 +81,62 @@ def finetune(*, recipe: Recipe, listener: Listener, options: RunOptions) -> Fine
     trackers = tracker_names(recipe.training.extra.get("report_to"))
     check_report_to(trackers)
     before = _earlier(folder, options.resume)
-    output.claim(folder, resume=options.resume, overwrite=options.overwrite)
-    checkpoints.clean(folder)
+    output.check(folder, resume=options.resume, overwrite=options.overwrite)
     placement = resolve_device(recipe.device)
     training_arguments(recipe=recipe, device=placement.device)  # refuses before data are read
     setup = set_up(recipe=recipe, placement=placement, offline=options.offline)
     check_length(recipe, len(setup.train.lengths))
-    told = record.describe_run(recipe=recipe, loaded=setup.loaded, command=options.command)
+    recipe = settle_batch_size(recipe=recipe, setup=setup, listener=listener, before=before)
+    told = record.describe_run(
+        recipe=recipe,
+        loaded=setup.loaded,
+        weights_sha256=setup.fingerprint() if setup.fingerprint else None,
+        command=options.command,
+    )
     notes = [*setup.notes, *_compare(before, told, options)]
     for note in notes:
         listener(Note(note))
+    output.claim(folder, resume=options.resume, overwrite=options.overwrite)
+    checkpoints.clean(folder)
     if before is None:
         output.write_text(folder / record.RUN_FILE, json.dumps(told, indent=2) + "\n")
     output.write_text(folder / output.RECIPE_FILE, dump_recipe(recipe))
-    os.environ.update(tracker_environment(folder, trackers))
     start = time.perf_counter()
-    with held_back() as interrupts:
+    with _tracked(folder, trackers), held_back() as interrupts:
         trainer = _train(recipe, setup, folder, listener, options, interrupts)
     seconds = time.perf_counter() - start
     if interrupts.received is not None and trainer.state.global_step < trainer.state.max_steps:
-        raise Interrupted(
-            f"interrupted; step {trainer.state.global_step} is saved",
-            signal=interrupts.received,
-            hint=f"to go on: {options.resume_command}",
-        )
+        saved = f"step {trainer.state.global_step} is saved"
+        raise _interrupted(saved, interrupts.received, options)
     notes += _best(trainer, listener)
-    scores = _finish(trainer, setup, recipe, folder)
-    result = _result(recipe, trainer, setup, scores, seconds, notes)
+    scores = save_model(trainer, setup, recipe, folder)
+    result = describe_result(recipe, trainer, setup, scores, seconds, notes)
     output.write_text(folder / output.RESULT_FILE, json.dumps(result.to_dict(), indent=2) + "\n")
+    if interrupts.received is not None and options.more_follow:
+        raise _interrupted("this run is finished", interrupts.received, options)
     return result
+
+
+def _interrupted(state: str, number: int, options: RunOptions) -> Interrupted:
+    hint = f"to go on: {options.resume_command}"
+    return Interrupted(f"interrupted; {state}", signal=number, hint=hint)
+
+
+@contextmanager
+def _tracked(folder: Path, trackers: Sequence[str]) -> Iterator[None]:
+    """Trackers write into this run's folder; the next run of a sweep is another one to them."""
+    variables = tracker_environment(folder, trackers)
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name in variables:
+            del os.environ[name]
+        if "wandb" in trackers:
+            import wandb
+
+            # transformers leaves the run open, and would log the next one into it.
+            wandb.finish()
 
 
 def _output_dir(recipe: Recipe) -> Path:
@@ -118,7 +149,8 @@ def _output_dir(recipe: Recipe) -> Path:
 
 def _earlier(folder: Path, resume: bool) -> dict[str, Any] | None:
     """The record of the run that is to go on."""
-    if not resume or not folder.is_dir() or not any(folder.iterdir()):
+    # A process can be killed while it writes its first file, which is then under another name.
+    if not resume or not folder.is_dir() or all(p.suffix == ".tmp" for p in folder.iterdir()):
         return None
     found = record.read_record(folder)
     if found is None:
@@ -154,8 +186,7 @@ def _train(
 ) -> Trainer:
     section = recipe.training
     device = setup.loaded.model.device
-    rows_per_step = section.per_device_train_batch_size * section.gradient_accumulation_steps
-    order = Order(sampling_strategy(recipe, setup.train), rows_per_step)
+    order = Order(sampling_strategy(recipe, setup.train), section.rows_per_step)
 
     def sample(step: int) -> None:
         if options.write_samples is not None and section.sample_prompts:
@@ -188,7 +219,7 @@ def _train(
         watcher.trainer = trainer  # type: ignore[attr-defined]
         return trainer
 
-    split = Split(section.per_device_train_batch_size, section.gradient_accumulation_steps)
+    split = Split(*section.split)
     return train(make=make, split=split, folder=folder, resume=options.resume, listener=listener)
 
 
@@ -203,71 +234,3 @@ def _best(trainer: Trainer, listener: Listener) -> list[str]:
     for note in notes:
         listener(Note(note))
     return notes
-
-
-def _finish(trainer: Trainer, setup: RunSetup, recipe: Recipe, folder: Path) -> dict[str, Any]:
-    """Save the model, and return the scores of exactly what was saved, matrices included."""
-    import torch
-
-    model: Any = setup.loaded.model
-    save_dtype = recipe.training.save_dtype
-    if save_dtype is not None:
-        model.to(getattr(torch, save_dtype)).to(torch.float32)
-    scores = None if save_dtype else _known_scores(trainer)
-    if setup.validation is not None and scores is None:
-        scores = validation_scores(setup, recipe.training.per_device_eval_batch_size)
-    if save_dtype is not None:
-        model.to(getattr(torch, save_dtype))
-    for name, value in recipe.generation.model_dump(exclude_none=True).items():
-        if model.can_generate():
-            setattr(model.generation_config, name, value)
-    # Trainer switches the cache off in the configuration, and would save it that way.
-    model.config.use_cache = True
-    trainer.save_model(str(folder))
-    (folder / "training_args.bin").unlink(missing_ok=True)  # a pickle that nobody needs
-    return scores or {}
-
-
-def _known_scores(trainer: Any) -> dict[str, Any] | None:
-    """Scores of the model as it is now, when this process has measured them already."""
-    state = trainer.state
-    best = state.best_global_step if trainer.args.load_best_model_at_end else None
-    return trainer.known_scores.get(best or state.global_step)  # type: ignore[no-any-return]
-
-
-def _result(
-    recipe: Recipe,
-    trainer: Trainer,
-    setup: RunSetup,
-    scores: dict[str, Any],
-    seconds: float,
-    notes: list[str],
-) -> FinetuneResult:
-    state = trainer.state
-    losses = [entry["loss"] for entry in state.log_history if "loss" in entry]
-    splits = {"train": setup.train, "validation": setup.validation}
-    return FinetuneResult(
-        task=recipe.task.name,
-        model=setup.loaded.source.name,
-        revision=setup.loaded.source.revision,
-        output_dir=str(recipe.output_dir),
-        steps=state.global_step,
-        epochs=float(state.epoch or 0),
-        train_rows=len(setup.train.lengths),
-        train_loss=losses[-1] if losses else None,
-        metrics={
-            name: None if math.isnan(value) else value  # not defined for these rows
-            for name, value in scores.items()
-            if not isinstance(value, list)
-        },
-        confusion_matrix=scores.get("confusion_matrix"),
-        tokens_seen=int(state.num_input_tokens_seen),
-        seconds=seconds,
-        seed=recipe.seed,
-        device=str(trainer.args.device),
-        bf16=bool(trainer.args.bf16),
-        labels=setup.train.labels,
-        data={name: split.counts.to_dict() for name, split in splits.items() if split},
-        try_next=list(recipe.task.try_next),
-        notes=notes,
-    )

@@ -6,20 +6,23 @@ Shared by training and by the plan of a run (`--dry-run`). Trains nothing.
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from hfcli.data import cache
 from hfcli.data.prepare import check_losses, prepare
-from hfcli.data.splits import Splits, load_splits
+from hfcli.data.splits import SPLIT_NAMES, Splits, load_splits
 from hfcli.device import Placement, resolve_dtype
+from hfcli.models.fingerprint import begin_fingerprint
 from hfcli.models.freeze import freeze_layers
 from hfcli.models.load import LoadedModel, ensure_pad_token, load_model
 from hfcli.models.lora import add_lora
-from hfcli.models.resolve import resolve_model
+from hfcli.models.resolve import ModelSource, resolve_model
 from hfcli.models.scratch import build_model
-from hfcli.recipe.schema import Recipe
+from hfcli.recipe.schema import DataSection, Recipe
 from hfcli.tasks.base import Prepared, Task, Tools
 
 
@@ -29,6 +32,7 @@ class RunSetup:
 
     Args:
         load: loads the model anew, in its state before training.
+        fingerprint: gives the SHA-256 of the model's files; None where it is built from scratch.
         validation: None where nothing is held out.
         notes: sentences about the data.
         cached: whether the rows were found encoded.
@@ -37,6 +41,7 @@ class RunSetup:
     task: Task
     loaded: LoadedModel
     load: Callable[[], LoadedModel]
+    fingerprint: Callable[[], str] | None
     train: Prepared
     validation: Prepared | None
     notes: list[str] = field(default_factory=list)
@@ -56,7 +61,13 @@ def set_up(*, recipe: Recipe, placement: Placement, offline: bool = False) -> Ru
     """
     source = _Source(recipe, offline)
     overrides = source.overrides()
-    load = functools.partial(_load, recipe, source, overrides, placement, offline)
+    files = None
+    if recipe.model.config is None:
+        files = resolve_model(
+            recipe.model.name_or_path, revision=recipe.model.revision, offline=offline
+        )
+    fingerprint = begin_fingerprint(files) if files else None
+    load = functools.partial(_load, recipe, source, files, overrides, placement, offline)
     loaded = load()
     train = source.prepare("train", loaded)
     check_losses(train, recipe.data.max_dropped)
@@ -65,7 +76,21 @@ def set_up(*, recipe: Recipe, placement: Placement, offline: bool = False) -> Ru
     notes += [f"training data: {told}" for told in train.counts.sentences()]
     told = validation.counts.sentences() if validation else []
     notes += [f"validation data: {sentence}" for sentence in told]
-    return RunSetup(recipe.task, loaded, load, train, validation, notes, not source.was_read)
+    return RunSetup(
+        recipe.task, loaded, load, fingerprint, train, validation, notes, not source.was_read
+    )
+
+
+def commit_marks(section: DataSection) -> dict[str, str] | None:
+    """What stands for the content of a Hub data set whose revision is a commit, which never
+    changes: its rows are not fetched to be looked up. None for anything else.
+    """
+    commit = section.revision or ""
+    if section.path is None or not re.fullmatch("[0-9a-f]{40}", commit):
+        return None
+    if Path(section.path).exists():
+        return None  # a folder here has no commits
+    return {name: f"{commit} {getattr(section, name)}" for name in SPLIT_NAMES}
 
 
 class _Source:
@@ -82,8 +107,8 @@ class _Source:
         recipe = self.recipe
         if not recipe.data.cache:
             return None
-        marks = None
-        if recipe.data.path is not None:
+        marks = commit_marks(recipe.data)
+        if recipe.data.path is not None and marks is None:
             # The bytes of a Hub data set are not at hand; loading it from its cache is quick.
             marks = {name: str(rows._fingerprint) for name, rows in self.splits.by_name.items()}
         return cache.rows_key(recipe.data, recipe.task, recipe.seed, marks)
@@ -137,6 +162,7 @@ class _Source:
 def _load(
     recipe: Recipe,
     source: _Source,
+    files: ModelSource | None,
     overrides: dict[str, Any],
     placement: Placement,
     offline: bool,
@@ -145,7 +171,7 @@ def _load(
 
     set_seed(recipe.seed)  # new weights are random
     task = recipe.task
-    if recipe.model.config is not None:
+    if files is None:
         loaded = build_model(
             section=recipe.model,
             task=task,
@@ -156,9 +182,7 @@ def _load(
         )
     else:
         loaded = load_model(
-            source=resolve_model(
-                recipe.model.name_or_path, revision=recipe.model.revision, offline=offline
-            ),
+            source=files,
             task=task,
             dtype=resolve_dtype(recipe.model.dtype, placement.device),
             # Training keeps a model whole: Trainer and accelerate move and shard it.

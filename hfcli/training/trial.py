@@ -13,13 +13,21 @@ from typing import TYPE_CHECKING, Any
 from hfcli.tasks.base import IGNORE
 from hfcli.tasks.scoring import batches as scoring_batches
 from hfcli.tasks.scoring import reduce_batch
+from hfcli.training.order import epoch_order
 from hfcli.training.setup import RunSetup
-from hfcli.training.trainer import ORIGINS
+from hfcli.training.trainer import ORIGINS, Order
 
 if TYPE_CHECKING:
     from transformers import Trainer
 
 Batches = Sequence[Sequence[int]]
+
+
+def first_batches(setup: RunSetup, order: Order, seed: int, rows: int) -> list[list[int]]:
+    """The batches of the first epoch, `rows` at a time."""
+    lengths = setup.train.lengths
+    indices = epoch_order(lengths, order.strategy, seed, 0, order.rows_per_step)
+    return [indices[i : i + rows] for i in range(0, len(indices), rows)]
 
 
 class Trial:
@@ -43,14 +51,21 @@ class Trial:
 
     def largest(self, batches: Batches, eval_rows: int) -> None:
         """The largest training batch, forward and back, and the largest scoring batch."""
-        import torch
+        self.largest_training(batches)
+        self._largest_scoring(eval_rows)
 
+    def largest_training(self, batches: Batches) -> None:
+        """The largest training batch, forward and back."""
         widest = max(batches, key=lambda rows: self._longest(rows) * len(rows))
         # With accumulation, the gradients of earlier batches are in memory too.
         accumulates = self.trainer.args.gradient_accumulation_steps > 1
         self._pass(widest, keep=accumulates)
         if accumulates:
             self._pass(widest)
+
+    def _largest_scoring(self, eval_rows: int) -> None:
+        import torch
+
         setup, held = self.setup, self.setup.validation
         if held is None:
             return

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from hfcli.data import cache
+from hfcli.data.splits import load_splits
 from hfcli.device import Placement
 from hfcli.errors import DataError
 from hfcli.recipe.load import load_recipe
@@ -69,6 +70,29 @@ def test_found_rows_equal_made_ones_and_nothing_is_read_or_encoded(
     assert found.loaded.model.config.id2label == made.loaded.model.config.id2label
     for one, other in zip(found.train.features, made.train.features, strict=True):
         assert {k: str(v) for k, v in one.items()} == {k: str(v) for k, v in other.items()}
+
+
+def test_hub_rows_of_a_commit_are_not_fetched_again_and_those_of_a_branch_are(
+    tiny_gpt2: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_recipe(tmp_path, tiny_gpt2, task=TASK)
+    rows = load_splits(
+        section=load_recipe(path).data, task=TextGeneration(block_size=40), seed=42
+    )  # fmt: skip
+    fetched: list[str | None] = []
+
+    def load(section: Any, **_rest: Any) -> Any:
+        fetched.append(section.revision)
+        return rows
+
+    monkeypatch.setattr("hfcli.training.setup.load_splits", load)
+    hub = ["data.path=owner/name", "data.train=train", "data.streaming=true"]
+    first, second = "0" * 40, "1" * 40
+    for revision in (first, first, second, "main", "main"):
+        setup_of(path, *hub, f"data.revision='{revision}'")
+    assert fetched == [first, second, "main", "main"]
+    setup_of(path, *hub, f"data.revision='{first}'", "data.train=other")
+    assert fetched[4:] == [first], "another split is other rows"
 
 
 def test_another_byte_in_the_data_misses_whatever_the_clock_says(

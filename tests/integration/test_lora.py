@@ -14,6 +14,7 @@ from safetensors import safe_open
 from hfcli.device import Placement
 from hfcli.errors import ModelError, RecipeError, RunError
 from hfcli.models.adapter import quiet_peft, resolve_chain
+from hfcli.models.fingerprint import begin_fingerprint, weights_fingerprint
 from hfcli.models.load import PAD_TOKEN, LoadedModel, ensure_pad_token, load_model
 from hfcli.models.lora import add_lora
 from hfcli.models.merge import merge_adapter
@@ -153,6 +154,9 @@ def test_saved_and_loaded_equals_the_adapter_in_memory(
     assert (base - expected).abs().max() > 1e-2, "an adapter that does nothing proves nothing"
     assert again.model.config.id2label == loaded.model.config.id2label
     assert guess_task(resolve_model(str(tmp_path))) == task.name
+    told = weights_fingerprint(again.source, *again.parts)
+    assert begin_fingerprint(resolve_model(str(tmp_path)))() == told
+    assert told != weights_fingerprint(again.source), "the base counts"
 
 
 @pytest.mark.parametrize("case", ["gpt2", "llama-classifier", "bert-without-pooler"])

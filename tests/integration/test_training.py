@@ -14,7 +14,7 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
-from hfcli.errors import RunError
+from hfcli.errors import HfcliError, RunError
 from hfcli.recipe.load import load_recipe
 from hfcli.results import Event
 from hfcli.training import checkpoints
@@ -332,3 +332,29 @@ def test_the_record_reproduces_the_run(references: Any, tmp_path: Path) -> None:
     assert told["recipe"]["training"]["gradient_accumulation_steps"] == 3
     assert {"versions", "hardware", "git", "data", "command", "seed", "model"} <= set(told)
     assert_same(run(record, f"output_dir={tmp_path / 'run'}", reproduce=told), reference)
+
+
+@pytest.mark.parametrize(
+    "wrong", ["data.train=nowhere.jsonl", "task.text_column=nothing", "training.warmup_steps=5000"]
+)
+def test_a_run_that_cannot_start_leaves_nothing_and_deletes_nothing(
+    wrong: str, references: Any, tmp_path: Path
+) -> None:
+    path, _ = references("padded")
+    with pytest.raises(HfcliError):
+        run(path, wrong, f"output_dir={tmp_path / 'run'}")
+    assert not (tmp_path / "run").exists()
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "recipe.yaml").write_text("an earlier run")
+    with pytest.raises(HfcliError):
+        run(path, wrong, f"output_dir={tmp_path / 'run'}", overwrite=True)
+    assert [file.name for file in (tmp_path / "run").iterdir()] == ["recipe.yaml"]
+
+
+def test_a_run_killed_while_it_wrote_its_first_file_can_go_on(
+    references: Any, tmp_path: Path
+) -> None:
+    path, reference = references("packed")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / ".run.json.tmp").write_text("{")
+    assert_same(run(path, f"output_dir={tmp_path / 'run'}", resume=True), reference)

@@ -118,6 +118,16 @@ UNCLEAR: dict[str, tuple[Rows, dict[str, str], str]] = {
         {},
         "has the name of a label, and not the values",
     ),
+    "lists": (
+        rows(text=text, labels=[["a"], ["a", "b"]]),
+        {},
+        "task.problem_type: multi_label_classification",
+    ),
+    "fractions-by-name": (
+        rows(text=text, label=[0.5, 1.5]),
+        {"label_column": "label"},
+        "task.problem_type: regression",
+    ),
     "fractions": (rows(text=text, x=[0.5, 1.5]), {"label_column": "x"}, "holds no labels: float"),
     "one-label": (rows(text=text, x=["a"]), {"label_column": "x"}, "one label only"),
     "rare-label": (
@@ -195,6 +205,29 @@ def test_what_is_unclear_is_asked(
         look_at(tmp_path, data, **flags)
     assert said in f"{caught.value.message}\n{caught.value.hint}"
     assert isinstance(caught.value, DataError | RecipeError)
+
+
+@pytest.mark.parametrize("mark", [";", "\t", "|"])
+def test_a_table_with_other_separators_is_not_taken_for_one_column_of_texts(
+    mark: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "table.csv"
+    lines = [f"text{mark}label", *(f"{LONG} {i}{mark}{'ab'[i % 2]}" for i in range(12))]
+    path.write_text("\n".join(lines), encoding="utf-8")
+    with pytest.raises(DataError, match="separates the columns") as caught:
+        look(patterns=[str(path)])
+    assert "--text-column" in str(caught.value.hint)
+    found = look(patterns=[str(path)], text_column=f"text{mark}label")
+    assert found.task is TextGeneration
+
+
+def test_utf_16_is_named_where_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    for encoding, said in (("utf-16", "iconv -f utf-16"), ("latin1", "iconv -f latin1")):
+        path.write_bytes(f"text,label\n{LONG}é,a\n".encode(encoding))
+        with pytest.raises(DataError) as caught:
+            look(patterns=[str(path)])
+        assert said in str(caught.value.hint)
 
 
 def test_flags_decide_what_was_unclear(tmp_path: Path) -> None:

@@ -1,0 +1,152 @@
+"""`per_device_train_batch_size: auto` -> the most rows that fit into memory at a time.
+
+The rows of an optimizer step, and with them the gradients, stay what the recipe says: what does
+not fit at a time is accumulated. Trains nothing.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hfcli.device import free_memory
+from hfcli.recipe.schema import Recipe
+from hfcli.recipe.training import AUTO
+from hfcli.results import Listener, Note
+from hfcli.training.arguments import sampling_strategy, training_arguments
+from hfcli.training.loop import out_of_memory
+from hfcli.training.memory import peak_memory, used_memory
+from hfcli.training.setup import RunSetup
+from hfcli.training.trainer import Order, make_trainer
+from hfcli.training.trial import Trial, first_batches
+
+if TYPE_CHECKING:
+    import torch
+
+# Of the free memory: predictions are within a fifth of what runs need (tests/e2e/test_dry_run.py).
+MARGIN = 0.8
+UNKNOWN = 8  # rows at most where the system does not tell how much memory there is
+GIB = 2**30
+
+
+def settle_batch_size(
+    *,
+    recipe: Recipe,
+    setup: RunSetup,
+    listener: Listener,
+    before: dict[str, Any] | None = None,
+) -> Recipe:
+    """The recipe with numbers in the place of `auto`; one that has numbers stays as it is.
+
+    Args:
+        recipe: validated.
+        setup: its model and rows, which are tried.
+        listener: gets a note that says what was chosen, and why.
+        before: the record of the run that goes on: its numbers are taken, whatever there is room
+            for now, so that the run stays the same to the last bit.
+    """
+    recipe = with_split_of(recipe, before)
+    if recipe.training.per_device_train_batch_size != AUTO:
+        return recipe
+    device = setup.loaded.model.device
+    total = recipe.training.rows_per_step
+    room = used_memory(device) + int(MARGIN * free_memory(device))
+    with tempfile.TemporaryDirectory() as folder:  # Trainer makes its output folder at once
+        scratch = recipe.model_copy(update={"output_dir": Path(folder)})
+        need = _need(scratch, setup, device)
+    rows = largest_rows(total, need, room)
+    listener(Note(_sentence(rows, total, need, room)))
+    return _with(recipe, rows, total // rows)
+
+
+def with_split_of(recipe: Recipe, before: dict[str, Any] | None) -> Recipe:
+    """The recipe with the numbers that an earlier run has found for `auto`."""
+    section = recipe.training
+    if before is None or section.per_device_train_batch_size != AUTO:
+        return recipe
+    told = before["recipe"].get("training", {})
+    rows = told.get("per_device_train_batch_size", AUTO)
+    times = told.get("gradient_accumulation_steps", 1)
+    if rows == AUTO or rows * times != section.rows_per_step:
+        return recipe
+    return _with(recipe, rows, times)
+
+
+def largest_rows(total: int, need: Callable[[int], float | None], room: int) -> int:
+    """The largest divisor of `total` whose need there is room for, and 1 in any case.
+
+    Args:
+        total: rows of an optimizer step.
+        need: rows -> bytes at the peak; None: not known.
+        room: bytes there are.
+    """
+    divisors = [rows for rows in range(1, total + 1) if total % rows == 0]
+    if need(1) is None:
+        return max(rows for rows in divisors if rows <= UNKNOWN)
+    fitting = [rows for rows in divisors if (need(rows) or 0) <= room]
+    return max(fitting, default=1)
+
+
+def _need(recipe: Recipe, setup: RunSetup, device: torch.device) -> Callable[[int], float | None]:
+    """Rows -> bytes at the peak, from passes of one row and of two.
+
+    Activations grow with the rows; weights, gradients and the optimizer's state do not.
+    """
+    section = recipe.training
+    order = Order(sampling_strategy(recipe, setup.train), section.rows_per_step)
+    trainer = make_trainer(
+        setup=setup,
+        arguments=training_arguments(recipe=recipe, device=device, evaluate=False),
+        order=order,
+        callbacks=[],
+        label_smoothing=section.label_smoothing_factor,
+        chunked=section.loss_type == "chunked_nll",
+    )
+    trial = Trial(trainer, setup)
+    parameters = setup.loaded.model.parameters()
+    trained = sum(p.numel() for p in parameters if p.requires_grad)
+
+    def measure(rows: int) -> float | None:
+        batches = first_batches(setup, order, recipe.seed, rows)
+        try:
+            return peak_memory(
+                work=lambda: trial.largest_training(batches),
+                device=device,
+                trained_parameters=trained,
+            )
+        except (RuntimeError, MemoryError) as e:
+            if not out_of_memory(e):
+                raise
+            return math.inf
+
+    measure(1)  # the first pass of all allocates what stays
+    one, two = measure(1), measure(2)
+    if one is None or two is None:
+        return lambda rows: None
+    if math.isinf(one) or math.isinf(two):
+        return lambda rows: one if rows == 1 else math.inf
+    return lambda rows: one + max(0.0, two - one) * (rows - 1)
+
+
+def _with(recipe: Recipe, rows: int, times: int) -> Recipe:
+    return recipe.model_copy(update={"training": recipe.training.with_split(rows, times)})
+
+
+def _sentence(rows: int, total: int, need: Callable[[int], float | None], room: int) -> str:
+    chosen = (
+        f"per_device_train_batch_size auto: {rows}, with gradient_accumulation_steps"
+        f" {total // rows} ({total} rows a step)"
+    )
+    needed = need(rows)
+    if needed is None:
+        return f"{chosen}; this system does not tell how much memory is in use"
+    more = next((d for d in range(rows + 1, total + 1) if total % d == 0), None)
+    why = f"needs about {_gib(needed)} of the {_gib(room)} that may be used"
+    return f"{chosen}: {why}" + ("" if more is None else f"; {more} would need {_gib(need(more))}")
+
+
+def _gib(size: float | None) -> str:
+    return "more" if size is None or math.isinf(size) else f"{size / GIB:.1f} GiB"
