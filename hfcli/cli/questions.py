@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,13 +42,14 @@ def ask_questions(asked: Asked) -> EvalResult:
 
 
 def _answer(asked: Asked) -> Answer:
+    from hfcli.evaluation.chosen import chosen_answers
     from hfcli.evaluation.texts import written_answers
     from hfcli.tasks.generate_until import GenerateUntil
 
-    task = asked.recipe.task
-    assert isinstance(task, GenerateUntil)
-    write = bulk_writer(task, asked)
-    return lambda questions, folder: written_answers(questions, folder, write)
+    recipe = asked.recipe
+    if isinstance(recipe.task, GenerateUntil):
+        return partial(written_answers, write=bulk_writer(recipe.task, asked))
+    return partial(chosen_answers, recipe=recipe, options=asked.options, listener=asked.listener)
 
 
 def bulk_writer(task: GenerateUntil, asked: Asked) -> Write:

@@ -21,7 +21,7 @@ from hfcli.generation.run import TextOptions, continue_text
 from hfcli.metrics import shipped_metrics
 from hfcli.recipe.generation import GenerationSettings
 from hfcli.results import EvalResult
-from hfcli.tasks import GenerateUntil
+from hfcli.tasks.generate_until import GenerateUntil
 from tests.asking import asked, ignore, write_jsonl
 from tests.conftest import SENTENCES
 

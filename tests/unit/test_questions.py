@@ -10,7 +10,9 @@ import pytest
 from hfcli.errors import DataError, RecipeError
 from hfcli.evaluation.question_target import question_task
 from hfcli.evaluation.questions import Questions, read_questions
-from hfcli.tasks import GenerateUntil, MultipleChoice, question_classes, task_names
+from hfcli.tasks import question_classes, task_names
+from hfcli.tasks.generate_until import GenerateUntil
+from hfcli.tasks.multiple_choice import MultipleChoice
 from tests.asking import recipe_of, write_jsonl
 
 UNTIL, CHOICE = question_classes()
