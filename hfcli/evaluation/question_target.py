@@ -37,7 +37,7 @@ KEYS: dict[str, tuple[str, str]] = {
 }  # fmt: skip
 ONLY_QUESTIONS = (
     "prompt_column", "reference_column", "choices_column", "template", "few_shot", "num_fewshot",
-    "stop", "system", "chat_template", "max_new_tokens", "temperature",
+    "stop", "system", "chat_template", "max_new_tokens", "temperature", "seed",
 )  # fmt: skip
 Flags = Mapping[str, Any]
 

@@ -52,6 +52,7 @@ def test_a_column_of_one_task_only_names_it(given: dict[str, Any], task: str | N
     [
         ({"task": "multiple-choise"}, "did you mean multiple-choice"),
         ({"prompt_column": "q"}, "--prompt-column goes with questions"),
+        ({"seed": 0}, "--seed goes with questions"),
         ({"task": "text-classification", "stop": ["."]}, "--stop goes with questions"),
     ],
 )
