@@ -99,10 +99,13 @@ def nll_of(model: PreTrainedModel, picks: Sequence[Pick], *, share: bool) -> lis
         picks: a batch.
         share: read each prompt once; see `can_share`.
     """
-    if share:
-        return _nll(model, picks, shared=True)
+    import torch
+
     flat = [one for pick in picks for one in pick.apart()]
-    costs = iter(_nll(model, flat, shared=False))
+    with torch.inference_mode():
+        if share:
+            return _nll(model, picks, shared=True)
+        costs = iter(_nll(model, flat, shared=False))
     return [[next(costs)[0] for _ in pick.choices] for pick in picks]
 
 

@@ -87,24 +87,21 @@ def _score(
     listener: Listener,
 ) -> None:
     """Fill the log with the costs of every choice of every row that can be asked."""
-    import torch
-
     asked = {i: pick for i, pick in enumerate(picks) if isinstance(pick, Pick)}
     if not asked:
         return
-    with torch.inference_mode():
-        share = can_share(model, max(pick.longest for pick in asked.values()))
-        numbers = list(asked)
-        costs = [pick.read if share else pick.read_apart for pick in asked.values()]
-        for places in batches(costs, batch_size, TOKENS):
-            batch = [numbers[place] for place in places]
-            # Batches are those of an uninterrupted run: their rounding is, too.
-            if all(i in log.done for i in batch):
-                continue
-            found = [tuple(row) for row in nll_of(model, [asked[i] for i in batch], share=share)]
-            log.add(batch, found)
-            log.done.update(zip(batch, found, strict=True))
-            listener(RowsScored(len(log.done), len(asked)))
+    share = can_share(model, max(pick.longest for pick in asked.values()))
+    numbers = list(asked)
+    costs = [pick.read if share else pick.read_apart for pick in asked.values()]
+    for places in batches(costs, batch_size, TOKENS):
+        batch = [numbers[place] for place in places]
+        # Batches are those of an uninterrupted run: their rounding is, too.
+        if all(i in log.done for i in batch):
+            continue
+        found = [tuple(row) for row in nll_of(model, [asked[i] for i in batch], share=share)]
+        log.add(batch, found)
+        log.done.update(zip(batch, found, strict=True))
+        listener(RowsScored(len(log.done), len(asked)))
 
 
 def _pick(questions: Questions, item: Item, loaded: LoadedModel, longest: int) -> Pick | str:

@@ -107,8 +107,7 @@ def test_choices_cost_what_lm_eval_says(loaded: LoadedModel) -> None:
     task, picks = MultipleChoice(), picks_of(loaded)
     share = can_share(loaded.model, max(pick.longest for pick in picks))
     assert share == (loaded.model.config.model_type in SHARING)
-    with torch.inference_mode():
-        found = nll_of(loaded.model, picks, share=share)
+    found = nll_of(loaded.model, picks, share=share)
     for row, costs in zip(ROWS, found, strict=True):
         prompt = str(row["prompt"])
         texts = [task.joined(prompt, choice) for choice in row["choices"]]  # type: ignore[attr-defined]
@@ -117,29 +116,26 @@ def test_choices_cost_what_lm_eval_says(loaded: LoadedModel) -> None:
 
 
 def test_a_batch_and_a_shared_prompt_change_nothing(loaded: LoadedModel) -> None:
-    picks = picks_of(loaded)
-    with torch.inference_mode():
-        alone = [cost for p in picks for one in p.apart() for (cost,) in nll_of(
-            loaded.model, [one], share=False
-        )]  # fmt: skip
-        for share in {False, can_share(loaded.model, 64)}:
-            together = nll_of(loaded.model, picks, share=share)
-            by_row = [nll_of(loaded.model, [pick], share=share)[0] for pick in picks]
-            assert [*chain(*together)] == pytest.approx(alone, abs=1e-5)
-            assert [*chain(*by_row)] == pytest.approx(alone, abs=1e-5)
+    model, picks = loaded.model, picks_of(loaded)
+    singles = [one for pick in picks for one in pick.apart()]
+    alone = [nll_of(model, [one], share=False)[0][0] for one in singles]
+    for share in {False, can_share(model, 64)}:
+        together = nll_of(model, picks, share=share)
+        by_row = [nll_of(model, [pick], share=share)[0] for pick in picks]
+        assert [*chain(*together)] == pytest.approx(alone, abs=1e-5)
+        assert [*chain(*by_row)] == pytest.approx(alone, abs=1e-5)
 
 
 def test_a_prompt_is_read_once(loaded: LoadedModel) -> None:
     pick, read = picks_of(loaded)[0], []
     model: Any = loaded.model
+    share = can_share(model, 64)
     hook = model.register_forward_pre_hook(
         lambda _model, _args, given: read.append(given["input_ids"].numel()), with_kwargs=True
     )
-    with torch.inference_mode():
-        for share in (False, True):
-            nll_of(model, [pick], share=share)
+    nll_of(model, [pick], share=share)
     hook.remove()
-    assert read == [pick.read_apart, pick.read]
+    assert read == [pick.read if share else pick.read_apart]
     assert pick.read < pick.read_apart
 
 
@@ -151,9 +147,8 @@ def test_the_other_way_to_attend_gives_the_same(tiny_gpt2: Path) -> None:
         model = AutoModelForCausalLM.from_pretrained(tiny_gpt2, attn_implementation=attention)
         model.eval()
         pick = encode_pick(AutoTokenizer.from_pretrained(tiny_gpt2), "The", [" harbour", " wind"])
-        with torch.inference_mode():
-            assert can_share(model, 64)
-            found += nll_of(model, [pick], share=True)
+        assert can_share(model, 64)
+        found += nll_of(model, [pick], share=True)
     assert found[0] == pytest.approx(found[1], abs=1e-5)
 
 
