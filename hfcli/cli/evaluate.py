@@ -198,7 +198,7 @@ def _evaluate(flags: dict[str, Any]) -> None:
     gates = parse_gates(**{name: flags[name] or () for name in GATES}, baseline=flags["baseline"])
     name = question_task(flags)
     with Reporter() as listener:
-        result = _scored(flags, listener) if name is None else _asked(name, flags, listener)
+        result = _scored(flags, listener) if name is None else _ask(name, flags, listener)
     _show(result, json=flags["json"])
     check(gates, result.to_report())
 
@@ -223,19 +223,10 @@ def _scored(flags: dict[str, Any], listener: Listener) -> EvalResult:
     return evaluate(recipe=recipe, listener=listener, options=_options(flags))
 
 
-def _asked(name: str, flags: dict[str, Any], listener: Listener) -> EvalResult:
-    from hfcli.cli.questions import Asked, ask_questions
-    from hfcli.cli.validate import read_text
-    from hfcli.evaluation.question_target import question_recipe
+def _ask(name: str, flags: dict[str, Any], listener: Listener) -> EvalResult:
+    from hfcli.cli.questions import Asked, ask_questions, recipe_of
 
-    recipe = question_recipe(
-        name=name,
-        target=flags["target"],
-        flags={**flags, "template": read_text(flags["template"]), "metrics": flags["metric"]},
-        overrides=_overrides(flags),
-        listener=listener,
-        offline=flags["offline"],
-    )
+    recipe = recipe_of(name, flags, _overrides(flags), listener)
     return ask_questions(Asked(recipe, _options(flags), listener))
 
 

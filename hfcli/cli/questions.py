@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hfcli.evaluation.ask import Answer
@@ -23,6 +24,27 @@ class Asked:
     recipe: QuestionRecipe
     options: EvalOptions
     listener: Listener
+
+
+def recipe_of(
+    name: str, flags: Mapping[str, Any], overrides: Sequence[str], listener: Listener
+) -> QuestionRecipe:
+    """The recipe that the flags of `hfcli eval` make.
+
+    Raises:
+        RecipeError, DataError: they do not make one; the template cannot be read.
+    """
+    from hfcli.cli.validate import read_text
+    from hfcli.evaluation.question_target import question_recipe
+
+    return question_recipe(
+        name=name,
+        target=flags["target"],
+        flags={**flags, "template": read_text(flags["template"]), "metrics": flags["metric"]},
+        overrides=overrides,
+        listener=listener,
+        offline=flags["offline"],
+    )
 
 
 def ask_questions(asked: Asked) -> EvalResult:

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Protocol
 
 import hfcli
-from hfcli.errors import DataError
+from hfcli.errors import DataError, RunError
 from hfcli.evaluation.measure import compute
 from hfcli.evaluation.outcomes import (
     PREDICTIONS_FILE,
@@ -28,7 +29,7 @@ from hfcli.evaluation.outcomes import (
 )
 from hfcli.evaluation.predictions import metric_inputs
 from hfcli.evaluation.questions import Questions, read_questions
-from hfcli.evaluation.run import PACKAGES, EvalOptions, refuse_another
+from hfcli.evaluation.run import PACKAGES, REPORT_FILE, EvalOptions
 from hfcli.metrics import shipped_metrics
 from hfcli.metrics.modules import load_module
 from hfcli.recipe.questions import QuestionRecipe
@@ -46,6 +47,7 @@ class Answers:
             no answer, or None. None instead of all: the predictions are there already.
         settings: beside task, weights and data.
         notes: what a user should know.
+        when_written: called when the rows stand in the predictions, and nothing else is needed.
     """
 
     rows: Sequence[Mapping[str, Any]] | None
@@ -55,6 +57,7 @@ class Answers:
     weights_sha256: str
     settings: dict[str, Any]
     notes: list[str]
+    when_written: Callable[[], None] = lambda: None
 
 
 class Answer(Protocol):
@@ -86,12 +89,13 @@ def ask(
         for name in names
     }
     folder = options.output_dir or _default_folder(recipe)
-    refuse_another(folder, task.name, options)
+    _refuse_another(folder, task.name, options)
     start = time.perf_counter()
     answers = answer(questions, folder)
     seconds = time.perf_counter() - start
     if answers.rows is not None:
         write_predictions(folder, _predictions(questions.items, answers.rows))
+        answers.when_written()
     scored = list(read_predictions(folder / PREDICTIONS_FILE))
     n_rows = sum(row["error"] is None for row in scored)
     notes = [*missing, *answers.notes, *_unscored(scored, n_rows)]
@@ -133,6 +137,25 @@ def told_of(questions: Questions) -> dict[str, Any]:
     if questions.few_shot_sha256 is not None:
         told["few_shot_sha256"] = questions.few_shot_sha256
     return told
+
+
+def _refuse_another(folder: Path, task: str, options: EvalOptions) -> None:
+    """Leave a folder alone that holds a model, or the evaluation of another task.
+
+    Raises:
+        RunError: the user named it, and did not ask for it to be replaced.
+    """
+    if options.output_dir is None or options.overwrite:
+        return
+    if (folder / "config.json").is_file():
+        raise RunError(f"{folder}: holds a model", hint="-o names another folder")
+    if (folder / REPORT_FILE).is_file():
+        before = json.loads((folder / REPORT_FILE).read_text(encoding="utf-8"))
+        if before.get("task") != task:
+            raise RunError(
+                f"{folder}: holds another evaluation ({before.get('task')})",
+                hint="--overwrite replaces it, -o FOLDER writes elsewhere",
+            )
 
 
 def _metrics(recipe: QuestionRecipe) -> tuple[list[str], list[str]]:

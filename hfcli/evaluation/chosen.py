@@ -74,9 +74,8 @@ def chosen_answers(
             _row(item, log.done.get(i), pick)
             for i, (item, pick) in enumerate(zip(questions.items, picks, strict=True))
         ]
-        log.remove()
     notes = [f"going on: {before:,} of {len(picks):,} were scored before"] if before else []
-    return replace(answers, rows=rows, notes=notes)
+    return replace(answers, rows=rows, notes=notes, when_written=log.remove)
 
 
 def _score(

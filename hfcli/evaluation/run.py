@@ -199,25 +199,6 @@ def is_there(folder: Path, told: Mapping[str, Any], options: EvalOptions) -> boo
     return False
 
 
-def refuse_another(folder: Path, task: str, options: EvalOptions) -> None:
-    """Leave a folder alone that holds a model, or the evaluation of another task.
-
-    Raises:
-        RunError: the user named it, and did not ask for it to be replaced.
-    """
-    if options.output_dir is None or options.overwrite:
-        return
-    if (folder / "config.json").is_file():
-        raise RunError(f"{folder}: holds a model", hint="-o names another folder")
-    if (folder / REPORT_FILE).is_file():
-        before = json.loads((folder / REPORT_FILE).read_text(encoding="utf-8"))
-        if before.get("task") != task:
-            raise RunError(
-                f"{folder}: holds another evaluation ({before.get('task')})",
-                hint="--overwrite replaces it, -o FOLDER writes elsewhere",
-            )
-
-
 def _rows(recipe: Recipe, offline: bool) -> tuple[str, Dataset, list[str]]:
     data = recipe.data
     split = recipe.evaluation.split or ("test" if data.test else "validation")

@@ -9,6 +9,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jsonschema
+
+from hfcli.render.report.evaluate import SCHEMA_FILE
 from tests.helpers import ROOT
 
 
@@ -28,13 +31,13 @@ def test_the_readme_example_of_questions_works(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert re.search(r"^ *acc +1\.0000", done.stdout, re.MULTILINE)
     assert re.search(r"^ *exact_match +", done.stdout, re.MULTILINE)
-    reports = {
-        report["task"]: report
-        for path in (tmp_path / "runs").glob("*/report.json")
-        if (report := json.loads(path.read_text(encoding="utf-8")))
-    }
-    assert len(reports) == 2
-    for path in (tmp_path / "runs").iterdir():
+    runs = [*(tmp_path / "runs").iterdir()]
+    assert len(runs) == 2
+    schema = json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))
+    for path in runs:
+        report = json.loads((path / "report.json").read_text(encoding="utf-8"))
+        jsonschema.validate(report, schema)
+        assert path.name.endswith(report["task"])
         assert "<h1>" in (path / "report.html").read_text(encoding="utf-8")
         lines = (path / "predictions.jsonl").read_text(encoding="utf-8").splitlines()
         assert [json.loads(line)["error"] for line in lines] == [None, None]

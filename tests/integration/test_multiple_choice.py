@@ -117,6 +117,9 @@ def test_choices_cost_what_lm_eval_says(loaded: LoadedModel) -> None:
 
 def test_a_batch_and_a_shared_prompt_change_nothing(loaded: LoadedModel) -> None:
     model, picks = loaded.model, picks_of(loaded)
+    # More columns than the model has positions, and no choice that needs as many.
+    picks.append(Pick(range(9, 67), [range(9, 16), range(20, 27), range(40, 42)]))
+    assert picks[-1].read > 64 >= picks[-1].longest
     singles = [one for pick in picks for one in pick.apart()]
     alone = [nll_of(model, [one], share=False)[0][0] for one in singles]
     for share in {False, can_share(model, 64)}:

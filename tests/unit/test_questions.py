@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 
 from hfcli.errors import DataError, RecipeError
-from hfcli.evaluation.question_target import question_task
+from hfcli.evaluation.question_target import question_recipe, question_task
 from hfcli.evaluation.questions import Questions, read_questions
+from hfcli.recipe.load import dump_recipe, load_recipe
 from hfcli.tasks import question_classes, task_names
 from hfcli.tasks.generate_until import GenerateUntil
 from hfcli.tasks.multiple_choice import MultipleChoice
-from tests.asking import recipe_of, write_jsonl
+from tests.asking import ignore, recipe_of, write_jsonl
+from tests.helpers import RECIPES
 
 UNTIL, CHOICE = question_classes()
 ROW = {"q": "Two and two?", "prompt": "Is it?", "reference": "yes", "answer": ["yes", "aye"]}
@@ -214,3 +216,24 @@ def test_the_hash_is_that_of_the_rows_however_they_are_put(tmp_path: Path) -> No
     plain = questions(UNTIL, [ROW], tmp_path).data_sha256
     assert plain == questions(UNTIL, [ROW], tmp_path, "task.template='{q}'").data_sha256
     assert plain != questions(UNTIL, [{**ROW, "q": "x"}], tmp_path).data_sha256
+
+
+def test_a_recipe_says_where_questions_are_asked() -> None:
+    recipe = RECIPES / "bundled-text-generation.yaml"
+    with pytest.raises(RecipeError, match=f"asked, not trained: hfcli eval --task {CHOICE}"):
+        load_recipe(recipe, [f"task.name={CHOICE}"])
+
+
+def test_the_model_of_a_run_or_a_recipe_is_asked(tmp_path: Path) -> None:
+    recipe = RECIPES / "bundled-text-generation.yaml"
+    other = "output_dir=/nowhere"
+    (tmp_path / "recipe.yaml").write_text(dump_recipe(load_recipe(recipe, [other])), "utf-8")
+    (tmp_path / "result.json").write_text("{}", encoding="utf-8")
+    data = tmp_path / "d.csv"
+    assert recipe_of(UNTIL, data, target=tmp_path, model=None).model.name_or_path == str(tmp_path)
+    assert recipe_of(UNTIL, data, target=tmp_path, model="m").model.name_or_path == "m"
+    with pytest.raises(RecipeError, match="needs --data FILE"):
+        question_recipe(
+            name=UNTIL, target=tmp_path, flags={"data": []}, overrides=[], listener=ignore,
+            offline=True,
+        )  # fmt: skip
