@@ -102,9 +102,11 @@ def ask(
     for note in notes:
         listener(Note(note))
     inputs = metric_inputs(scored, None)
-    values = compute(modules, inputs, {})
+    most = max(len(item.choices) for item in questions.items)
+    options_of = {"labels": list(range(most))}  # for metrics that take choices as classes
+    values = compute(modules, inputs, options_of)
     known = {name: metric for name, metric in shipped_metrics().items() if name in values}
-    found = intervals(metrics=known, inputs=inputs, options={}, seed=recipe.seed)
+    found = intervals(metrics=known, inputs=inputs, options=options_of, seed=recipe.seed)
     return EvalResult(
         task=task.name,
         model=answers.model,

@@ -194,6 +194,17 @@ def test_the_scores_are_those_of_the_file(tiny_gpt2: Path, data: Path, tmp_path:
     assert all(row["n_bytes"] == [len(c.encode()) for c in row["choices"]] for row in scored)
 
 
+def test_metrics_of_labels_take_choices_and_those_of_texts_do_not(
+    tiny_gpt2: Path, data: Path, tmp_path: Path
+) -> None:
+    names = ["acc", "accuracy", "f1_macro"]
+    found = asked(TASK, tiny_gpt2, data, tmp_path / "run", metrics=names).metrics
+    assert list(found) == names
+    assert found["acc"] == found["accuracy"]
+    with pytest.raises(DataError, match="exact_match is not for labels of this kind"):
+        asked(TASK, tiny_gpt2, data, tmp_path / "run", metrics=["exact_match"])
+
+
 def test_a_killed_evaluation_goes_on_and_gives_the_same_file(
     tiny_gpt2: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
