@@ -101,16 +101,20 @@ def nll_of(model: PreTrainedModel, picks: Sequence[Pick], *, share: bool) -> lis
     """
     import torch
 
-    flat = [one for pick in picks for one in pick.apart()]
     with torch.inference_mode():
         if share:
             return _nll(model, picks, shared=True)
+        flat = [one for pick in picks for one in pick.apart()]
         costs = iter(_nll(model, flat, shared=False))
     return [[next(costs)[0] for _ in pick.choices] for pick in picks]
 
 
 def can_share(model: PreTrainedModel, longest: int) -> bool:
-    """Whether the model keeps choices apart that stand behind one prompt; tried on a tiny one."""
+    """Whether the model keeps choices apart that stand behind one prompt; tried on a tiny one.
+
+    Args:
+        longest: positions that any choice needs.
+    """
     if not plain_attention(model, longest):
         return False
     size = int(model.config.get_text_config().vocab_size)

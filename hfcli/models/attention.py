@@ -25,6 +25,8 @@ def plain_attention(model: PreTrainedModel, longest: int) -> bool:
         return False
     if getattr(model, "_is_stateful", False) or model.config.is_encoder_decoder:
         return False
+    if getattr(model.config, "alibi", False):  # Falcon's; it is made from a mask of two dimensions
+        return False
     for layer in DynamicCache(config=model.config).layers:
         short = isinstance(layer, DynamicSlidingWindowLayer) and layer.sliding_window >= longest
         if type(layer) is not DynamicLayer and not short:
