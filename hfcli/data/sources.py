@@ -119,6 +119,5 @@ def check_columns(present: Iterable[str], task: Task | Question, origin: str) ->
         raise DataError(
             f"{origin}: no column {name!r}; it has {present}",
             hint=(f"did you mean {near}? " if near else "")
-            + f"set task.{key} to the right one; if the file has no header line, name its"
-            " columns with data.column_names",
+            + task.how_to_name.format(key=key, flag=key.replace("_", "-")),
         )

@@ -59,6 +59,9 @@ class Question(BaseModel):
     )
     generates: ClassVar[bool]  # whether the model writes its answer
     first_key: ClassVar[str] = "template"  # that names a column no other key does
+    how_to_name: ClassVar[str] = (
+        "--{flag} says which it is; if the file has no header line, --column-names names them"
+    )
 
     @model_validator(mode="after")
     def _goes_together(self) -> Question:

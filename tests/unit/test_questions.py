@@ -107,10 +107,10 @@ def test_other_references_are_an_error_with_their_line(value: Any, tmp_path: Pat
     ("task", "overrides", "message", "hint"),
     [
         (UNTIL, ["task.reference_column=answr"], "no column 'answr'", "did you mean answer"),
-        (UNTIL, ["task.reference_column=answr"], "no column 'answr'", "task.reference_column"),
+        (UNTIL, ["task.reference_column=answr"], "no column 'answr'", "--reference-column"),
         (UNTIL, ["task.prompt_column=promt"], "no column 'promt'", "did you mean prompt"),
-        (UNTIL, ["task.template='{promt}'"], "no column 'promt'", "task.template"),
-        (CHOICE, [], "no column 'choices'", "task.choices_column"),
+        (UNTIL, ["task.template='{promt}'"], "no column 'promt'", "--template"),
+        (CHOICE, [], "no column 'choices'", "--choices-column"),
     ],
 )
 def test_a_missing_column_names_a_near_one_and_its_key(
