@@ -14,7 +14,8 @@ from hfcli.cli import options
 GATES = ("fail_under", "fail_over", "fail_under_ci", "max_drop")
 
 if TYPE_CHECKING:
-    from hfcli.results import EvalResult
+    from hfcli.evaluation.run import EvalOptions
+    from hfcli.results import EvalResult, Listener
 
 
 def evaluate_command(
@@ -32,7 +33,11 @@ def evaluate_command(
     ] = None,
     task: Annotated[
         str | None,
-        typer.Option(help="Default: what the model's architecture is for.", show_default=False),
+        typer.Option(
+            help="Default: what the model's architecture is for. generate-until compares texts"
+            " with references, multiple-choice picks the likeliest of several.",
+            show_default=False,
+        ),
     ] = None,
     text_column: Annotated[
         str | None, typer.Option("--text-column", "--text", show_default=False)
@@ -78,6 +83,52 @@ def evaluate_command(
             help="Perplexity as defined by: full (every token once), hf-docs, lm-eval, llama.cpp.",
             show_default=False,
         ),
+    ] = None,
+    prompt_column: Annotated[
+        str | None, typer.Option(help="Questions: default prompt.", show_default=False)
+    ] = None,
+    reference_column: Annotated[
+        str | None,
+        typer.Option(
+            help="generate-until: the right text, or a list of them. Default: reference.",
+            show_default=False,
+        ),
+    ] = None,
+    choices_column: Annotated[
+        str | None,
+        typer.Option(
+            help="multiple-choice: a list of texts; --label is the right one. Default: choices.",
+            show_default=False,
+        ),
+    ] = None,
+    template: Annotated[
+        Path | None,
+        typer.Option(
+            help="Questions: file with the prompt, {column} in it for the row's values.",
+            show_default=False,
+        ),
+    ] = None,
+    few_shot: Annotated[
+        str | None,
+        typer.Option(help="Questions: file with solved examples.", show_default=False),
+    ] = None,
+    num_fewshot: Annotated[
+        int | None,
+        typer.Option(min=1, help="So many of them before each prompt.", show_default=False),
+    ] = None,
+    max_new_tokens: options.MaxNewTokens = None,
+    temperature: Annotated[
+        float | None, typer.Option(min=0, help="Sample texts. Default: greedy.", show_default=False)
+    ] = None,
+    stop: Annotated[
+        list[str] | None,
+        typer.Option(help="End a text before this string; repeatable.", show_default=False),
+    ] = None,
+    system: options.System = None,
+    chat_template: options.ChatTemplate = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(min=0, max=2**32 - 1, help="Of draws. Default: 42.", show_default=False),
     ] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, show_default=False)] = None,
     device: Annotated[
@@ -133,43 +184,66 @@ def evaluate_command(
 ) -> None:
     """Score a model: a finished run, a recipe's, or any model on any file.
 
-    hfcli eval runs/mine | hfcli eval recipe.yaml | hfcli eval --model M --data FILE
+    hfcli eval runs/mine | hfcli eval recipe.yaml | hfcli eval --model M --data FILE |
+    hfcli eval --model M --data FILE --task generate-until --max-new-tokens 20
     """
     _evaluate(dict(context_.params))
 
 
 def _evaluate(flags: dict[str, Any]) -> None:
-    from dataclasses import fields
-
     from hfcli.evaluation.gates import check, parse_gates
-    from hfcli.evaluation.target import EvalFlags, resolve_target
+    from hfcli.evaluation.question_target import question_task
     from hfcli.render.progress import Reporter
 
     gates = parse_gates(**{name: flags[name] or () for name in GATES}, baseline=flags["baseline"])
-    given: dict[str, Any] = {name: flags.get(name) for name in (f.name for f in fields(EvalFlags))}
-    given |= {"data": tuple(flags["data"] or ()), "metrics": tuple(flags["metric"] or ())}
-    offline = flags["offline"]
+    name = question_task(flags)
     with Reporter() as listener:
-        recipe = resolve_target(
-            target=flags["target"],
-            flags=EvalFlags(**given),
-            overrides=[*(flags["overrides"] or []), *(flags["set_"] or [])],
-            listener=listener,
-            offline=offline,
-        )
-
-        from hfcli.evaluation.run import EvalOptions, evaluate
-
-        options_ = EvalOptions(
-            output_dir=flags["output_dir"],
-            overwrite=flags["overwrite"],
-            offline=offline,
-            allow_remote_metric=flags["allow_remote_metric"],
-            command=shlex.join(["hfcli", *sys.argv[1:]]),
-        )
-        result = evaluate(recipe=recipe, listener=listener, options=options_)
+        result = _scored(flags, listener) if name is None else _ask(name, flags, listener)
     _show(result, json=flags["json"])
     check(gates, result.to_report())
+
+
+def _scored(flags: dict[str, Any], listener: Listener) -> EvalResult:
+    from dataclasses import fields
+
+    from hfcli.evaluation.target import EvalFlags, resolve_target
+
+    given: dict[str, Any] = {name: flags.get(name) for name in (f.name for f in fields(EvalFlags))}
+    given |= {"data": tuple(flags["data"] or ()), "metrics": tuple(flags["metric"] or ())}
+    recipe = resolve_target(
+        target=flags["target"],
+        flags=EvalFlags(**given),
+        overrides=_overrides(flags),
+        listener=listener,
+        offline=flags["offline"],
+    )
+
+    from hfcli.evaluation.run import evaluate
+
+    return evaluate(recipe=recipe, listener=listener, options=_options(flags))
+
+
+def _ask(name: str, flags: dict[str, Any], listener: Listener) -> EvalResult:
+    from hfcli.cli.questions import Asked, ask_questions, recipe_of
+
+    recipe = recipe_of(name, flags, _overrides(flags), listener)
+    return ask_questions(Asked(recipe, _options(flags), listener))
+
+
+def _overrides(flags: dict[str, Any]) -> list[str]:
+    return [*(flags["overrides"] or []), *(flags["set_"] or [])]
+
+
+def _options(flags: dict[str, Any]) -> EvalOptions:
+    from hfcli.evaluation.run import EvalOptions
+
+    return EvalOptions(
+        output_dir=flags["output_dir"],
+        overwrite=flags["overwrite"],
+        offline=flags["offline"],
+        allow_remote_metric=flags["allow_remote_metric"],
+        command=shlex.join(["hfcli", *sys.argv[1:]]),
+    )
 
 
 def _show(result: EvalResult, *, json: bool) -> None:

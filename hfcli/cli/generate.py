@@ -47,15 +47,7 @@ def generate_command(
     ] = None,
     seed: options.Seed = 0,
     system: options.System = None,
-    chat_template: Annotated[
-        bool | None,
-        typer.Option(
-            "--chat-template/--no-chat-template",
-            help="Put the prompt into the model's chat template, or continue it as it is."
-            " Default: the template, where the model has one.",
-            show_default=False,
-        ),
-    ] = None,
+    chat_template: options.ChatTemplate = None,
     template: Annotated[
         Path | None,
         typer.Option(help="File with a text and {column} or {prompt} in it.", show_default=False),
@@ -159,11 +151,11 @@ def _generate(*, context: typer.Context, flags: dict[str, Any]) -> None:
             raise typer.BadParameter(f"--{flag} is for many prompts, with --input and --output")
 
     from hfcli.cli import validate
-    from hfcli.generation.prompts import fill_template
     from hfcli.generation.run import generate
     from hfcli.render.progress import Reporter
     from hfcli.render.streams import write_json, write_out
     from hfcli.render.tables import show_generate
+    from hfcli.tasks.templates import fill_template
 
     template = validate.read_text(flags["template"])
     if template is not None:

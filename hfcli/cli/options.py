@@ -69,6 +69,15 @@ System = Annotated[
         "--system", "-s", help="What a chat model is told before the prompt.", show_default=False
     ),
 ]
+ChatTemplate = Annotated[
+    bool | None,
+    typer.Option(
+        "--chat-template/--no-chat-template",
+        help="Put the prompt into the model's chat template, or continue it as it is."
+        " Default: the template, where the model has one.",
+        show_default=False,
+    ),
+]
 Adapter = Annotated[
     str | None,
     typer.Option(help="LoRA adapter for the model: folder or Hub id.", show_default=False),

@@ -16,6 +16,7 @@ from hfcli.data.spool import spool
 from hfcli.errors import DataError, did_you_mean
 from hfcli.recipe.schema import DataSection
 from hfcli.tasks.base import ORIGIN, Task
+from hfcli.tasks.question import Question
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -63,7 +64,7 @@ class Source:
             rows = self._streamed(open_hub_split(**named), where)
         else:
             rows = load_hub_split(**named)
-            _check_columns(rows.column_names, self.task, where)
+            check_columns(rows.column_names, self.task, where)
             rows = rows.select_columns(list(self.task.columns()))
         _check_hub_rows(rows, self.task, where)
         return rows
@@ -73,7 +74,7 @@ class Source:
 
         def read() -> Iterator[Row]:
             for row in stream.read(self.enough, self.seed):
-                _check_columns(row, self.task, where)
+                check_columns(row, self.task, where)
                 yield {name: row[name] for name in columns}
 
         return spool(read, stream.features_of(columns))
@@ -84,7 +85,7 @@ class Source:
         columns = self.task.columns()
         for path in paths:
             for origin, row in read_rows(path, options):
-                _check_columns(row, self.task, origin)
+                check_columns(row, self.task, origin)
                 problem = self.task.check_row(row)
                 if problem is not None:
                     raise DataError(f"{origin}: {problem}")
@@ -103,16 +104,20 @@ def _check_hub_rows(rows: Dataset, task: Task, where: str) -> None:
             raise DataError(f"{where}: column {name!r} is empty in {count} row(s)")
 
 
-def _check_columns(present: Iterable[str], task: Task, origin: str) -> None:
+def check_columns(present: Iterable[str], task: Task | Question, origin: str) -> None:
+    """See that a row has the columns that a task reads.
+
+    Raises:
+        DataError: it lacks one; the message says which key names another.
+    """
     present = list(present)
     for name in task.columns():
         if name in present:
             continue
         near = did_you_mean(name, present)
-        key = next((k for k, v in task if v == name), "text_column")
+        key = next((k for k, v in task if v == name), task.first_key)
         raise DataError(
             f"{origin}: no column {name!r}; it has {present}",
             hint=(f"did you mean {near}? " if near else "")
-            + f"set task.{key} to the right one; if the file has no header line, name its"
-            " columns with data.column_names",
+            + task.how_to_name.format(key=key, flag=key.replace("_", "-")),
         )

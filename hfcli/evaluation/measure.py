@@ -49,5 +49,5 @@ def _features(module: Any, inputs: Mapping[str, list[Any]]) -> list[str]:
 
 def _takes(kind: type, values: list[Any]) -> bool:
     """Whether a metric's input is of the kind that the task gives; evaluate would cut numbers."""
-    accepted = {int: (int,), float: (int, float), list: (list,)}.get(kind)
+    accepted = {int: (int,), float: (int, float), list: (list,), str: (str,)}.get(kind)
     return accepted is None or not values or isinstance(values[0], accepted)

@@ -141,7 +141,7 @@ def _scored(
 ) -> list[Prediction]:
     """The predictions of all rows: those that are there already, or computed."""
     task = recipe.task
-    if _is_there(folder, told, options):
+    if is_there(folder, told, options):
         notes.append(f"predictions found in {folder}: same model, data and settings")
         return list(read_predictions(folder / PREDICTIONS_FILE))
     tools = Tools(loaded.tokenizer, loaded.model, recipe.data.on_overflow)
@@ -175,7 +175,7 @@ def _scored(
     return list(read_predictions(path))
 
 
-def _is_there(folder: Path, told: Mapping[str, Any], options: EvalOptions) -> bool:
+def is_there(folder: Path, told: Mapping[str, Any], options: EvalOptions) -> bool:
     """Whether the folder holds these very predictions.
 
     Raises:

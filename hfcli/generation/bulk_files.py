@@ -10,8 +10,9 @@ from typing import Any
 from hfcli.data.prompts import DASH, InputRow
 from hfcli.errors import DataError, RunError, did_you_mean
 from hfcli.generation import batch_api
-from hfcli.generation.prompts import Messages, MissingColumnError, fill_template
+from hfcli.generation.prompts import Messages
 from hfcli.generation.writers import output_suffix
+from hfcli.tasks.templates import MissingColumnError, fill_template
 
 PROMPT_COLUMNS = ("prompt", "messages", "text")
 

@@ -21,6 +21,7 @@ from hfcli.errors import RunError
 from hfcli.generation.done import Done, Entry
 from hfcli.generation.in_order import InOrder
 
+MANIFEST_SUFFIX = ".run.json"
 SYNC_EVERY = 64  # texts between two fsyncs: what a power failure may cost
 BEGINS_WITH = b'{"hfcli": '
 PLACE = re.compile(rb'\{"row": (\d+), "sample": (\d+), "of": (\d+), ')
@@ -45,7 +46,7 @@ class Journal:
         self.output = output
         self.asked = asked
         self.path = output.with_name(output.name + ".partial")
-        self.manifest = output.with_name(output.name + ".run.json")
+        self.manifest = output.with_name(output.name + MANIFEST_SUFFIX)
         self.done = Done()
         self.found: dict[str, int] = {}
         self._file = -1
@@ -179,8 +180,15 @@ class Journal:
         if changed:
             raise RunError(
                 f"{where}: was written with other settings: {'; '.join(changed)}",
-                hint="--overwrite begins anew; another --output keeps both",
+                hint="--overwrite begins anew; another output (-o) keeps both",
             )
+
+
+def read_manifest(output: Path) -> dict[str, Any]:
+    """What a finished output was asked for, as `Journal.close_with` wrote it."""
+    manifest = output.with_name(output.name + MANIFEST_SUFFIX)
+    told: dict[str, Any] = json.loads(manifest.read_text(encoding="utf-8"))
+    return told
 
 
 def differences(before: dict[str, Any], now: dict[str, Any], prefix: str = "") -> list[str]:

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import string
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hfcli.errors import DataError, ModelError, RecipeError, did_you_mean
+from hfcli.errors import DataError, ModelError
 from hfcli.models.load import LoadedModel
 from hfcli.tasks.base import context_length
 
 Messages = list[dict[str, Any]]
 ROLES = ("system", "user", "assistant", "tool", "developer")
-
-
-class MissingColumnError(DataError):
-    """The data lacks the column that the prompt is made from."""
 
 
 @dataclass(frozen=True)
@@ -30,35 +24,6 @@ class PromptOptions:
 
     system: str | None = None
     chat_template: bool | None = None
-
-
-def fill_template(template: str, columns: Mapping[str, Any]) -> str:
-    """`{column}` -> its value; `{{` and `}}` are braces.
-
-    Raises:
-        RecipeError: the template's braces do not match.
-        MissingColumnError: there is no such column.
-    """
-    parts: list[str] = []
-    try:
-        fields = list(string.Formatter().parse(template))
-    except ValueError as e:
-        raise RecipeError(
-            f"the template is broken: {e}", hint="write {{ and }} for braces that stay"
-        ) from e
-    for literal, name, _spec, _conversion in fields:
-        parts.append(literal)
-        if name is None:
-            continue
-        if name not in columns:
-            near = did_you_mean(name, columns)
-            raise MissingColumnError(
-                f"the template names the column {name!r}, the data has {', '.join(columns)}",
-                hint=f"did you mean {near}?" if near else "write {{ and }} for braces that stay",
-            )
-        value = columns[name]
-        parts.append("" if value is None else str(value))
-    return "".join(parts)
 
 
 def uses_chat(loaded: LoadedModel, options: PromptOptions, *, messages: bool = False) -> bool:

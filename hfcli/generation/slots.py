@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from hfcli.generation.slot_cache import slot_cache
+from hfcli.models.attention import plain_attention
 from hfcli.tasks.base import pad_right
 
 if TYPE_CHECKING:
@@ -40,23 +41,7 @@ def open_rows(model: PreTrainedModel, longest: int) -> Rows:
     own = getattr(model, "open_rows", None)
     if own is not None:  # weights that another library holds
         return own()  # type: ignore[no-any-return]
-    return Slots(model) if _plain_attention(model, longest) else OneRow(model)
-
-
-def _plain_attention(model: PreTrainedModel, longest: int) -> bool:
-    from transformers import DynamicCache
-    from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
-
-    forward: Any = model.forward
-    if "position_ids" not in inspect.signature(forward).parameters:
-        return False
-    if getattr(model, "_is_stateful", False) or model.config.is_encoder_decoder:
-        return False
-    for layer in DynamicCache(config=model.config).layers:
-        short = isinstance(layer, DynamicSlidingWindowLayer) and layer.sliding_window >= longest
-        if type(layer) is not DynamicLayer and not short:
-            return False
-    return True
+    return Slots(model) if plain_attention(model, longest) else OneRow(model)
 
 
 class _Model:

@@ -9,13 +9,17 @@ from pydantic import BaseModel, ValidationError
 
 from hfcli.errors import did_you_mean
 from hfcli.recipe.schema import Recipe
-from hfcli.recipe.training import TrainingSection
 from hfcli.recipe.training_arguments import OWNED_BY_HFCLI, RENAMED, training_argument_names
 from hfcli.recipe.yaml_file import Path
-from hfcli.tasks import task_classes, task_names
+from hfcli.tasks import question_classes, task_classes, task_names
 
 
-def explain(error: ValidationError, file: str, origins: Mapping[Path, str]) -> list[str]:
+def explain(
+    error: ValidationError,
+    file: str,
+    origins: Mapping[Path, str],
+    schema: type[BaseModel] = Recipe,
+) -> list[str]:
     """One line an error: `recipes/x.yaml:12: training.learning_rte: unknown key, did you ...`."""
     lines = []
     for details in error.errors(include_url=False):
@@ -24,13 +28,13 @@ def explain(error: ValidationError, file: str, origins: Mapping[Path, str]) -> l
         where = _origin(path, file, origins)
         task = str(details["loc"][1]) if path != details["loc"] else None
         name = "" if where.endswith(dotted) else f"{dotted}: "  # `--set KEY` has it already
-        lines.append(f"{where}: {name}{_sentence(dict(details), path, task)}")
+        lines.append(f"{where}: {name}{_sentence(dict(details), path, task, schema)}")
     return lines
 
 
 def _without_task_tag(loc: tuple[int | str, ...]) -> Path:
     # pydantic puts the discriminator's value into the location of a tagged union.
-    if len(loc) > 1 and loc[0] == "task" and loc[1] in task_names():
+    if len(loc) > 1 and loc[0] == "task" and loc[1] in _every_task():
         return ("task", *loc[2:])
     return loc
 
@@ -44,16 +48,20 @@ def _origin(path: Path, file: str, origins: Mapping[Path, str]) -> str:
     return next(inside, file)
 
 
-def _sentence(details: dict[str, Any], path: Path, task: str | None) -> str:
+def _sentence(
+    details: dict[str, Any], path: Path, task: str | None, schema: type[BaseModel]
+) -> str:
     kind = details["type"]
     if kind == "extra_forbidden":
-        return _unknown_key(path, task)
+        return _unknown_key(path, task, schema)
     if kind == "missing":
         return "is required"
     if kind == "union_tag_not_found":
         return f"needs a name, one of {', '.join(task_names())}"
     if kind == "union_tag_invalid":
         name = str(details["ctx"]["tag"])
+        if name in question_classes():
+            return f"{name} is asked, not trained: hfcli eval --task {name} --data FILE"
         near = did_you_mean(name, task_names())
         known = f"did you mean {near}?" if near else f"known: {', '.join(task_names())}"
         return f"unknown task {name!r}, {known}"
@@ -63,10 +71,14 @@ def _sentence(details: dict[str, Any], path: Path, task: str | None) -> str:
     return f"{message[0].lower()}{message[1:]} (found {details['input']!r})"
 
 
-def _unknown_key(path: Path, task: str | None) -> str:
+def _every_task() -> dict[str, type[BaseModel]]:
+    return {**task_classes(), **question_classes()}
+
+
+def _unknown_key(path: Path, task: str | None, schema: type[BaseModel]) -> str:
     key = str(path[-1])
-    siblings = list(task_classes()[task].model_fields) if task else _keys_beside(path)
-    other = [name for name, cls in task_classes().items() if key in cls.model_fields]
+    siblings = list(_every_task()[task].model_fields) if task else _keys_beside(path, schema)
+    other = [name for name, cls in _every_task().items() if key in cls.model_fields]
     if task and other:
         return f"unknown key, it belongs to the task {other[0]}"
     if path[0] == "training":
@@ -80,26 +92,25 @@ def _unknown_key(path: Path, task: str | None) -> str:
     near = did_you_mean(key, siblings)
     if near:
         return f"unknown key, did you mean {near}?"
-    elsewhere = [name for name, keys in _all_keys().items() if key in keys]
+    elsewhere = [name for name, keys in _all_keys(schema).items() if key in keys]
     if elsewhere:
         return f"unknown key here, it belongs under {elsewhere[0]}"
     return f"unknown key; known: {', '.join(siblings)}"
 
 
-def _keys_beside(path: Path) -> list[str]:
+def _keys_beside(path: Path, schema: type[BaseModel]) -> list[str]:
     if len(path) == 1:
-        return list(Recipe.model_fields)
-    keys = _all_keys()
+        return list(schema.model_fields)
+    keys = _all_keys(schema)
     inside = (".".join(map(str, path[:end])) for end in range(len(path) - 1, 0, -1))
     return next((list(keys[name]) for name in inside if name in keys), [])
 
 
-def _all_keys() -> dict[str, list[str]]:
+def _all_keys(schema: type[BaseModel]) -> dict[str, list[str]]:
     """The keys of every section; of one inside another, `model.lora`, by its dotted name."""
-    sections = _sections(Recipe, "")
-    for cls in task_classes().values():
+    sections = _sections(schema, "")
+    for cls in (task_classes() if schema is Recipe else question_classes()).values():
         sections["task"] = sections.get("task", []) + list(cls.model_fields)
-    sections["training"] = list(TrainingSection.model_fields)
     return sections
 
 

@@ -10,7 +10,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -19,6 +19,7 @@ from hfcli.recipe.explain import explain
 from hfcli.recipe.schema import BUNDLED, Recipe
 from hfcli.recipe.yaml_file import Path, YamlError, dump_yaml, parse_scalar, parse_yaml
 
+AnyRecipe = TypeVar("AnyRecipe", bound=BaseModel)
 DATA_SPLITS = ("train", "validation", "test")
 
 
@@ -67,13 +68,22 @@ def validate(draft: Draft) -> Recipe:
     Raises:
         RecipeError: with every error found, one a line.
     """
+    return validate_as(Recipe, draft)
+
+
+def validate_as(schema: type[AnyRecipe], draft: Draft) -> AnyRecipe:
+    """`validate` by any schema of sections.
+
+    Raises:
+        RecipeError: with every error found, one a line.
+    """
     # A section with nothing in it, `training:`, is one with its defaults.
     draft.data = {key: value for key, value in draft.data.items() if value is not None}
     _absolute_paths(draft)
     try:
-        return Recipe.model_validate(draft.data)
+        return schema.model_validate(draft.data)
     except ValidationError as e:
-        lines = explain(e, draft.file, draft.origins)
+        lines = explain(e, draft.file, draft.origins, schema)
         raise RecipeError("\n".join(lines)) from e
 
 

@@ -136,6 +136,20 @@ class DataSection(Section):
         return self
 
 
+def known_metrics(value: list[str] | None) -> list[str] | None:
+    """The names, each shipped, a path, or a Hub id.
+
+    Raises:
+        ValueError: another name.
+    """
+    for name in value or []:
+        if "/" not in name and name not in metric_names():
+            near = did_you_mean(name, metric_names())
+            tail = f", did you mean {near}?" if near else f"; known: {metric_names()}"
+            raise ValueError(f"unknown metric {name!r}{tail}")
+    return value
+
+
 class EvaluationSection(Section):
     """How a model is scored."""
 
@@ -150,12 +164,7 @@ class EvaluationSection(Section):
     @field_validator("metrics")
     @classmethod
     def _known_metrics(cls, value: list[str] | None) -> list[str] | None:
-        for name in value or []:
-            if "/" not in name and name not in metric_names():
-                near = did_you_mean(name, metric_names())
-                tail = f", did you mean {near}?" if near else f"; known: {metric_names()}"
-                raise ValueError(f"unknown metric {name!r}{tail}")
-        return value
+        return known_metrics(value)
 
 
 class Recipe(Section):

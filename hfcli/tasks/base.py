@@ -70,6 +70,11 @@ class Task(BaseModel):
     head_suffixes: ClassVar[tuple[str, ...]]  # how transformers' class names for the task end
     overflows: ClassVar[tuple[Overflow, ...]] = ("truncate", "drop", "error")
     generates: ClassVar[bool] = False  # whether its models write text
+    first_key: ClassVar[str] = "text_column"  # that names a column no other key does
+    how_to_name: ClassVar[str] = (
+        "set task.{key} to the right one; if the file has no header line, name its columns with"
+        " data.column_names"
+    )
     tokens_at_once: ClassVar[int | None] = None  # most of a scoring batch; None: any number
 
     try_next: ClassVar[tuple[str, ...]] = ("hfcli eval {folder}",)

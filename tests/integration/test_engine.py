@@ -99,7 +99,7 @@ def test_models_without_plain_attention_write_the_same_row_by_row(
     requests = requests_for(engine, SAMPLED)
     before = texts(engine, requests)
     assert isinstance(open_rows(engine.loaded.model, 64), Slots)
-    monkeypatch.setattr("hfcli.generation.slots._plain_attention", lambda model, longest: False)
+    monkeypatch.setattr("hfcli.generation.slots.plain_attention", lambda model, longest: False)
     assert isinstance(open_rows(engine.loaded.model, 64), OneRow)
     assert texts(open_tiny(batch_size=4), requests) == before
 

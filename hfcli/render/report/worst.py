@@ -19,6 +19,7 @@ from hfcli.render.report.history import is_finite, is_number
 from hfcli.render.report.text import number, shorten
 
 Row = Mapping[str, Any]
+GOLD_AND_CHOSEN = ("gold", "prediction")
 KEPT = 20
 TEXT_LENGTH = 4_000  # characters of a text in the report
 OPEN_LENGTH = 600  # longer texts are closed at first
@@ -127,6 +128,28 @@ class Confident(Ranking):
         return float(found) if found is not None else None
 
 
+class Chosen(Ranking):
+    """Wrong choices, by how much likelier the model found them than the right one."""
+
+    title = "Worst errors"
+    about = (
+        "Wrong rows, those first whose choice the model found likelier than the right one by most"
+        " (in nats)."
+    )
+
+    def reads(self, row: Row) -> bool:
+        return bool(row.get("choices")) and isinstance(row.get("nll"), list)
+
+    def badness(self, row: Row) -> float | None:
+        if row["prediction"] == row["gold"]:
+            return None
+        return float(row["nll"][row["gold"]]) - float(row["nll"][row["prediction"]])
+
+    def facts(self, row: Row) -> str:
+        right, chosen = (shorten(str(row["choices"][row[name]]), 60) for name in GOLD_AND_CHOSEN)
+        return f"true {right!r}, chosen {chosen!r}"
+
+
 class Distance(Ranking):
     """Numbers, by how far the prediction is off."""
 
@@ -184,7 +207,9 @@ def worst_rows(predictions: Iterable[Row], labels: Sequence[str]) -> Worst:
 
     rows = iter(scored())
     first = next(rows, None)
-    rankings: tuple[Ranking, ...] = (BitsPerByte(), Confident(labels), Distance(), Mismatch())
+    rankings: tuple[Ranking, ...] = (
+        BitsPerByte(), Confident(labels), Chosen(), Distance(), Mismatch()
+    )  # fmt: skip
     ranking = next((one for one in rankings if first and one.reads(first)), None)
     if first is None or ranking is None:
         for _ in rows:

@@ -1,0 +1,34 @@
+"""What a model remembers of what it has read, where that decides how it may be run."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+def plain_attention(model: PreTrainedModel, longest: int) -> bool:
+    """Whether every token looks at whatever the mask allows, at the position it is given.
+
+    Not so with sliding windows, state spaces, ALiBi, encoders.
+
+    Args:
+        longest: tokens of the longest text; a window that holds it counts as none.
+    """
+    from transformers import DynamicCache
+    from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
+
+    forward: Any = model.forward
+    if "position_ids" not in inspect.signature(forward).parameters:
+        return False
+    if getattr(model, "_is_stateful", False) or model.config.is_encoder_decoder:
+        return False
+    if getattr(model.config, "alibi", False):  # Falcon's; it is made from a mask of two dimensions
+        return False
+    for layer in DynamicCache(config=model.config).layers:
+        short = isinstance(layer, DynamicSlidingWindowLayer) and layer.sliding_window >= longest
+        if type(layer) is not DynamicLayer and not short:
+            return False
+    return True

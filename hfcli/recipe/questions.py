@@ -1,0 +1,77 @@
+"""What is asked of a model, of which data, and how: the recipe of an evaluation by questions.
+
+It is made from the flags of `hfcli eval`, and validated as recipes are. Knows no weights.
+"""
+
+from __future__ import annotations
+
+from pydantic import Field, field_validator, model_validator
+
+from hfcli.recipe.generation import GenerationSettings
+from hfcli.recipe.schema import Dtype, known_metrics
+from hfcli.recipe.section import Section
+from hfcli.tasks import AnyQuestion
+
+
+class AskedModel(Section):
+    """The model that is asked."""
+
+    name_or_path: str | None = Field(None, description="As `--model`; default: its default.")
+    revision: str | None = Field(None, description="Branch, tag or commit of a Hub id.")
+    dtype: Dtype = Field("float32", description="Type the weights are held in.")
+
+
+class AskedData(Section):
+    """The rows that are asked."""
+
+    test: tuple[str, ...] = Field(min_length=1, description="Files (globs allowed).")
+    column_names: tuple[str, ...] | None = Field(
+        None, description="Names for the columns of csv and tsv files that have no header line."
+    )
+    max_samples: int | None = Field(
+        None, ge=1, description="At most this many rows, chosen by the seed."
+    )
+
+
+class AskedScores(Section):
+    """What is measured."""
+
+    metrics: list[str] | None = Field(None, description="Default: those of the task.")
+    batch_size: int | None = Field(
+        None, ge=1, description="Rows at a time; default: what fits, or 16 of multiple choice."
+    )
+
+    @field_validator("metrics")
+    @classmethod
+    def _known_metrics(cls, value: list[str] | None) -> list[str] | None:
+        return known_metrics(value)
+
+
+class QuestionRecipe(Section):
+    """One evaluation, from data to scores."""
+
+    task: AnyQuestion
+    model: AskedModel = Field(default_factory=AskedModel)
+    data: AskedData
+    generation: GenerationSettings = Field(default_factory=GenerationSettings)
+    evaluation: AskedScores = Field(default_factory=AskedScores)
+    seed: int = Field(42, ge=0, lt=2**32)
+    device: str = "auto"
+
+    @model_validator(mode="after")
+    def _fits_the_task(self) -> QuestionRecipe:
+        if not self.task.generates and "generation" in self.model_fields_set:
+            raise ValueError(
+                f"generation: {self.task.name} writes no text, and has no settings for it"
+            )
+        if self.generation.num_beams is not None:
+            raise ValueError("generation.num_beams: beam search is not for files of prompts")
+        return self
+
+    def decoding(self) -> GenerationSettings:
+        """The settings of texts: greedy, unless sampling was asked for."""
+        asked = self.generation
+        sampling = (asked.do_sample, asked.temperature, asked.top_k, asked.top_p, asked.min_p)
+        if any(value is not None for value in sampling):
+            return asked
+        return asked.model_copy(update={"do_sample": False})

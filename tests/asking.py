@@ -1,0 +1,57 @@
+"""Asking a model in a test, as `hfcli eval --task ...` does it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hfcli.cli.questions import Asked, ask_questions
+from hfcli.evaluation.question_target import question_recipe
+from hfcli.evaluation.run import EvalOptions
+from hfcli.recipe.questions import QuestionRecipe
+from hfcli.results import EvalResult, Event
+
+NOT_GIVEN = dict.fromkeys(("model", "revision", "column_names"))
+
+
+def ignore(_event: Event) -> None:
+    """A listener that is not interested."""
+
+
+def recipe_of(
+    task: str, data: Path, *overrides: str, target: Path | None = None, **flags: Any
+) -> QuestionRecipe:
+    """What flags make of it."""
+    return question_recipe(
+        name=task,
+        target=target,
+        flags={**NOT_GIVEN, "data": [str(data)], **flags},
+        overrides=overrides,
+        listener=ignore,
+        offline=True,
+    )
+
+
+def asked(
+    task: str,
+    model: Path,
+    data: Path,
+    output: Path | None,
+    *overrides: str,
+    listener: Callable[[Event], None] = ignore,
+    overwrite: bool = False,
+    **flags: Any,
+) -> EvalResult:
+    """Ask the model the questions in `data`."""
+    options = EvalOptions(output_dir=output, offline=True, overwrite=overwrite)
+    recipe = recipe_of(task, data, *overrides, model=str(model), **flags)
+    return ask_questions(Asked(recipe, options, listener))
+
+
+def write_jsonl(path: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
+    """A jsonl file of these rows."""
+    lines = [json.dumps(row, ensure_ascii=False) for row in rows]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
