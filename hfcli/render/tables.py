@@ -44,10 +44,19 @@ def show_eval(result: EvalResult) -> None:
 
 def _per_class(labels: dict[str, dict[str, Any]]) -> Table:
     table = Table("label", box=SIMPLE)
-    for name in next(iter(labels.values())):
+    first = next(iter(labels.values()))
+    for name, score in first.items():
         table.add_column(name, justify="right")
+        if isinstance(score, dict):
+            table.add_column("95 %", justify="right")
     for label, values in labels.items():
-        table.add_row(Text(label), *(_number(value) for value in values.values()))
+        cells: list[str] = []
+        for score in values.values():
+            if isinstance(score, dict):
+                cells += [_number(score["value"]), _interval(score)]
+            else:
+                cells.append(_number(score))
+        table.add_row(Text(label), *cells)
     return table
 
 

@@ -32,6 +32,7 @@ from hfcli.tasks.base import (
 from hfcli.tasks.blocks import pieces, wrapped
 from hfcli.tasks.documents import Chat, Completion, Document, PlainText, Shape, prefix
 from hfcli.tasks.packing import Packed, best_fit, check_packing
+from hfcli.tasks.scored_text import Part, counts_of, parts_of
 from hfcli.tasks.windows import DEFINITIONS
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
 DEFAULT_BLOCK_SIZE = 1024  # run_clm's default
 ROWS_AT_ONCE = 1000
+FEW_DOCUMENTS = 10  # of fewer, predictions hold parts: there are too few documents to resample
 
 
 class TextGeneration(Task):
@@ -199,12 +201,17 @@ class TextGeneration(Task):
 
     def outcomes(self, prepared: Prepared, reduced: Reduced) -> Iterator[dict[str, Any]]:
         origins: list[str] = []
-        for document, origin in zip(
-            prepared.column("document"), prepared.column("origin"), strict=True
-        ):
+        windows: list[list[Part]] = []
+        names = ("document", "origin", "n_bytes", "n_words")
+        columns = (prepared.column(name) for name in names)
+        for row, document, origin, *counts in zip(reduced, *columns, strict=True):
             if document == len(origins):
                 origins.append(origin)
+                windows.append([])
+            windows[document].append([*row, *counts])
         inputs = self.scores(prepared, reduced).inputs
+        if len(origins) < FEW_DOCUMENTS:
+            inputs["parts"] = [parts_of(each) for each in windows]
         for origin, *values in zip(origins, *inputs.values(), strict=True):
             yield {"origin": origin, **dict(zip(inputs, values, strict=True))}
 
@@ -253,14 +260,25 @@ class TextGeneration(Task):
         definition = DEFINITIONS[self.windows](context, self.stride)
         for number, (origin, document) in enumerate(documents):
             skipped = 0 if definition.needs_prefix else document.n_prefix
-            told = {"n_bytes": document.n_bytes, "n_words": document.n_words}
-            for window in definition.cut(document.ids[skipped:], document.supervised[skipped:]):
-                scored = sum(label != IGNORE for label in window["labels"])
-                if scored:  # a window over the prompt alone tells nothing
-                    tools.counts.tokens += len(window["input_ids"])
-                    tools.counts.supervised += scored
-                    yield {**window, "document": number, **told, "origin": origin}
-                    told = {"n_bytes": 0, "n_words": 0}  # counted with the first window
+            places = range(skipped, len(document.ids))
+            windows = [
+                window
+                for window in definition.cut(places, document.supervised[skipped:])
+                if any(place != IGNORE for place in window["labels"])
+            ]  # a window over the prompt alone tells nothing
+            scored = [[i for i in window["labels"] if i != IGNORE] for window in windows]
+            counts = counts_of(document, scored, tools.tokenizer)
+            for window, of_window, (n_bytes, n_words) in zip(windows, scored, counts, strict=True):
+                tools.counts.tokens += len(window["input_ids"])
+                tools.counts.supervised += len(of_window)
+                yield {
+                    "input_ids": [document.ids[i] for i in window["input_ids"]],
+                    "labels": [i if i == IGNORE else document.ids[i] for i in window["labels"]],
+                    "document": number,
+                    "n_bytes": n_bytes,
+                    "n_words": n_words,
+                    "origin": origin,
+                }
 
     def _block_size(self, tools: Tools) -> int:
         own = self._within("block_size", self.block_size, tools)
