@@ -1,4 +1,4 @@
-"""How many bytes and words of a document each of its windows scores.
+"""A document in windows, and how many bytes and words of it each window scores.
 
 Token counts are exact; bytes and words are those of the text as given, shared out by what the
 tokens of each window decode to, so that over all windows they are those of the document again.
@@ -8,10 +8,12 @@ models.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from hfcli.tasks.documents import Document
+from hfcli.tasks.prepared import IGNORE, Feature
+from hfcli.tasks.windows import Windows
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -19,6 +21,32 @@ if TYPE_CHECKING:
 Counts = tuple[int, int]  # bytes, words
 PART_TOKENS = 256  # the least that a part scores: shorter ones are too much like their neighbours
 Part = list[float]  # nll, n_tokens, n_bytes, n_words
+
+
+def cut(
+    definition: Windows, document: Document, tokenizer: PreTrainedTokenizerBase
+) -> Iterator[Feature]:
+    """The windows of a document that score something, with `n_bytes` and `n_words`.
+
+    Args:
+        definition: of the windows.
+        document: as it was encoded.
+        tokenizer: the document's.
+    """
+    skipped = 0 if definition.prefixes(tokenizer) else document.n_prefix
+    places = range(skipped, len(document.ids))
+    windows = [
+        (window, scored)
+        for window in definition.cut(places, document.supervised[skipped:])
+        if (scored := [place for place in window["labels"] if place != IGNORE])
+    ]
+    counts = counts_of(document, [scored for _, scored in windows], tokenizer)
+    for (window, _), (n_bytes, n_words) in zip(windows, counts, strict=True):
+        read = [document.ids[place] for place in window["input_ids"]]
+        if definition.bos_in_each and not skipped:
+            read[0] = document.ids[0]
+        labels = [place if place == IGNORE else document.ids[place] for place in window["labels"]]
+        yield {"input_ids": read, "labels": labels, "n_bytes": n_bytes, "n_words": n_words}
 
 
 def counts_of(

@@ -32,7 +32,7 @@ from hfcli.tasks.base import (
 from hfcli.tasks.blocks import pieces, wrapped
 from hfcli.tasks.documents import Chat, Completion, Document, PlainText, Shape, prefix
 from hfcli.tasks.packing import Packed, best_fit, check_packing
-from hfcli.tasks.scored_text import Part, counts_of, parts_of
+from hfcli.tasks.scored_text import Part, cut, parts_of
 from hfcli.tasks.windows import DEFINITIONS
 
 if TYPE_CHECKING:
@@ -220,7 +220,7 @@ class TextGeneration(Task):
 
     def describe_scoring(self, tools: Tools) -> dict[str, Any]:
         definition = DEFINITIONS[self.windows]
-        first = prefix(tools.tokenizer) if definition.needs_prefix else []
+        first = prefix(tools.tokenizer) if definition.prefixes(tools.tokenizer) else []
         return {
             "windows": self.windows,
             "context": self.context or self._block_size(tools),
@@ -258,27 +258,17 @@ class TextGeneration(Task):
     ) -> Iterator[Feature]:
         context = self._within("context", self.context, tools) or self._block_size(tools)
         definition = DEFINITIONS[self.windows](context, self.stride)
-        for number, (origin, document) in enumerate(documents):
-            skipped = 0 if definition.needs_prefix else document.n_prefix
-            places = range(skipped, len(document.ids))
-            windows = [
-                window
-                for window in definition.cut(places, document.supervised[skipped:])
-                if any(place != IGNORE for place in window["labels"])
-            ]  # a window over the prompt alone tells nothing
-            scored = [[i for i in window["labels"] if i != IGNORE] for window in windows]
-            counts = counts_of(document, scored, tools.tokenizer)
-            for window, of_window, (n_bytes, n_words) in zip(windows, scored, counts, strict=True):
+        number = 0
+        for origin, document in documents:
+            windows = list(cut(definition, document, tools.tokenizer))
+            if not windows:
+                tools.counts.unsupervised += 1
+                continue
+            for window in windows:
                 tools.counts.tokens += len(window["input_ids"])
-                tools.counts.supervised += len(of_window)
-                yield {
-                    "input_ids": [document.ids[i] for i in window["input_ids"]],
-                    "labels": [i if i == IGNORE else document.ids[i] for i in window["labels"]],
-                    "document": number,
-                    "n_bytes": n_bytes,
-                    "n_words": n_words,
-                    "origin": origin,
-                }
+                tools.counts.supervised += sum(label != IGNORE for label in window["labels"])
+                yield {**window, "document": number, "origin": origin}
+            number += 1
 
     def _block_size(self, tools: Tools) -> int:
         own = self._within("block_size", self.block_size, tools)
