@@ -14,7 +14,7 @@ from hfcli.cli import options
 GATES = ("fail_under", "fail_over", "fail_under_ci", "max_drop")
 
 if TYPE_CHECKING:
-    from hfcli.results import EvalResult
+    from hfcli.results import EvalResult, Listener
 
 
 def evaluate_command(
@@ -79,6 +79,21 @@ def evaluate_command(
             show_default=False,
         ),
     ] = None,
+    suite: Annotated[
+        str | None,
+        typer.Option(
+            metavar="lm-eval:TASK[,TASK]",
+            help="Standard tasks, by lm-evaluation-harness (pip install 'hfcli[lm-eval]').",
+            show_default=False,
+        ),
+    ] = None,
+    suite_path: Annotated[
+        Path | None,
+        typer.Option(help="Folder with tasks (YAML) of your own for --suite.", show_default=False),
+    ] = None,
+    suite_limit: Annotated[
+        int | None, typer.Option(min=1, help="Rows of each task of --suite.", show_default=False)
+    ] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, show_default=False)] = None,
     device: Annotated[
         str | None, typer.Option(help="auto, cpu, cuda, ...", show_default=False)
@@ -133,43 +148,50 @@ def evaluate_command(
 ) -> None:
     """Score a model: a finished run, a recipe's, or any model on any file.
 
-    hfcli eval runs/mine | hfcli eval recipe.yaml | hfcli eval --model M --data FILE
+    hfcli eval runs/mine | hfcli eval recipe.yaml | hfcli eval --model M --data FILE |
+    hfcli eval --model M --suite lm-eval:TASK
     """
     _evaluate(dict(context_.params))
 
 
 def _evaluate(flags: dict[str, Any]) -> None:
-    from dataclasses import fields
-
+    from hfcli.cli.suite import refuse_without_suite, score_suite
     from hfcli.evaluation.gates import check, parse_gates
-    from hfcli.evaluation.target import EvalFlags, resolve_target
     from hfcli.render.progress import Reporter
 
     gates = parse_gates(**{name: flags[name] or () for name in GATES}, baseline=flags["baseline"])
-    given: dict[str, Any] = {name: flags.get(name) for name in (f.name for f in fields(EvalFlags))}
-    given |= {"data": tuple(flags["data"] or ()), "metrics": tuple(flags["metric"] or ())}
-    offline = flags["offline"]
+    refuse_without_suite(flags)
     with Reporter() as listener:
-        recipe = resolve_target(
-            target=flags["target"],
-            flags=EvalFlags(**given),
-            overrides=[*(flags["overrides"] or []), *(flags["set_"] or [])],
-            listener=listener,
-            offline=offline,
-        )
-
-        from hfcli.evaluation.run import EvalOptions, evaluate
-
-        options_ = EvalOptions(
-            output_dir=flags["output_dir"],
-            overwrite=flags["overwrite"],
-            offline=offline,
-            allow_remote_metric=flags["allow_remote_metric"],
-            command=shlex.join(["hfcli", *sys.argv[1:]]),
-        )
-        result = evaluate(recipe=recipe, listener=listener, options=options_)
+        result = score_suite(flags, listener) if flags["suite"] else _scored(flags, listener)
     _show(result, json=flags["json"])
     check(gates, result.to_report())
+
+
+def _scored(flags: dict[str, Any], listener: Listener) -> EvalResult:
+    from dataclasses import fields
+
+    from hfcli.evaluation.target import EvalFlags, resolve_target
+
+    given: dict[str, Any] = {name: flags.get(name) for name in (f.name for f in fields(EvalFlags))}
+    given |= {"data": tuple(flags["data"] or ()), "metrics": tuple(flags["metric"] or ())}
+    recipe = resolve_target(
+        target=flags["target"],
+        flags=EvalFlags(**given),
+        overrides=[*(flags["overrides"] or []), *(flags["set_"] or [])],
+        listener=listener,
+        offline=flags["offline"],
+    )
+
+    from hfcli.evaluation.run import EvalOptions, evaluate
+
+    options_ = EvalOptions(
+        output_dir=flags["output_dir"],
+        overwrite=flags["overwrite"],
+        offline=flags["offline"],
+        allow_remote_metric=flags["allow_remote_metric"],
+        command=shlex.join(["hfcli", *sys.argv[1:]]),
+    )
+    return evaluate(recipe=recipe, listener=listener, options=options_)
 
 
 def _show(result: EvalResult, *, json: bool) -> None:

@@ -71,7 +71,7 @@ class RowCounts:
         told = {
             f"{self.empty:,} {of} were empty and left out": self.empty,
             f"{self.dropped:,} {of} were too long and left out": self.dropped,
-            f"{self.unsupervised:,} {of} were left out: they held nothing to learn from, or to score"
+            f"{self.unsupervised:,} {of} were left out: they held nothing to learn from, or score"
             " (too short, or cut)": self.unsupervised,
             f"{self.truncated:,} {of} were cut, {self.cut_tokens:,} tokens lost": self.truncated,
             f"{self.split:,} {of} were split into pieces": self.split,
