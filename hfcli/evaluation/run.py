@@ -104,7 +104,7 @@ def evaluate(*, recipe: Recipe, listener: Listener, options: EvalOptions) -> Eva
         model=loaded.source.name,
         revision=loaded.source.revision,
         data=_describe(recipe.data, split),
-        split=split,
+        split=split if recipe.data.train or recipe.data.path else None,
         n_rows=n_rows,
         n_skipped=len(scored) - n_rows,
         metrics={**loss(inputs), **values},

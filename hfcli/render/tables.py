@@ -35,8 +35,9 @@ def show_eval(result: EvalResult) -> None:
         matrix = _matrix("confusion_matrix", report["confusion_matrix"], result.labels or [])
         print_table(matrix)
     skipped = f" ({result.n_skipped:,} more were not scored)" if result.n_skipped else ""
+    split = f" ({result.split})" if result.split else ""
     write_err(
-        f"{result.n_rows:,} rows{skipped} of {result.data} ({result.split}) with {result.model}"
+        f"{result.n_rows:,} rows{skipped} of {result.data}{split} with {result.model}"
         f" on {result.device} in {result.seconds:.1f} s"
     )
     write_err(f"report: {_short(result.output_dir)}/report.html")

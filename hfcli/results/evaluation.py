@@ -11,6 +11,7 @@ class EvalResult:
     """Scores of a model on a split.
 
     Args:
+        split: of the data that a run was made with; None: files that are no part of such data.
         n_rows: rows that were scored.
         n_skipped: rows that were not (empty, or left out for their length).
         metrics: name -> value; lists are in the order of `labels`, and of a matrix the rows are
@@ -27,7 +28,7 @@ class EvalResult:
     model: str
     revision: str | None
     data: str
-    split: str
+    split: str | None
     n_rows: int
     n_skipped: int
     metrics: dict[str, Any]
