@@ -92,6 +92,7 @@ def evaluate_suite(options: SuiteOptions, listener: Listener) -> EvalResult:
         results = _run(manager, names, loaded, options)
     seconds = time.perf_counter() - start
     suite = read_results(results)
+    folder.mkdir(parents=True, exist_ok=True)
     write_predictions(folder, iter(suite.rows))
     for note in suite.notes():
         listener(Note(note))
