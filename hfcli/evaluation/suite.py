@@ -35,6 +35,7 @@ HARNESS = "lm-eval"
 INSTALL = "pip install 'hfcli[lm-eval]'"
 PACKAGES = ("torch", "transformers", "datasets", "lm_eval")
 BATCH_SIZE = 8
+SEED = 1234  # the harness's own
 REPORT_FILE = "report.json"
 
 
@@ -86,10 +87,10 @@ def evaluate_suite(options: SuiteOptions, listener: Listener) -> EvalResult:
     folder = options.output_dir or _default_folder(options, names)
     _refuse_another(folder, names, options)
     with _quiet():
-        manager = _tasks(names, options)
+        tasks = _tasks(names, options)
         loaded = _load(options)
         start = time.perf_counter()
-        results = _run(manager, names, loaded, options)
+        results = _run(tasks, loaded, options)
     seconds = time.perf_counter() - start
     suite = read_results(results)
     folder.mkdir(parents=True, exist_ok=True)
@@ -120,8 +121,8 @@ def _require_harness() -> None:
         raise RunError("--suite needs lm-evaluation-harness, which is not installed", hint=INSTALL)
 
 
-def _tasks(names: list[str], options: SuiteOptions) -> Any:
-    """A task manager whose tasks are loaded, with their data."""
+def _tasks(names: list[str], options: SuiteOptions) -> dict[str, Any]:
+    """The tasks with their data; before the model, since loading one switches the network off."""
     if options.offline or not hub.reachable():
         hub.go_offline()  # before the import: datasets reads the switch once
     import datasets
@@ -130,7 +131,7 @@ def _tasks(names: list[str], options: SuiteOptions) -> Any:
 
     manager = _manager_of(TaskManager, names, options.path)
     try:
-        loaded = manager.load(names)
+        loaded: dict[str, Any] = manager.load(names)
     except (ConnectionError, OfflineModeIsEnabled, HfHubHTTPError) as e:
         raise DataError(
             f"the data of {', '.join(names)} are not in the local cache, and the Hub cannot be"
@@ -144,8 +145,17 @@ def _tasks(names: list[str], options: SuiteOptions) -> Any:
     unsafe = [name for name, task in loaded["tasks"].items() if getattr(task, "UNSAFE_CODE", False)]
     if unsafe:
         raise RunError(f"{unsafe[0]} runs code that the model writes, which hfcli does not do")
-    manager.load = lambda _names: loaded  # loading a model switches the network off
-    return manager
+    for task in loaded["tasks"].values():
+        _set_examples(task, options.num_fewshot)
+    return loaded
+
+
+def _set_examples(task: Any, number: int | None) -> None:
+    """As `lm_eval.simple_evaluate` does: a task that says 0 keeps it."""
+    own = task.get_config("num_fewshot")
+    if own is None or (number is not None and own != 0):
+        task.set_config(key="num_fewshot", value=number or 0)
+    task.set_fewshot_seed(seed=SEED)
 
 
 def _manager_of(kind: Any, names: list[str], path: Path | None) -> Any:
@@ -177,44 +187,38 @@ def _load(options: SuiteOptions) -> LoadedModel:
     return loaded
 
 
-def _run(
-    manager: Any, names: list[str], loaded: LoadedModel, options: SuiteOptions
-) -> Mapping[str, Any]:
-    from lm_eval.evaluator import simple_evaluate
+def _run(tasks: dict[str, Any], loaded: LoadedModel, options: SuiteOptions) -> Mapping[str, Any]:
+    from lm_eval.evaluator import evaluate
     from lm_eval.models.huggingface import HFLM
+    from transformers import set_seed
 
+    set_seed(SEED)
     model: Any = HFLM(
         pretrained=loaded.model,
         tokenizer=loaded.tokenizer,
         batch_size=options.batch_size or BATCH_SIZE,
     )
-    results: Mapping[str, Any] = simple_evaluate(
-        model=model,
-        tasks=list(names),
-        task_manager=manager,
-        num_fewshot=options.num_fewshot,
-        limit=options.limit,
-        log_samples=True,
-        bootstrap_iters=1_000,
+    results: Mapping[str, Any] = evaluate(
+        lm=model, task_dict=tasks, limit=options.limit, log_samples=True, bootstrap_iters=1_000
     )
     return results
 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Whatever the harness prints goes to stderr, its remarks and bars nowhere."""
+    """What the harness prints goes to stderr; its remarks and, but on a terminal, bars nowhere."""
     import logging
 
     logger = logging.getLogger("lm_eval")
     level = logger.level
     logger.setLevel(logging.ERROR)
-    if not sys.stderr.isatty():
-        os.environ.setdefault("TQDM_DISABLE", "1")
-    try:
-        with contextlib.redirect_stdout(sys.stderr):
-            yield
-    finally:
-        logger.setLevel(level)
+    with contextlib.ExitStack() as stack:
+        stack.callback(logger.setLevel, level)
+        if not sys.stderr.isatty():
+            nowhere = stack.enter_context(open(os.devnull, "w", encoding="utf-8"))
+            stack.enter_context(contextlib.redirect_stderr(nowhere))
+        stack.enter_context(contextlib.redirect_stdout(sys.stderr))
+        yield
 
 
 def _result(
