@@ -7,22 +7,17 @@ hfcli's.
 
 from __future__ import annotations
 
-import contextlib
-import importlib.util
 import json
 import os
-import sys
 import time
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import hfcli
-from hfcli import hub
 from hfcli.device import resolve_device, resolve_dtype
-from hfcli.errors import DataError, RecipeError, RunError, did_you_mean
+from hfcli.errors import DataError, RecipeError, RunError
+from hfcli.evaluation.harness import HARNESS, load_tasks, quiet, require_harness, run_tasks
 from hfcli.evaluation.outcomes import write_predictions
 from hfcli.evaluation.suite_results import Suite, read_results
 from hfcli.models.fingerprint import weights_fingerprint
@@ -31,11 +26,8 @@ from hfcli.models.resolve import resolve_model
 from hfcli.results import EvalResult, Listener, Note
 from hfcli.tasks.text_generation import TextGeneration
 
-HARNESS = "lm-eval"
-INSTALL = "pip install 'hfcli[lm-eval]'"
 PACKAGES = ("torch", "transformers", "datasets", "lm_eval")
 BATCH_SIZE = 8
-SEED = 1234  # the harness's own
 REPORT_FILE = "report.json"
 
 
@@ -81,16 +73,26 @@ def evaluate_suite(options: SuiteOptions, listener: Listener) -> EvalResult:
         RunError: the harness is not installed, or a task would run code that the model wrote.
     """
     names = parse_suite(options.suite)
-    _require_harness()
+    require_harness()
     if options.path is not None and not options.path.is_dir():
         raise DataError(f"--suite-path {options.path}: no such folder")
     folder = options.output_dir or _default_folder(options, names)
     _refuse_another(folder, names, options)
-    with _quiet():
-        tasks = _tasks(names, options)
+    with quiet():
+        tasks = load_tasks(
+            names=names,
+            path=options.path,
+            num_fewshot=options.num_fewshot,
+            offline=options.offline,
+        )
         loaded = _load(options)
         start = time.perf_counter()
-        results = _run(tasks, loaded, options)
+        results = run_tasks(
+            tasks=tasks,
+            loaded=loaded,
+            batch_size=options.batch_size or BATCH_SIZE,
+            limit=options.limit,
+        )
     seconds = time.perf_counter() - start
     suite = read_results(results)
     folder.mkdir(parents=True, exist_ok=True)
@@ -116,65 +118,6 @@ def parse_suite(text: str) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _require_harness() -> None:
-    if importlib.util.find_spec("lm_eval") is None:
-        raise RunError("--suite needs lm-evaluation-harness, which is not installed", hint=INSTALL)
-
-
-def _tasks(names: list[str], options: SuiteOptions) -> dict[str, Any]:
-    """The tasks with their data; before the model, since loading one switches the network off."""
-    if options.offline or not hub.reachable():
-        hub.go_offline()  # before the import: datasets reads the switch once
-    import datasets
-    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
-    from lm_eval.tasks import TaskManager
-
-    manager = _manager_of(TaskManager, names, options.path)
-    try:
-        loaded: dict[str, Any] = manager.load(names)
-    except (ConnectionError, OfflineModeIsEnabled, HfHubHTTPError) as e:
-        raise DataError(
-            f"the data of {', '.join(names)} are not in the local cache, and the Hub cannot be"
-            f" reached ({_first_line(e)})",
-            hint="try again with a network; --suite-path FOLDER takes tasks on local files",
-        ) from e
-    except (FileNotFoundError, datasets.exceptions.DatasetsError) as e:
-        raise DataError(f"the data of {', '.join(names)}: {_first_line(e)}") from e
-    except ImportError as e:
-        raise RunError(f"a task needs more than {HARNESS}: {_first_line(e)}") from e
-    unsafe = [name for name, task in loaded["tasks"].items() if getattr(task, "UNSAFE_CODE", False)]
-    if unsafe:
-        raise RunError(f"{unsafe[0]} runs code that the model writes, which hfcli does not do")
-    for task in loaded["tasks"].values():
-        _set_examples(task, options.num_fewshot)
-    return loaded
-
-
-def _set_examples(task: Any, number: int | None) -> None:
-    """As `lm_eval.simple_evaluate` does: a task that says 0 keeps it."""
-    own = task.get_config("num_fewshot")
-    if own is None or (number is not None and own != 0):
-        task.set_config(key="num_fewshot", value=number or 0)
-    task.set_fewshot_seed(seed=SEED)
-
-
-def _manager_of(kind: Any, names: list[str], path: Path | None) -> Any:
-    """One that knows all names: of the folder alone where it has them, which is quicker."""
-    if path is not None:
-        own = kind(include_path=str(path), include_defaults=False)
-        if set(names) <= set(own.all_tasks):
-            return own
-    manager = kind(include_path=None if path is None else str(path))
-    for name in names:
-        if name not in manager.all_tasks:
-            near = did_you_mean(name, manager.all_tasks)
-            raise RecipeError(
-                f"{HARNESS} has no task {name!r}" + (f", did you mean {near}?" if near else ""),
-                hint=None if near else "lm_eval ls tasks lists them",
-            )
-    return manager
-
-
 def _load(options: SuiteOptions) -> LoadedModel:
     placement = resolve_device(options.device or "auto")
     loaded = load_model(
@@ -185,40 +128,6 @@ def _load(options: SuiteOptions) -> LoadedModel:
     )
     ensure_pad_token(loaded)
     return loaded
-
-
-def _run(tasks: dict[str, Any], loaded: LoadedModel, options: SuiteOptions) -> Mapping[str, Any]:
-    from lm_eval.evaluator import evaluate
-    from lm_eval.models.huggingface import HFLM
-    from transformers import set_seed
-
-    set_seed(SEED)
-    model: Any = HFLM(
-        pretrained=loaded.model,
-        tokenizer=loaded.tokenizer,
-        batch_size=options.batch_size or BATCH_SIZE,
-    )
-    results: Mapping[str, Any] = evaluate(
-        lm=model, task_dict=tasks, limit=options.limit, log_samples=True, bootstrap_iters=1_000
-    )
-    return results
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """What the harness prints goes to stderr; its remarks and, but on a terminal, bars nowhere."""
-    import logging
-
-    logger = logging.getLogger("lm_eval")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    with contextlib.ExitStack() as stack:
-        stack.callback(logger.setLevel, level)
-        if not sys.stderr.isatty():
-            nowhere = stack.enter_context(open(os.devnull, "w", encoding="utf-8"))
-            stack.enter_context(contextlib.redirect_stderr(nowhere))
-        stack.enter_context(contextlib.redirect_stdout(sys.stderr))
-        yield
 
 
 def _result(
@@ -278,7 +187,3 @@ def _refuse_another(folder: Path, names: list[str], options: SuiteOptions) -> No
                 f" {before.get('data')})",
                 hint="--overwrite replaces it, -o FOLDER writes elsewhere",
             )
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
