@@ -19,7 +19,7 @@ from hfcli import hub
 from hfcli.device import Placement
 from hfcli.errors import ModelError
 from hfcli.models import adapter
-from hfcli.models.options import LoadOptions, needs_pickle, quantization
+from hfcli.models.options import LoadOptions, check_quantized, needs_pickle, quantization
 from hfcli.models.resolve import ModelSource
 from hfcli.tasks.base import Task
 
@@ -106,6 +106,8 @@ def load_model(
     if "device_map" not in keywords and options.load_in is None:
         model.to(placement.device)  # type: ignore[arg-type]
     _check_vocabulary(tokenizer, model, source)
+    if options.load_in is not None:
+        check_quantized(model, source)
     model.eval()
     parts = (*([base] if base is not source else []), *(a for a in adapters if a is not source))
     return LoadedModel(model, tokenizer, source, tuple(missing), parts)
