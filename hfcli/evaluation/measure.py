@@ -80,7 +80,7 @@ def _of_blocks(
     own = {
         name: metric for name, metric in metrics.items() if metric.inputs.keys() <= blocks.keys()
     }
-    found = intervals(metrics=own, inputs=blocks, options=options, seed=seed)
+    found = intervals(metrics=own, inputs=blocks, options=options, seed=seed, in_order=True)
     few = f"fewer than {LEAST_ROWS} documents, and of blocks of windows"
     return {
         name: _told(interval)

@@ -32,7 +32,7 @@ from hfcli.statistics.resamplers import (
     weighted,
 )
 from hfcli.statistics.spread import bca, by_logit, defined_draws, percentile
-from hfcli.statistics.studentised import Studentised, symmetric
+from hfcli.statistics.studentised import Studentised, of_neighbours, symmetric
 from hfcli.statistics.weights import (
     Array,
     Inputs,
@@ -82,6 +82,7 @@ class Plan:
         replicates: how many draws; 0: one takes too long.
         ends: the interval from the defined values of the draws, and its name.
         form: the metric with its standard error, where that is known.
+        stretch: of that standard error.
     """
 
     value: float
@@ -90,6 +91,7 @@ class Plan:
     replicates: int
     ends: Callable[[Array], tuple[tuple[float, float] | None, str]]
     form: Studentised | None = None
+    stretch: float = 1.0
 
 
 def intervals(
@@ -99,6 +101,7 @@ def intervals(
     options: Options,
     seed: int,
     strata: Sequence[Any] | None = None,
+    in_order: bool = False,
 ) -> dict[str, Interval]:
     """The interval of every metric that is a number; matrices and lists are left out.
 
@@ -108,6 +111,7 @@ def intervals(
         options: further arguments of the metrics.
         seed: the same gives the same intervals, whatever else is asked for.
         strata: of each row; every draw has as many rows of each as the data.
+        in_order: rows follow each other, and may be alike where they do.
     """
     n = len(next(iter(inputs.values()), ()))
     found: dict[str, Interval] = {}
@@ -122,6 +126,7 @@ def intervals(
         closed = _without_draws(metric, value, inputs, n)
         if closed is None:
             plans[name] = _plan(metric, drawn, options, value, seconds)
+            plans[name] = _stretched(plans[name]) if in_order else plans[name]
         else:
             found[name] = closed
     draws = _draw(plans, seed)
@@ -212,6 +217,13 @@ def _plan(metric: Metric, drawn: Drawn, options: Options, value: float, seconds:
     return Plan(value, units, statistic, draws, _ends(metric, inputs, value, statistic, units))
 
 
+def _stretched(plan: Plan) -> Plan:
+    """For rows whose neighbours are alike."""
+    if plan.form is None:
+        return plan
+    return replace(plan, stretch=of_neighbours(plan.form, plan.units.counts))
+
+
 def _ends(metric: Metric, inputs: Inputs, value: float, statistic: Statistic, units: Units) -> Any:
     """How the interval of a metric comes from its draws (see `Plan.ends`)."""
     if metric.name in AREAS:
@@ -250,7 +262,7 @@ def _interval(plan: Plan, draws: Array | None) -> Interval:
     if draws is None:
         return Interval(value, None, None, f"too slow for {FEWER[-1]} draws", n)
     if plan.form is not None:
-        found = symmetric(plan.form, plan.units.counts, draws)
+        found = symmetric(plan.form, plan.units.counts, draws, plan.stretch)
         if found is not None:
             return Interval(value, *found, f"studentised bootstrap, {len(draws):,} draws", n)
         draws = plan.form.values(draws)

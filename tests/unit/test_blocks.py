@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from hfcli.evaluation.measure import sureness
+from hfcli.statistics import studentised
 from hfcli.statistics.blocks import block_length, blocks_of
 from hfcli.tasks.scored_text import PART_TOKENS, parts_of, shared
 
@@ -48,21 +49,36 @@ def test_no_block_crosses_the_end_of_a_document() -> None:
     assert all(nll in (4.0, 40.0) for nll in blocks["nll"])
 
 
+def test_standard_errors_grow_where_neighbours_are_alike() -> None:
+    random = np.random.default_rng(0)
+    noise = random.normal(0, 1, 400)
+    for i in range(1, 400):
+        noise[i] = 0.5 * noise[i - 1] + 0.75**0.5 * noise[i]
+    counts = np.ones(400)
+    alike = studentised.of_neighbours(studentised.mean(5 + noise), counts)
+    assert alike == pytest.approx((1 + 2 * 0.5) ** 0.5, abs=0.1)
+    mixed = studentised.of_neighbours(studentised.mean(5 + random.permutation(noise)), counts)
+    assert mixed == pytest.approx(1, abs=0.1)
+    assert studentised.of_neighbours(studentised.mean(np.full(400, 3.0)), counts) == 1
+
+
 def test_one_document_has_an_interval_that_says_what_was_drawn() -> None:
     random = np.random.default_rng(0)
-    parts = [[300.0 + 30 * x, 100, 400, 80] for x in random.normal(0, 1, 60).tolist()]
+    parts = [[300.0 + 30 * x, 100, 400, 80] for x in random.normal(0, 1, 600).tolist()]
     inputs = {
-        "nll": [sum(p[0] for p in parts)], "n_tokens": [6000], "n_bytes": [24000],
-        "n_words": [4800], "parts": [parts],
+        "nll": [sum(p[0] for p in parts)], "n_tokens": [60_000], "n_bytes": [240_000],
+        "n_words": [48_000], "parts": [parts],
     }  # fmt: skip
     names = ["perplexity", "bits_per_byte", "word_perplexity"]
     found = sureness(names=names, inputs=inputs, options={}, seed=0)
     assert set(found) == {"loss", *names}
-    loss = inputs["nll"][0] / 6000
+    loss = inputs["nll"][0] / 60_000
     assert found["loss"]["low"] < loss < found["loss"]["high"]
-    assert found["loss"]["high"] - found["loss"]["low"] == pytest.approx(4 * 0.3 / 60**0.5, rel=0.4)
+    assert found["loss"]["high"] - found["loss"]["low"] == pytest.approx(
+        4 * 0.3 / 600**0.5, rel=0.4
+    )
     assert found["perplexity"]["low"] == pytest.approx(math.exp(found["loss"]["low"]))
-    assert found["perplexity"]["method"] == "studentised bootstrap, 2,000 draws of 15 blocks"
+    assert found["perplexity"]["method"] == "studentised bootstrap, 2,000 draws of 75 blocks"
     few = sureness(names=names, inputs={**inputs, "parts": [parts[:9]]}, options={}, seed=0)
     assert few["loss"]["low"] is None
     assert few["loss"]["method"] == "fewer than 10 documents, and of blocks of windows"
