@@ -130,6 +130,21 @@ def evaluate_command(
         int | None,
         typer.Option(min=0, max=2**32 - 1, help="Of draws. Default: 42.", show_default=False),
     ] = None,
+    suite: Annotated[
+        str | None,
+        typer.Option(
+            metavar="lm-eval:TASK[,TASK]",
+            help="Standard tasks, by lm-evaluation-harness (pip install 'hfcli[lm-eval]').",
+            show_default=False,
+        ),
+    ] = None,
+    suite_path: Annotated[
+        Path | None,
+        typer.Option(help="Folder with tasks (YAML) of your own for --suite.", show_default=False),
+    ] = None,
+    suite_limit: Annotated[
+        int | None, typer.Option(min=1, help="Rows of each task of --suite.", show_default=False)
+    ] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, show_default=False)] = None,
     device: Annotated[
         str | None, typer.Option(help="auto, cpu, cuda, ...", show_default=False)
@@ -185,22 +200,33 @@ def evaluate_command(
     """Score a model: a finished run, a recipe's, or any model on any file.
 
     hfcli eval runs/mine | hfcli eval recipe.yaml | hfcli eval --model M --data FILE |
-    hfcli eval --model M --data FILE --task generate-until --max-new-tokens 20
+    hfcli eval --model M --data FILE --task generate-until --max-new-tokens 20 |
+    hfcli eval --model M --suite lm-eval:TASK
     """
     _evaluate(dict(context_.params))
 
 
 def _evaluate(flags: dict[str, Any]) -> None:
+    from hfcli.cli.suite import refuse_without_suite
     from hfcli.evaluation.gates import check, parse_gates
-    from hfcli.evaluation.question_target import question_task
     from hfcli.render.progress import Reporter
 
     gates = parse_gates(**{name: flags[name] or () for name in GATES}, baseline=flags["baseline"])
-    name = question_task(flags)
+    refuse_without_suite(flags)
     with Reporter() as listener:
-        result = _scored(flags, listener) if name is None else _ask(name, flags, listener)
+        result = _result(flags, listener)
     _show(result, json=flags["json"])
     check(gates, result.to_report())
+
+
+def _result(flags: dict[str, Any], listener: Listener) -> EvalResult:
+    from hfcli.cli.suite import score_suite
+    from hfcli.evaluation.question_target import question_task
+
+    if flags["suite"]:
+        return score_suite(flags, listener)
+    name = question_task(flags)
+    return _scored(flags, listener) if name is None else _ask(name, flags, listener)
 
 
 def _scored(flags: dict[str, Any], listener: Listener) -> EvalResult:

@@ -22,7 +22,7 @@ from hfcli.tasks.base import Task, context_length
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-FORMAT = 1  # of what is stored; another one misses
+FORMAT = 2  # of what is stored; another one misses
 DAYS_KEPT = 30
 FACTS_FILE = "facts.json"
 SECONDS_A_DAY = 86_400

@@ -81,19 +81,20 @@ def check(gates: Gates, report: Mapping[str, Any]) -> None:
         for name, limit in gates.fail_under_ci.items()
         if not _low(metrics, name) >= limit
     ]
-    failed += _drops(gates, metrics)
+    known = (report.get("settings") or {}).get("higher_is_better") or {}  # of a suite
+    failed += _drops(gates, metrics, known)
     if failed:
         raise GateError("; ".join(failed))
 
 
-def _drops(gates: Gates, metrics: Mapping[str, Any]) -> list[str]:
+def _drops(gates: Gates, metrics: Mapping[str, Any], known: Mapping[str, bool]) -> list[str]:
     if gates.baseline is None:
         return []
     before = _read_metrics(gates.baseline)
     failed = []
     for name, limit in gates.max_drop.items():
         old, new = _value(before, name, str(gates.baseline)), _value(metrics, name)
-        drop = old - new if higher_is_better(name) else new - old
+        drop = old - new if known.get(name, higher_is_better(name)) else new - old
         if not drop <= limit:
             failed.append(f"{name} went from {old:.4f} to {new:.4f}, more than {limit:g} worse")
     return failed

@@ -1,12 +1,24 @@
-"""What metrics read -> their values, by `evaluate` modules. Knows nothing about models or files."""
+"""What metrics read -> their values, by `evaluate` modules, and how sure they are.
+
+Knows nothing about models or files.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from hfcli.errors import DataError
 from hfcli.metrics import shipped_metrics
+from hfcli.metrics.base import Metric, mean
+from hfcli.metrics.language_modeling import TOKEN_INPUTS, token_loss
+from hfcli.statistics.blocks import blocks_of
+from hfcli.statistics.intervals import LEAST_ROWS, Interval, intervals
+from hfcli.statistics.per_class import per_class_intervals
+
+TOKEN_LOSS = Metric("token_loss", token_loss, TOKEN_INPUTS, False, "Nats a token.")
+OF_CLASSES = {f"{name}_per_class" for name in ("precision", "recall", "f1")}
+ROW_LOSS = Metric("row_loss", lambda nll: mean(nll), {"nll": float}, False, "Nats a row.")
 
 
 def loss(inputs: Mapping[str, list[Any]]) -> dict[str, float]:
@@ -17,6 +29,77 @@ def loss(inputs: Mapping[str, list[Any]]) -> dict[str, float]:
         }
     pairs = zip(inputs["predictions"], inputs["references"], strict=True)
     return {"loss": sum((p - r) ** 2 for p, r in pairs) / len(inputs["references"])}
+
+
+def sureness(
+    *,
+    names: Iterable[str],
+    inputs: Mapping[str, list[Any]],
+    options: Mapping[str, Any],
+    seed: int,
+) -> dict[str, Any]:
+    """The interval of the loss and of every shipped metric: low, high and method.
+
+    Args:
+        names: of the metrics that were computed.
+        inputs: what they read, one value a row; `parts` of documents, where these are few, are
+            drawn instead of them.
+        options: further arguments of metrics; `labels` are the classes.
+        seed: of the draws.
+
+    Returns:
+        Metric -> its interval, or a list of them, one a class.
+    """
+    shipped = shipped_metrics()
+    metrics = {name: shipped[name] for name in names if name in shipped}
+    loss = _loss_metric(inputs)
+    known = {**({"loss": loss} if loss else {}), **metrics}
+    found: dict[str, Any] = {
+        name: _told(interval)
+        for name, interval in intervals(
+            metrics=known, inputs=inputs, options=options, seed=seed
+        ).items()
+    }
+    if "parts" in inputs and len(inputs["parts"]) < LEAST_ROWS:
+        found |= _of_blocks(known, inputs["parts"], options, seed)
+    if OF_CLASSES & metrics.keys():
+        of_classes = per_class_intervals(
+            inputs["predictions"], inputs["references"], options["labels"]
+        )
+        for name in OF_CLASSES & metrics.keys():
+            found[name] = [_told(interval) for interval in of_classes[name]]
+    return found
+
+
+def _of_blocks(
+    metrics: Mapping[str, Metric], documents: list[Any], options: Mapping[str, Any], seed: int
+) -> dict[str, Any]:
+    """Intervals of language modelling over blocks of windows."""
+    blocks = blocks_of(documents)
+    n = len(blocks["nll"])
+    own = {
+        name: metric for name, metric in metrics.items() if metric.inputs.keys() <= blocks.keys()
+    }
+    found = intervals(metrics=own, inputs=blocks, options=options, seed=seed, in_order=True)
+    few = f"fewer than {LEAST_ROWS} documents, and of blocks of windows"
+    return {
+        name: _told(interval)
+        | {"method": f"{interval.method} of {n:,} blocks" if n >= LEAST_ROWS else few}
+        for name, interval in found.items()
+    }
+
+
+def _loss_metric(inputs: Mapping[str, list[Any]]) -> Metric | None:
+    """`loss` as a metric that has an interval."""
+    if "nll" not in inputs:
+        return shipped_metrics()["mse"] if "predictions" in inputs else None
+    if "n_tokens" in inputs:
+        return TOKEN_LOSS
+    return None if isinstance(inputs["nll"][0], list) else ROW_LOSS
+
+
+def _told(interval: Interval) -> dict[str, Any]:
+    return {"low": interval.low, "high": interval.high, "method": interval.method}
 
 
 def compute(

@@ -7,7 +7,7 @@ from typing import Any
 
 from hfcli.errors import DataError
 
-COUNTS = ("nll", "n_tokens", "n_bytes", "n_words")
+COUNTS = ("nll", "n_tokens", "n_bytes", "n_words", "parts")
 
 
 def metric_inputs(
@@ -21,7 +21,8 @@ def metric_inputs(
 
     Returns:
         `predictions` and `references` (indices, 0 or 1 for each label, or numbers and texts as
-        they are), `probabilities`, and nll, n_tokens, n_bytes, n_words: those that the rows have.
+        they are), `probabilities`, and nll, n_tokens, n_bytes, n_words and parts: those that the
+        rows have.
 
     Raises:
         DataError: a label that is not among `labels`.

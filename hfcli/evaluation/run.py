@@ -21,7 +21,7 @@ from hfcli.data.prepare import prepare
 from hfcli.data.splits import load_splits
 from hfcli.device import resolve_device, resolve_dtype
 from hfcli.errors import RunError
-from hfcli.evaluation.measure import compute, loss
+from hfcli.evaluation.measure import compute, loss, sureness
 from hfcli.evaluation.outcomes import (
     PREDICTIONS_FILE,
     Prediction,
@@ -32,14 +32,12 @@ from hfcli.evaluation.outcomes import (
 )
 from hfcli.evaluation.predictions import metric_inputs
 from hfcli.evaluation.score_log import ScoreLog
-from hfcli.metrics import shipped_metrics
 from hfcli.metrics.modules import load_module
 from hfcli.models.fingerprint import weights_fingerprint
 from hfcli.models.load import LoadedModel, ensure_pad_token, load_model
 from hfcli.models.resolve import resolve_model
 from hfcli.recipe.schema import DataSection, Recipe
 from hfcli.results import EvalResult, Listener, Note, RowsScored
-from hfcli.statistics.intervals import intervals
 from hfcli.tasks.base import Reduced, Tools
 from hfcli.tasks.scoring import reduce_all
 
@@ -101,22 +99,16 @@ def evaluate(*, recipe: Recipe, listener: Listener, options: EvalOptions) -> Eva
     options_of = {"labels": list(range(len(labels or ())))}
     values = compute(modules, inputs, options_of)
     n_rows = sum(row["error"] is None for row in scored)
-    known = {name: metric for name, metric in shipped_metrics().items() if name in values}
     return EvalResult(
         task=task.name,
         model=loaded.source.name,
         revision=loaded.source.revision,
         data=_describe(recipe.data, split),
-        split=split,
+        split=split if recipe.data.train or recipe.data.path else None,
         n_rows=n_rows,
         n_skipped=len(scored) - n_rows,
         metrics={**loss(inputs), **values},
-        intervals={
-            name: {"low": found.low, "high": found.high, "method": found.method}
-            for name, found in intervals(
-                metrics=known, inputs=inputs, options=options_of, seed=recipe.seed
-            ).items()
-        },
+        intervals=sureness(names=values, inputs=inputs, options=options_of, seed=recipe.seed),
         labels=labels,
         seconds=seconds,
         device=str(loaded.model.device),

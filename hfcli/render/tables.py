@@ -35,8 +35,9 @@ def show_eval(result: EvalResult) -> None:
         matrix = _matrix("confusion_matrix", report["confusion_matrix"], result.labels or [])
         print_table(matrix)
     skipped = f" ({result.n_skipped:,} more were not scored)" if result.n_skipped else ""
+    split = f" ({result.split})" if result.split else ""
     write_err(
-        f"{result.n_rows:,} rows{skipped} of {result.data} ({result.split}) with {result.model}"
+        f"{result.n_rows:,} rows{skipped} of {result.data}{split} with {result.model}"
         f" on {result.device} in {result.seconds:.1f} s"
     )
     write_err(f"report: {_short(result.output_dir)}/report.html")
@@ -44,10 +45,19 @@ def show_eval(result: EvalResult) -> None:
 
 def _per_class(labels: dict[str, dict[str, Any]]) -> Table:
     table = Table("label", box=SIMPLE)
-    for name in next(iter(labels.values())):
+    first = next(iter(labels.values()))
+    for name, score in first.items():
         table.add_column(name, justify="right")
+        if isinstance(score, dict):
+            table.add_column("95 %", justify="right")
     for label, values in labels.items():
-        table.add_row(Text(label), *(_number(value) for value in values.values()))
+        cells: list[str] = []
+        for score in values.values():
+            if isinstance(score, dict):
+                cells += [_number(score["value"]), _interval(score)]
+            else:
+                cells.append(_number(score))
+        table.add_row(Text(label), *cells)
     return table
 
 

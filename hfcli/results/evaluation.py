@@ -11,11 +11,12 @@ class EvalResult:
     """Scores of a model on a split.
 
     Args:
+        split: of the data that a run was made with; None: files that are no part of such data.
         n_rows: rows that were scored.
         n_skipped: rows that were not (empty, or left out for their length).
         metrics: name -> value; lists are in the order of `labels`, and of a matrix the rows are
             true labels.
-        intervals: metric -> low, high and method, where there is one.
+        intervals: metric -> low, high and method; of a list, one such mapping a label.
         seconds: time of the scoring without loading the model.
         output_dir: where predictions and report are.
         weights_sha256: of the model by content.
@@ -27,11 +28,11 @@ class EvalResult:
     model: str
     revision: str | None
     data: str
-    split: str
+    split: str | None
     n_rows: int
     n_skipped: int
     metrics: dict[str, Any]
-    intervals: dict[str, dict[str, Any]]
+    intervals: dict[str, Any]
     seconds: float
     device: str
     output_dir: str
@@ -50,27 +51,28 @@ class EvalResult:
     def to_report(self) -> dict[str, Any]:
         """As report.json has it: every score with its interval, lists under names of their own."""
         lists = {name: value for name, value in self.metrics.items() if isinstance(value, list)}
-        names = ("precision", "recall", "f1", "support")
-        columns = [lists.get(f"{name}_per_class") for name in names]
+        of_labels = [f"{name}_per_class" for name in ("precision", "recall", "f1", "support")]
         per_class = {
-            label: {
-                name: int(column[i]) if name == "support" else column[i]
-                for name, column in zip(names, columns, strict=True)
-                if column is not None
-            }
+            label: {name.removesuffix("_per_class"): self._score(name, i) for name in of_labels}
             for i, label in enumerate(self.labels or ())
+            if all(name in lists for name in of_labels)
         }
         return {
             **{name: value for name, value in self.to_dict().items() if name in REPORTED},
-            "metrics": {
-                name: {"value": value, **self.intervals[name]} if name in self.intervals else value
-                for name, value in self.metrics.items()
-                if name not in lists
-            },
-            "per_class": per_class if all(column is not None for column in columns) else None,
+            "metrics": {name: self._score(name) for name in self.metrics if name not in lists},
+            "per_class": per_class or None,
             "confusion_matrix": lists.get("confusion_matrix"),
             "reliability": lists.get("reliability"),
         }
+
+    def _score(self, name: str, label: int | None = None) -> Any:
+        """A value, with its interval where there is one."""
+        value, interval = self.metrics[name], self.intervals.get(name)
+        if label is not None:
+            value, interval = value[label], interval[label] if interval else None
+        if name == "support_per_class":
+            return int(value)
+        return {"value": value, **interval} if interval else value
 
 
 REPORTED = {

@@ -10,24 +10,29 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from hfcli.metrics.base import Metric
 from hfcli.statistics.proportions import wilson
 from hfcli.statistics.resamplers import (
+    AREAS,
     BUILDERS,
     BY_CHANCE,
+    CLOSED,
+    OF_DOCUMENTS,
     OF_LABELS,
     PROPORTIONS,
     SKEWED,
     repeated,
     same,
+    studentised_form,
     value_of,
     weighted,
 )
-from hfcli.statistics.spread import bca, percentile
+from hfcli.statistics.spread import bca, by_logit, defined_draws, percentile
+from hfcli.statistics.studentised import Studentised, of_neighbours, symmetric
 from hfcli.statistics.weights import (
     Array,
     Inputs,
@@ -43,8 +48,8 @@ REPLICATES = 2_000
 ALL_REPLICATES_UP_TO = 50_000  # numbers a draw, rows times classes; of more, fewer draws
 LEAST_REPLICATES = 500
 LEAST_ROWS = 10  # of fewer, draws are too much alike: the interval would cover far less than 95 %
-MOST_UNDEFINED = 0.05  # of the draws
 SECONDS = 2.0  # for a metric without a fast form
+ROUNDING = 1e-12  # relative
 FEWER = (REPLICATES, 1_000, 500, 200, 100)
 
 
@@ -68,13 +73,25 @@ class Interval:
 
 @dataclass(frozen=True)
 class Plan:
-    """A metric that is to be resampled; `replicates` 0: it takes too long."""
+    """A metric that is to be resampled.
 
-    metric: Metric
+    Args:
+        value: of the metric.
+        units: what is drawn.
+        draw: weights -> what is kept of each draw: the metric, or what `form` estimates.
+        replicates: how many draws; 0: one takes too long.
+        ends: the interval from the defined values of the draws, and its name.
+        form: the metric with its standard error, where that is known.
+        stretch: of that standard error.
+    """
+
     value: float
-    statistic: Statistic
     units: Units
+    draw: Statistic
     replicates: int
+    ends: Callable[[Array], tuple[tuple[float, float] | None, str]]
+    form: Studentised | None = None
+    stretch: float = 1.0
 
 
 def intervals(
@@ -84,6 +101,7 @@ def intervals(
     options: Options,
     seed: int,
     strata: Sequence[Any] | None = None,
+    in_order: bool = False,
 ) -> dict[str, Interval]:
     """The interval of every metric that is a number; matrices and lists are left out.
 
@@ -93,6 +111,7 @@ def intervals(
         options: further arguments of the metrics.
         seed: the same gives the same intervals, whatever else is asked for.
         strata: of each row; every draw has as many rows of each as the data.
+        in_order: rows follow each other, and may be alike where they do.
     """
     n = len(next(iter(inputs.values()), ()))
     found: dict[str, Interval] = {}
@@ -104,9 +123,10 @@ def intervals(
         start = time.perf_counter()
         value = float(value_of(metric, inputs, options))
         seconds = time.perf_counter() - start
-        closed = _without_draws(metric, value, n)
+        closed = _without_draws(metric, value, inputs, n)
         if closed is None:
             plans[name] = _plan(metric, drawn, options, value, seconds)
+            plans[name] = _stretched(plans[name]) if in_order else plans[name]
         else:
             found[name] = closed
     draws = _draw(plans, seed)
@@ -168,34 +188,54 @@ def numbers_of(metric: Metric, inputs: Inputs, units: Units) -> int:
     return len(units.counts) * (len(inputs["probabilities"][0]) if of_classes else 1)
 
 
-def defined_draws(draws: Array) -> Array | None:
-    """Those that are not nan; None where too many are."""
-    import numpy as np
-
-    defined = draws[np.isfinite(draws)]
-    return defined if len(defined) >= (1 - MOST_UNDEFINED) * len(draws) else None
-
-
-def _without_draws(metric: Metric, value: float, n: int) -> Interval | None:
+def _without_draws(metric: Metric, value: float, inputs: Inputs, n: int) -> Interval | None:
     if not math.isfinite(value):
         return Interval(value, None, None, "undefined" if math.isnan(value) else "infinite", n)
     if metric.name in PROPORTIONS and same(value * n, round(value * n)):
         return Interval(value, *wilson(round(value * n), n), "Wilson", n)
     if n < LEAST_ROWS:
-        what = "document" if "nll" in metric.inputs else "row"
+        what = "document" if metric.name in OF_DOCUMENTS else "row"
         few = f"one {what}" if n == 1 else f"fewer than {LEAST_ROWS} {what}s"
         return Interval(value, None, None, few, n)
+    if metric.name in CLOSED:
+        return Interval(value, *CLOSED[metric.name](inputs, value), "debiased, delta method", n)
     return None
 
 
 def _plan(metric: Metric, drawn: Drawn, options: Options, value: float, seconds: float) -> Plan:
     units, inputs = drawn.of(metric)
-    statistic = weighted(metric, inputs, value, units.counts)
-    if statistic is not None:
+    form = studentised_form(metric, inputs)
+    if form is not None and same(form.value(units.counts), value):
         draws = draws_for(numbers_of(metric, inputs, units), REPLICATES)
-        return Plan(metric, value, statistic, units, draws)
-    units, inputs = drawn.single_rows()
-    return Plan(metric, value, repeated(metric, inputs, options), units, affordable(seconds))
+        return Plan(value, units, form.estimate, draws, _percentile, form)
+    statistic = weighted(metric, inputs, value, units.counts)
+    if statistic is None:
+        units, inputs = drawn.single_rows()
+        statistic, draws = repeated(metric, inputs, options), affordable(seconds)
+        return Plan(value, units, statistic, draws, _percentile)
+    draws = draws_for(numbers_of(metric, inputs, units), REPLICATES)
+    return Plan(value, units, statistic, draws, _ends(metric, inputs, value, statistic, units))
+
+
+def _stretched(plan: Plan) -> Plan:
+    """For rows whose neighbours are alike."""
+    if plan.form is None:
+        return plan
+    return replace(plan, stretch=of_neighbours(plan.form, plan.units.counts))
+
+
+def _ends(metric: Metric, inputs: Inputs, value: float, statistic: Statistic, units: Units) -> Any:
+    """How the interval of a metric comes from its draws (see `Plan.ends`)."""
+    if metric.name in AREAS:
+        degrees = AREAS[metric.name](inputs)
+        return lambda draws: (by_logit(value, draws, degrees), "logit bootstrap")
+    if metric.name in SKEWED:
+        return lambda draws: (bca(statistic, units, value, draws), "BCa bootstrap")
+    return _percentile
+
+
+def _percentile(draws: Array) -> tuple[tuple[float, float], str]:
+    return percentile(draws), "percentile bootstrap"
 
 
 def _draw(plans: Mapping[str, Plan], seed: int) -> dict[str, Array]:
@@ -210,7 +250,7 @@ def _draw(plans: Mapping[str, Plan], seed: int) -> dict[str, Array]:
     for (_, replicates), some in alike.items():
         for weights in resampled(next(iter(some.values())).units, replicates, seed):
             for name, plan in some.items():
-                values[name].append(plan.statistic(weights))
+                values[name].append(plan.draw(weights))
     return {name: np.concatenate(blocks) for name, blocks in values.items()}
 
 
@@ -221,14 +261,17 @@ def _interval(plan: Plan, draws: Array | None) -> Interval:
     n, value = plan.units.n, plan.value
     if draws is None:
         return Interval(value, None, None, f"too slow for {FEWER[-1]} draws", n)
+    if plan.form is not None:
+        found = symmetric(plan.form, plan.units.counts, draws, plan.stretch)
+        if found is not None:
+            return Interval(value, *found, f"studentised bootstrap, {len(draws):,} draws", n)
+        draws = plan.form.values(draws)
     defined = defined_draws(draws)
     if defined is None:
         share = 1 - np.isfinite(draws).mean()
         return Interval(value, None, None, f"undefined in {share:.0%} of the draws", n)
-    if np.ptp(defined) == 0:
+    if np.ptp(defined) <= ROUNDING * abs(value):
         return Interval(value, None, None, "the same in all draws", n)
-    if plan.metric.name in SKEWED:
-        low, high = bca(plan.statistic, plan.units, value, defined)
-        return Interval(value, low, high, f"BCa bootstrap, {len(draws):,} draws", n)
-    low, high = percentile(defined)
-    return Interval(value, low, high, f"percentile bootstrap, {len(draws):,} draws", n)
+    ends, how = plan.ends(defined)
+    low, high = ends or (None, None)
+    return Interval(value, low, high, f"{how}, {len(draws):,} draws", n)

@@ -16,7 +16,6 @@ from hfcli.statistics.intervals import (
     LEAST_ROWS,
     REPLICATES,
     affordable,
-    defined_draws,
     draws_for,
     numbers_of,
 )
@@ -30,7 +29,7 @@ from hfcli.statistics.resamplers import (
     value_of,
     weighted,
 )
-from hfcli.statistics.spread import percentile
+from hfcli.statistics.spread import defined_draws, percentile
 from hfcli.statistics.sums import mean_of
 from hfcli.statistics.weights import (
     Array,

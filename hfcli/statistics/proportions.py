@@ -8,6 +8,7 @@ from statistics import NormalDist
 
 CONFIDENCE = 0.95
 TAIL = (1 - CONFIDENCE) / 2
+Z = NormalDist().inv_cdf(1 - TAIL)  # 1.96
 
 
 def wilson(successes: int, n: int, confidence: float = CONFIDENCE) -> tuple[float, float]:

@@ -72,6 +72,29 @@ def over_labels(score: OfOneClass) -> Any:
     return build
 
 
+def rarest_class(inputs: Inputs) -> int:
+    """Degrees of freedom of an area of `one_against_rest`, by the rarest class."""
+    import numpy as np
+
+    classes = len(inputs["probabilities"][0])
+    least = int(np.bincount(np.asarray(inputs["references"]), minlength=classes).min())
+    return _degrees(least, 1 if classes == 2 else classes)
+
+
+def rarest_label(inputs: Inputs) -> int:
+    """The same of `over_labels`, by the rarest side of a label."""
+    import numpy as np
+
+    truth = np.asarray(inputs["references"], dtype=bool)
+    true = truth.sum(axis=0)
+    return _degrees(int(np.minimum(true, len(truth) - true).min()), len(true))
+
+
+def _degrees(least: int, areas: int) -> int:
+    """Those of two samples as large as the smallest, once for each area that is averaged."""
+    return max(1, (2 * least - 2) * areas)
+
+
 def spearman(inputs: Inputs) -> Statistic:
     """Pearson's correlation of the ranks, equal values sharing their mean rank."""
     import numpy as np

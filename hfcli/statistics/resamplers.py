@@ -13,7 +13,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from hfcli.metrics.base import Metric
-from hfcli.statistics import labels, ranks, sums, texts
+from hfcli.statistics import calibration, labels, ranks, studentised, sums, texts
+from hfcli.statistics.studentised import Studentised
 from hfcli.statistics.weights import Array, Inputs, Options, Statistic
 
 
@@ -64,6 +65,22 @@ def fast_form(metric: Metric, inputs: Inputs) -> Statistic | None:
     if metric.name in MEANS:
         return sums.mean_of(MEANS[metric.name](metric, inputs))
     build = BUILDERS.get(metric.name)
+    return None if build is None else build(inputs)
+
+
+def studentised_form(metric: Metric, inputs: Inputs) -> Studentised | None:
+    """The metric on a scale where it has a standard error, or None."""
+    name = metric.name
+    if name in OF_LOSSES:
+        return studentised.mean(MEANS[name](metric, inputs))
+    if name in OF_SHARES:
+        return studentised.mean_of_shares(MEANS[name](metric, inputs))
+    if name == "brier":
+        return studentised.mean_of_shares(_brier(metric, inputs), _worst_brier(inputs))
+    if name in OF_DOCUMENTS:
+        below, back = OF_DOCUMENTS[name]
+        return studentised.ratio(inputs["nll"], inputs[below], back)
+    build = STUDENTISED.get(name)
     return None if build is None else build(inputs)
 
 
@@ -128,12 +145,20 @@ def _brier(metric: Metric, inputs: Inputs) -> Array:
     return total / 2 if table.shape[1] == 2 else total
 
 
+def _worst_brier(inputs: Inputs) -> float:
+    return 1.0 if len(inputs["probabilities"][0]) == 2 else 2.0
+
+
 def _squares(metric: Metric, inputs: Inputs) -> Array:
     return sums.squares(inputs)
 
 
 def _distances(metric: Metric, inputs: Inputs) -> Array:
     return sums.squares(inputs) ** 0.5
+
+
+def _losses(metric: Metric, inputs: Inputs) -> Array:
+    return sums.floats(inputs["nll"])
 
 
 # Metrics that are a mean over rows -> the value of each row.
@@ -143,6 +168,7 @@ MEANS: dict[str, Callable[[Metric, Inputs], Array]] = {
     "hamming_loss": _wrong_labels,
     "multilabel_f1_samples": _f1_of_rows,
     "log_loss": _log_losses,
+    "row_loss": _losses,
     "brier": _brier,
     "mse": _squares,
     "mae": _distances,
@@ -161,20 +187,39 @@ OF_LABELS = frozenset(labels.FORMULAS)
 BOTH = ("predictions", "references")
 # Ratios of label sets: what the hits are divided by.
 SET_RATIOS = {"f1": BOTH, "precision": BOTH[:1], "recall": BOTH[1:]}
-# Their draws are skewed, and BCa covers better than percentiles; for the others it covers worse
+# Their draws are skewed, and BCa covers better than percentiles; for others it covers worse
 # (benchmarks/coverage.py).
 SKEWED = OF_LABELS | {
-    "auroc",
-    "average_precision",
-    "multilabel_auroc_macro",
-    "multilabel_average_precision_macro",
-    *(f"multilabel_{kind}_{average}" for kind in SET_RATIOS for average in ("micro", "macro")),
-    "log_loss",
-    "brier",
-    "ece",
-    "mse",
-    "rmse",
-    "mae",
+    f"multilabel_{kind}_{average}" for kind in SET_RATIOS for average in ("micro", "macro")
+}
+# Areas under curves -> degrees of freedom: by the rarer side, on which their errors depend.
+AREAS: dict[str, Callable[[Inputs], int]] = {
+    "auroc": ranks.rarest_class,
+    "average_precision": ranks.rarest_class,
+    "multilabel_auroc_macro": ranks.rarest_label,
+    "multilabel_average_precision_macro": ranks.rarest_label,
+}
+# Metrics with an interval in closed form, from the inputs and the value.
+CLOSED: dict[str, Callable[[Inputs, float], tuple[float, float]]] = {
+    "ece": calibration.ece_interval
+}
+# Ratios of sums over documents -> what the sum of nll is divided by, and from there the metric.
+OF_DOCUMENTS: dict[str, tuple[str, Callable[[float], float]]] = {
+    "token_loss": ("n_tokens", studentised.same),
+    "perplexity": ("n_tokens", studentised.exp),
+    "word_perplexity": ("n_words", studentised.exp),
+    "bits_per_byte": ("n_bytes", studentised.per_bit),
+}
+# Means over rows of values that are not negative; and of those from 0 to 1.
+OF_LOSSES = frozenset(["log_loss", "row_loss", "mse", "mae"])
+OF_SHARES = frozenset(
+    ["hamming_loss", "multilabel_f1_samples", "token_f1", "rouge1", "rouge2", "rougeL"]
+)
+# Others with a standard error -> their form.
+STUDENTISED: dict[str, Callable[[Inputs], Studentised]] = {
+    "rmse": lambda inputs: studentised.root_of_mean(sums.squares(inputs)),
+    "r2": studentised.r2,
+    "pearson": studentised.pearson,
 }
 # Other metrics -> their form by weights.
 BUILDERS: dict[str, Callable[[Inputs], Statistic]] = {
@@ -191,11 +236,12 @@ BUILDERS: dict[str, Callable[[Inputs], Statistic]] = {
     "average_precision": ranks.one_against_rest(ranks.average_precision),
     "multilabel_auroc_macro": ranks.over_labels(ranks.auroc),
     "multilabel_average_precision_macro": ranks.over_labels(ranks.average_precision),
-    "ece": sums.ece,
+    "ece": calibration.ece,
     "rmse": sums.rmse,
     "r2": sums.r2,
     "pearson": sums.pearson,
     "spearman": ranks.spearman,
+    "token_loss": sums.ratio("nll", "n_tokens", sums.same),
     "perplexity": sums.ratio("nll", "n_tokens", sums.exp),
     "word_perplexity": sums.ratio("nll", "n_words", sums.exp),
     "bits_per_byte": sums.ratio("nll", "n_bytes", sums.per_bit),
@@ -203,4 +249,4 @@ BUILDERS: dict[str, Callable[[Inputs], Statistic]] = {
     "chrf": texts.chrf,
 }
 # Metrics that are above their best value, 0, by chance -> up to where; from inputs and a seed.
-BY_CHANCE: dict[str, Callable[[Inputs, int], float]] = {"ece": sums.ece_by_chance}
+BY_CHANCE: dict[str, Callable[[Inputs, int], float]] = {"ece": calibration.ece_by_chance}

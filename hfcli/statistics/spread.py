@@ -6,12 +6,22 @@ mean is known, and goes to zero with more draws.
 
 from __future__ import annotations
 
+import math
 from statistics import NormalDist
 
 from hfcli.statistics.proportions import TAIL
 from hfcli.statistics.weights import Array, Statistic, Units
 
+MOST_UNDEFINED = 0.05  # of the draws
 LEFT_OUT = 200  # rows, or groups of them, that are left out to measure how skewed a statistic is
+
+
+def defined_draws(draws: Array) -> Array | None:
+    """Those that are not nan; None where too many are."""
+    import numpy as np
+
+    defined = draws[np.isfinite(draws)]
+    return defined if len(defined) >= (1 - MOST_UNDEFINED) * len(draws) else None
 
 
 def percentile(draws: Array) -> tuple[float, float]:
@@ -43,6 +53,26 @@ def bca(statistic: Statistic, units: Units, value: float, draws: Array) -> tuple
     return _quantiles(draws, moved(TAIL), moved(1 - TAIL))
 
 
+def by_logit(value: float, draws: Array, degrees: int) -> tuple[float, float] | None:
+    """Of a number between 0 and 1: its logit, give or take t standard errors from the draws.
+
+    So Qin and Hotilovac (2008) for areas under ROC curves, and Boyd, Eng and Page (2013) for those
+    under precision-recall curves; they take the normal distribution's 1.96, which covers less.
+
+    Args:
+        value: of the metric; there is no interval at 0 and 1.
+        draws: its values.
+        degrees: of freedom of t.
+    """
+    from scipy.special import stdtrit
+
+    if not 0 < value < 1:
+        return None
+    half = float(stdtrit(degrees, 1 - TAIL)) * float(draws.std()) / (value * (1 - value))
+    middle = math.log(value / (1 - value))
+    return _expit(middle - half), _expit(middle + half)
+
+
 def acceleration(statistic: Statistic, units: Units) -> float:
     """Efron's a: a sixth of the skewness of what rows contribute, over the root of their number.
 
@@ -72,3 +102,7 @@ def _quantiles(draws: Array, low: float, high: float) -> tuple[float, float]:
 
     ends = np.quantile(draws, [low, high])
     return float(ends[0]), float(ends[1])
+
+
+def _expit(x: float) -> float:
+    return 1 / (1 + math.exp(-x)) if x > -700 else 0.0

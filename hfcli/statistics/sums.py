@@ -8,13 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from hfcli.statistics.labels import group_sums
 from hfcli.statistics.labels import ratio as ratio_or_zero
-from hfcli.statistics.proportions import TAIL
 from hfcli.statistics.weights import Array, Inputs, Statistic
-
-BINS = 15  # of ece, as in hfcli.metrics
-CHANCES = 1_000
 
 
 def mean_of(values: Array) -> Statistic:
@@ -26,7 +21,7 @@ def ratio(above: str, below: str, transform: Callable[[Array], Array]) -> Any:
     """transform(sum of one input / sum of another)."""
 
     def build(inputs: Inputs) -> Statistic:
-        top, bottom = _floats(inputs[above]), _floats(inputs[below])
+        top, bottom = floats(inputs[above]), floats(inputs[below])
 
         def values(weights: Array) -> Array:
             import numpy as np
@@ -45,6 +40,10 @@ def exp(values: Array) -> Array:
     return np.exp(values)
 
 
+def same(values: Array) -> Array:
+    return values
+
+
 def per_bit(values: Array) -> Array:
     import math
 
@@ -53,7 +52,7 @@ def per_bit(values: Array) -> Array:
 
 def squares(inputs: Inputs) -> Array:
     """Squared error of each row."""
-    errors: Array = _floats(inputs["predictions"]) - _floats(inputs["references"])
+    errors: Array = floats(inputs["predictions"]) - floats(inputs["references"])
     return errors**2
 
 
@@ -65,7 +64,7 @@ def rmse(inputs: Inputs) -> Statistic:
 
 
 def r2(inputs: Inputs) -> Statistic:
-    references = _centred(inputs["references"])
+    references = centred(inputs["references"])
     mean_error, mean, mean_square = (
         mean_of(squares(inputs)), mean_of(references), mean_of(references**2)
     )  # fmt: skip
@@ -75,7 +74,7 @@ def r2(inputs: Inputs) -> Statistic:
 
 
 def pearson(inputs: Inputs) -> Statistic:
-    x, y = _centred(inputs["predictions"]), _centred(inputs["references"])
+    x, y = centred(inputs["predictions"]), centred(inputs["references"])
     table = _stack([x, y, x * x, y * y, x * y])
     return lambda weights: correlation(*((weights @ table) / weights.sum(axis=1)[:, None]).T)
 
@@ -88,41 +87,6 @@ def correlation(x: Array, y: Array, xx: Array, yy: Array, xy: Array) -> Array:
     return (xy - x * y) / np.sqrt(spread)
 
 
-def ece(inputs: Inputs) -> Statistic:
-    """Sum over bins of |weight of the right rows - sum of the confidences| / all weight."""
-    import numpy as np
-
-    top, of_bins = _confidences(inputs)
-    table = _floats(inputs["probabilities"])
-    gaps = (table.argmax(axis=1) == np.asarray(inputs["references"])) - top
-    return lambda weights: np.abs(of_bins(weights * gaps)).sum(axis=1) / weights.sum(axis=1)
-
-
-def ece_by_chance(inputs: Inputs, seed: int) -> float:
-    """What the ece of a model whose probabilities are true exceeds in 1 of 40 sets of these rows.
-
-    It is never 0, since the rows of a bin are few: up to here, 0 is a value like any other.
-    """
-    import numpy as np
-
-    top, of_bins = _confidences(inputs)
-    random = np.random.default_rng(seed)
-    draws = [
-        np.abs(of_bins((random.random((CHANCES // 100, len(top))) < top) - top)).sum(axis=1)
-        for _ in range(100)
-    ]
-    return float(np.quantile(np.concatenate(draws), 1 - TAIL)) / len(top)
-
-
-def _confidences(inputs: Inputs) -> tuple[Array, Callable[[Array], Array]]:
-    """The probability of the likeliest class of each row, and sums over its bins."""
-    import numpy as np
-
-    top = _floats(inputs["probabilities"]).max(axis=1)
-    bins = np.digitize(top, np.linspace(0, 1, BINS + 1)[1:-1], right=True)
-    return top, group_sums(bins, BINS)
-
-
 def set_ratio(kinds: Sequence[str], *, macro: bool) -> Any:
     """Of label sets: hits / mean size of `kinds` (inputs), over each label or over all."""
 
@@ -130,7 +94,7 @@ def set_ratio(kinds: Sequence[str], *, macro: bool) -> Any:
         import numpy as np
 
         tables = [np.asarray(inputs[kind], dtype=float) for kind in kinds]
-        hits = _floats(inputs["predictions"]) * _floats(inputs["references"]) * len(kinds)
+        hits = floats(inputs["predictions"]) * floats(inputs["references"]) * len(kinds)
         counted: Array = sum(tables[1:], tables[0])
         if not macro:
             hits, counted = hits.sum(axis=1, keepdims=True), counted.sum(axis=1, keepdims=True)
@@ -146,9 +110,9 @@ def _positive(values: Array) -> Array:
     return np.where(values > 0, values, np.nan)
 
 
-def _centred(values: Sequence[float]) -> Array:
+def centred(values: Sequence[float]) -> Array:
     """Less their mean: differences of squares of large numbers would be noise."""
-    found = _floats(values)
+    found = floats(values)
     return found - found.mean()
 
 
@@ -158,7 +122,7 @@ def _stack(columns: Sequence[Array]) -> Array:
     return np.stack(columns, axis=1)
 
 
-def _floats(values: Any) -> Array:
+def floats(values: Any) -> Array:
     import numpy as np
 
     return np.asarray(values, dtype=float)

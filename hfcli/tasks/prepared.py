@@ -28,7 +28,7 @@ class RowCounts:
         rows: rows read.
         empty: left out, since there was no text.
         dropped: left out, since too long (`on_overflow: drop`).
-        unsupervised: left out, since cutting left nothing to learn from.
+        unsupervised: left out, since cutting left nothing to learn from, or nothing to score.
         truncated: kept, but cut.
         split: kept, in several pieces.
         tokens: in the features, without padding.
@@ -71,9 +71,8 @@ class RowCounts:
         told = {
             f"{self.empty:,} {of} were empty and left out": self.empty,
             f"{self.dropped:,} {of} were too long and left out": self.dropped,
-            f"{self.unsupervised:,} {of} were left out: cut, they held nothing to learn from": (
-                self.unsupervised
-            ),
+            f"{self.unsupervised:,} {of} were left out: they held nothing to learn from, or score"
+            " (too short, or cut)": self.unsupervised,
             f"{self.truncated:,} {of} were cut, {self.cut_tokens:,} tokens lost": self.truncated,
             f"{self.split:,} {of} were split into pieces": self.split,
         }

@@ -33,6 +33,7 @@ from hfcli.tasks.batches import batches
 from hfcli.tasks.blocks import pieces, wrapped
 from hfcli.tasks.documents import Chat, Completion, Document, PlainText, Shape, prefix
 from hfcli.tasks.packing import Packed, best_fit, check_packing
+from hfcli.tasks.scored_text import Part, cut, parts_of
 from hfcli.tasks.windows import DEFINITIONS
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 DEFAULT_BLOCK_SIZE = 1024  # run_clm's default
+FEW_DOCUMENTS = 10  # of fewer, predictions hold parts: there are too few documents to resample
 
 
 class TextGeneration(Task):
@@ -199,12 +201,17 @@ class TextGeneration(Task):
 
     def outcomes(self, prepared: Prepared, reduced: Reduced) -> Iterator[dict[str, Any]]:
         origins: list[str] = []
-        for document, origin in zip(
-            prepared.column("document"), prepared.column("origin"), strict=True
-        ):
+        windows: list[list[Part]] = []
+        names = ("document", "origin", "n_bytes", "n_words")
+        columns = (prepared.column(name) for name in names)
+        for row, document, origin, *counts in zip(reduced, *columns, strict=True):
             if document == len(origins):
                 origins.append(origin)
+                windows.append([])
+            windows[document].append([*row, *counts])
         inputs = self.scores(prepared, reduced).inputs
+        if len(origins) < FEW_DOCUMENTS:
+            inputs["parts"] = [parts_of(each) for each in windows]
         for origin, *values in zip(origins, *inputs.values(), strict=True):
             yield {"origin": origin, **dict(zip(inputs, values, strict=True))}
 
@@ -213,7 +220,7 @@ class TextGeneration(Task):
 
     def describe_scoring(self, tools: Tools) -> dict[str, Any]:
         definition = DEFINITIONS[self.windows]
-        first = prefix(tools.tokenizer) if definition.needs_prefix else []
+        first = prefix(tools.tokenizer) if definition.prefixes(tools.tokenizer) else []
         return {
             "windows": self.windows,
             "context": self.context or self._block_size(tools),
@@ -250,16 +257,17 @@ class TextGeneration(Task):
     ) -> Iterator[Feature]:
         context = self._within("context", self.context, tools) or self._block_size(tools)
         definition = DEFINITIONS[self.windows](context, self.stride)
-        for number, (origin, document) in enumerate(documents):
-            skipped = 0 if definition.needs_prefix else document.n_prefix
-            told = {"n_bytes": document.n_bytes, "n_words": document.n_words}
-            for window in definition.cut(document.ids[skipped:], document.supervised[skipped:]):
-                scored = sum(label != IGNORE for label in window["labels"])
-                if scored:  # a window over the prompt alone tells nothing
-                    tools.counts.tokens += len(window["input_ids"])
-                    tools.counts.supervised += scored
-                    yield {**window, "document": number, **told, "origin": origin}
-                    told = {"n_bytes": 0, "n_words": 0}  # counted with the first window
+        number = 0
+        for origin, document in documents:
+            windows = list(cut(definition, document, tools.tokenizer))
+            if not windows:
+                tools.counts.unsupervised += 1
+                continue
+            for window in windows:
+                tools.counts.tokens += len(window["input_ids"])
+                tools.counts.supervised += sum(label != IGNORE for label in window["labels"])
+                yield {**window, "document": number, "origin": origin}
+            number += 1
 
     def _block_size(self, tools: Tools) -> int:
         own = self._within("block_size", self.block_size, tools)

@@ -10,8 +10,12 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
 
 from hfcli.tasks.prepared import IGNORE, Feature
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,12 @@ class Windows:
 
     context: int
     stride: int | None = None
-    needs_prefix = True  # whether a text stands after BOS (or EOS)
+    bos_in_each: ClassVar[bool] = False  # BOS, where there is one, takes the first place of each
+
+    @classmethod
+    def prefixes(cls, tokenizer: PreTrainedTokenizerBase) -> bool:
+        """Whether a text stands after BOS, or EOS where there is no BOS."""
+        return True
 
     @abstractmethod
     def cut(self, ids: Sequence[int], wanted: Sequence[bool]) -> Iterator[Feature]:
@@ -60,7 +69,9 @@ class HfDocs(Windows):
     first, moved on by `stride`, no BOS. Tokens that begin a window without overlap are lost.
     """
 
-    needs_prefix = False
+    @classmethod
+    def prefixes(cls, tokenizer: PreTrainedTokenizerBase) -> bool:
+        return False
 
     def cut(self, ids: Sequence[int], wanted: Sequence[bool]) -> Iterator[Feature]:
         stride, done = self.stride or self.context, 0
@@ -86,10 +97,16 @@ class LmEval(Windows):
 
 class LlamaCpp(Windows):
     """llama.cpp's `llama-perplexity`: disjoint windows of `context` tokens, of each the second
-    half is scored, what does not fill a window is left out.
+    half is scored, what does not fill a window is left out. Where the tokenizer puts BOS before
+    texts, every window begins with it instead of its own first token.
     """
 
-    needs_prefix = False
+    bos_in_each: ClassVar[bool] = True
+
+    @classmethod
+    def prefixes(cls, tokenizer: PreTrainedTokenizerBase) -> bool:
+        first = list(tokenizer("a", verbose=False)["input_ids"])[:1]
+        return first == [tokenizer.bos_token_id]
 
     def cut(self, ids: Sequence[int], wanted: Sequence[bool]) -> Iterator[Feature]:
         for start in range(0, len(ids) - self.context + 1, self.context):

@@ -12,12 +12,14 @@ from typing import Any
 import pytest
 from sklearn import metrics as sk
 
+import hfcli.render.report
 from hfcli.errors import RunError
 from hfcli.evaluation.outcomes import read_predictions
 from hfcli.evaluation.predictions import metric_inputs
 from hfcli.evaluation.run import EvalOptions, evaluate
 from hfcli.evaluation.target import EvalFlags, resolve_target
 from hfcli.metrics import shipped_metrics
+from hfcli.render.streams import finite
 from hfcli.results import EvalResult, Event, RowsScored
 from tests.integration.test_training import RUNS, run, write_recipe
 
@@ -167,3 +169,46 @@ def test_rows_that_cannot_be_scored_are_in_the_file_with_their_reason(
     n_bytes = sum(row["n_bytes"] for row in rows if row["error"] is None)
     assert n_bytes == len("The boats.Bread.")
     assert result.metrics["bits_per_byte"] == pytest.approx(total / math.log(2) / n_bytes)
+
+
+@pytest.mark.parametrize("name", ["grouped", "padded"])
+def test_every_number_has_an_interval_or_says_why(
+    name: str, runs: dict[str, Path], tmp_path: Path
+) -> None:
+    """The loss and the scores of each label too; and the report keeps to its schema."""
+    import jsonschema
+
+    result = scored(runs[name], tmp_path / "run")
+    numbers = {n for n, value in result.metrics.items() if isinstance(value, float)}
+    assert {"loss"} < numbers <= set(result.intervals)
+    for metric in numbers:
+        found = result.intervals[metric]
+        assert found["method"]
+        if found["low"] is not None:
+            assert found["low"] <= result.metrics[metric] <= found["high"]
+    report = json.loads(json.dumps(result.to_report()))
+    schema = Path(hfcli.render.report.__file__).with_name("report.schema.json")
+    jsonschema.validate(finite(report), json.loads(schema.read_text()))
+    if name == "grouped":
+        for scores in report["per_class"].values():
+            assert scores["recall"]["method"] == "Wilson"
+            assert scores["recall"]["low"] <= scores["recall"]["value"] <= scores["recall"]["high"]
+
+
+def test_one_document_is_drawn_by_its_parts(runs: dict[str, Path], tmp_path: Path) -> None:
+    text = " ".join(f"The boats came in at {i}, and the bread was sold." for i in range(400))
+    (tmp_path / "book.txt").write_text(text)
+    result = scored(
+        runs["padded"], tmp_path / "run", f"data={{test: {tmp_path}/book.txt}}",
+        "data.sample_by=document", "evaluation.split=test",
+    )  # fmt: skip
+    assert (result.n_rows, result.split) == (1, None)
+    (row,) = read_predictions(tmp_path / "run" / "predictions.jsonl")
+    parts = row["parts"]
+    assert [sum(part[i] for part in parts) for i in (1, 2, 3)] == [
+        row["n_tokens"], len(text.encode()), len(text.split()),
+    ]  # fmt: skip
+    for metric in ("loss", "perplexity", "bits_per_byte", "word_perplexity"):
+        found = result.intervals[metric]
+        assert found["low"] < result.metrics[metric] < found["high"]
+        assert found["method"].endswith("blocks")
