@@ -2,8 +2,8 @@
 
     python -m benchmarks.made FOLDER        (what the functions below start when it is not there)
 
-The model has GPT-2 small's exact shape, random weights, and a byte-level BPE tokenizer with as many
-entries. Texts are invented words, as frequent as words are (Zipf), which that tokenizer has learned.
+Models have GPT-2 small's exact shape, random weights, and a byte-level BPE tokenizer with as many
+entries. Texts are invented words, as frequent as words are (Zipf); the tokenizer has learned them.
 """
 
 from __future__ import annotations
@@ -16,9 +16,12 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from benchmarks.processes import ROOT
 
+LANGUAGE_MODEL, CLASSIFIER = "gpt2-small", "gpt2-small-classifier"
+LABELS = ("negative", "positive")
 VOCABULARY = 50_257
 END = "<|endoftext|>"
 WORDS = 60_000  # more than there are tokens, so that rare words are several
@@ -31,8 +34,16 @@ SST2_WORDS = (2, 7, 10, 13, 15, 18, 20, 23, 27, 31, 51)
 
 
 def gpt2_small(work: Path) -> Path:
-    """The folder of the model; made once."""
-    folder = work / "gpt2-small"
+    """The folder of the language model; made once."""
+    return _made(work / LANGUAGE_MODEL)
+
+
+def gpt2_small_classifier(work: Path) -> Path:
+    """The folder of a classifier of the labels below, with a random head; made once."""
+    return _made(work / CLASSIFIER)
+
+
+def _made(folder: Path) -> Path:
     if not folder.is_dir():
         command = [sys.executable, "-m", "benchmarks.made", str(folder)]
         subprocess.run(command, check=True, cwd=ROOT, stdout=sys.stderr)
@@ -78,7 +89,7 @@ class Texts:
     def label(self, text: str) -> str:
         """One of two, about equally many, and to be told from the words."""
         vowels = sum(letter in "aeiou" for letter in text)
-        return "positive" if vowels > 0.3215 * len(text) else "negative"
+        return LABELS[vowels > 0.3215 * len(text)]
 
 
 def sst2_like(path: Path, rows: int, seed: int = 0) -> Path:
@@ -109,7 +120,12 @@ def _words_with_spaces() -> Iterator[str]:
 def _make(folder: Path) -> None:
     import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-    from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
+    from transformers import (
+        GPT2Config,
+        GPT2ForSequenceClassification,
+        GPT2LMHeadModel,
+        PreTrainedTokenizerFast,
+    )
 
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -122,12 +138,19 @@ def _make(folder: Path) -> None:
     if tokenizer.get_vocab_size() != VOCABULARY:
         raise RuntimeError(f"{tokenizer.get_vocab_size()} tokens instead of {VOCABULARY}")
     torch.manual_seed(0)
-    model = GPT2LMHeadModel(GPT2Config())
+    config = GPT2Config()
+    if folder.name == CLASSIFIER:
+        config.id2label = dict(enumerate(LABELS))
+        config.label2id = {name: i for i, name in enumerate(LABELS)}
+        config.pad_token_id = VOCABULARY - 1
+        model: Any = GPT2ForSequenceClassification(config)
+    else:
+        model = GPT2LMHeadModel(config)
     written = folder.with_name(f".{folder.name}")
     model.save_pretrained(written)
     PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, bos_token=END, eos_token=END, unk_token=END,
-        model_max_length=model.config.n_positions,
+        model_max_length=config.n_positions,
     ).save_pretrained(written)  # fmt: skip
     os.replace(written, folder)
 

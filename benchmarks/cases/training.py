@@ -13,7 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.case import Case, Context, Outcome, Side
-from benchmarks.made import book, gpt2_small, sst2_like
+from benchmarks.made import (
+    CLASSIFIER,
+    LANGUAGE_MODEL,
+    book,
+    gpt2_small,
+    gpt2_small_classifier,
+    sst2_like,
+)
 from benchmarks.processes import Finished, SideError, hfcli, plain
 
 BATCH = 16
@@ -63,11 +70,11 @@ def _classification(
     aim: float,
 ) -> Case:
     """Two epochs of so many steps; the second one counts."""
-    model = context.work / "gpt2-small"
+    model = context.work / CLASSIFIER
     data, held = (context.work / f"sst2-{n}.csv" for n in (BATCH * steps, "held"))
 
     def prepare() -> None:
-        gpt2_small(context.work)
+        gpt2_small_classifier(context.work)
         sst2_like(data, BATCH * steps)
         sst2_like(held, BATCH, seed=1)
 
@@ -93,7 +100,7 @@ def _classification(
 
 
 def _blocks(context: Context, steps: int) -> Case:
-    model = context.work / "gpt2-small"
+    model = context.work / LANGUAGE_MODEL
     data, held = context.work / "book.txt", context.work / "book-held.txt"
 
     def prepare() -> None:

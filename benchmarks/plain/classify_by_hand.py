@@ -1,6 +1,4 @@
-"""A classifier finetuned by somebody who knows Trainer: padding as long as a batch needs, batches of
-sentences of like length, bfloat16.
-"""
+"""By somebody who knows Trainer: padding to the longest of a batch, like lengths, bfloat16."""
 
 import json
 import sys

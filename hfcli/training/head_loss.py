@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel
 
-TOKENS_AT_ONCE = 1024  # whose logits are in memory: 200 MB in float32 for GPT-2's vocabulary
+TOKENS_AT_ONCE = 512  # whose logits are in memory: 100 MB in float32 for GPT-2's vocabulary
 TOLERANCE = 1e-4  # of the largest logit, between the model's own and the head's
 
 
@@ -86,24 +86,38 @@ def _function(made: list[Any] = []) -> Any:  # noqa: B006 - one a process
             ctx: Any, hidden: Any, weight: Any, labels: Any, n_items: Any, dtype: Any
         ) -> Any:
             inputs, head = hidden.to(dtype), weight.to(dtype)
-            need_weight = ctx.needs_input_grad[1]
             grad_hidden = torch.empty_like(hidden)
-            grad_weight = torch.zeros_like(weight) if need_weight else None
+            grad_weight: Any = None
             total = torch.zeros((), dtype=torch.float64, device=hidden.device)
+            rows = min(len(labels), TOKENS_AT_ONCE)
+            wide = torch.promote_types(dtype, torch.float32)
+            # Used again for every part: fresh memory costs more than the arithmetic.
+            raws, all_logits, slopes = (
+                torch.empty(rows, len(head), dtype=kind, device=hidden.device)
+                for kind in (dtype, wide, wide)
+            )
             for start in range(0, len(labels), TOKENS_AT_ONCE):
                 part = slice(start, start + TOKENS_AT_ONCE)
-                logits = torch.mm(inputs[part], head.t())
-                logits = logits.float() if logits.dtype != torch.float64 else logits
                 targets = labels[part, None]
-                log_sum = logits.logsumexp(-1, keepdim=True)
+                raw, logits, slope = (each[: len(targets)] for each in (raws, all_logits, slopes))
+                torch.mm(inputs[part], head.t(), out=raw)
+                logits.copy_(raw)
+                torch.softmax(logits, -1, out=slope)
+                # In few passes: log sum exp x = max x - log max softmax x.
+                log_sum = logits.amax(-1, keepdim=True) - slope.amax(-1, keepdim=True).log_()
                 total += (log_sum - logits.gather(-1, targets)).double().sum()
                 # d loss / d logits: softmax - one hot
-                logits.sub_(log_sum).exp_()
-                logits.scatter_add_(-1, targets, -torch.ones_like(targets, dtype=logits.dtype))
-                slope = logits.div_(n_items).to(dtype)
-                grad_hidden[part] = torch.mm(slope, head)
-                if grad_weight is not None:
-                    grad_weight += torch.mm(slope.t(), inputs[part])
+                slope.scatter_add_(-1, targets, -torch.ones_like(targets, dtype=wide))
+                torch.div(slope, n_items, out=raw)
+                grad_hidden[part] = torch.mm(raw, head)
+                if ctx.needs_input_grad[1]:
+                    more = torch.mm(raw.t(), inputs[part])
+                    if grad_weight is None:
+                        grad_weight = more.to(weight.dtype)
+                    else:
+                        grad_weight += more
+            if grad_weight is None and ctx.needs_input_grad[1]:
+                grad_weight = torch.zeros_like(weight)  # there was nothing to learn from
             ctx.save_for_backward(grad_hidden, grad_weight)
             return (total / n_items).to(hidden.dtype)
 

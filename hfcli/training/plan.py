@@ -62,7 +62,7 @@ def _plan(*, recipe: Recipe, listener: Listener, offline: bool) -> PlanResult:
     trainer = make_trainer(
         setup=setup, arguments=arguments, order=order, callbacks=[],
         label_smoothing=section.label_smoothing_factor,
-            chunked=section.loss_type == "chunked_nll",
+        chunked=section.loss_type == "chunked_nll", plain=section.plain,
     )  # fmt: skip
     epochs = section.num_train_epochs
     if section.max_steps > 0:

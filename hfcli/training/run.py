@@ -184,6 +184,7 @@ def _train(
             callbacks=callbacks,
             label_smoothing=section.label_smoothing_factor,
             chunked=section.loss_type == "chunked_nll",
+            plain=section.plain,
         )
         watcher.trainer = trainer  # type: ignore[attr-defined]
         return trainer
