@@ -3,14 +3,14 @@
 torch has a fast kernel for attention without dropout; with it, as GPT-2 and BERT are trained, every
 step is an operation of its own, in float32. This one keeps the number type of its inputs, draws
 dropout as `hfcli.training.dropout` does, and keeps of a layer what its gradients need: the
-probabilities and what was dropped. The result is transformers' own, up to rounding.
+probabilities before and after dropout. The result is transformers' own, up to rounding.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hfcli.training.dropout import keep_mask, kept_share
+from hfcli.training.dropout import drop, keep_mask, kept_share
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -93,18 +93,19 @@ def _function(made: list[Any] = []) -> Any:  # noqa: B006 - one a process
             if mask is not None:
                 scores += mask
             weights = torch.softmax(scores, -1)
-            keep = keep_mask(weights, rate)
+            kept = drop(weights, keep_mask(weights, rate))
             ctx.share, ctx.scale = kept_share(rate), scale
-            ctx.save_for_backward(query, key, value, weights, keep)
-            return torch.matmul(torch.where(keep, weights, 0), value).div_(ctx.share)
+            ctx.save_for_backward(query, key, value, weights, kept)
+            return torch.matmul(kept, value).div_(ctx.share)
 
         @staticmethod
         def backward(ctx: Any, slope: Any) -> Any:
-            query, key, value, weights, keep = ctx.saved_tensors
+            query, key, value, weights, kept = ctx.saved_tensors
             slope = slope / ctx.share
-            for_value = torch.matmul(torch.where(keep, weights, 0).transpose(2, 3), slope)
-            inner = torch.where(keep, torch.matmul(slope, value.transpose(2, 3)), 0)
-            inner = torch._softmax_backward_data(inner, weights, -1, weights.dtype)
+            for_value = torch.matmul(kept.transpose(2, 3), slope)
+            # Of softmax, with what was dropped: kept * inner - weights * sum(kept * inner)
+            inner = torch.matmul(slope, value.transpose(2, 3)).mul_(kept)
+            inner.addcmul_(weights, inner.sum(-1, keepdim=True), value=-1)
             for_query = torch.matmul(inner, key).mul_(ctx.scale)
             for_key = torch.matmul(inner.transpose(2, 3), query).mul_(ctx.scale)
             return for_query, for_key, for_value, None, None, None

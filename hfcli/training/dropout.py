@@ -17,18 +17,33 @@ BITS = 64 // 16  # elements a random number
 
 
 def keep_mask(like: Tensor, rate: float) -> Tensor:
-    """True with probability 1 - rate; the shape of `like`.
+    """What `drop` takes: an element is kept with probability 1 - rate.
 
     Args:
-        like: on the CPU.
+        like: on the CPU; the mask has its shape.
         rate: of elements to drop, below 1.
+
+    Returns:
+        Bits to keep for numbers of sixteen bits, else booleans.
     """
     import torch
 
     count = like.numel()
     numbers = torch.empty(-(-count // BITS), dtype=torch.int64).random_(-(2**63), None)
+    drawn = numbers.view(torch.int16)[:count].view(like.shape)
     lowest = round(rate * STEPS) - STEPS // 2
-    return (numbers.view(torch.int16)[:count] >= lowest).view(like.shape)
+    if like.element_size() != drawn.element_size():
+        return drawn >= lowest
+    return torch.ge(drawn, lowest, out=drawn).neg_()  # 0 or -1, all bits
+
+
+def drop(values: Tensor, keep: Tensor) -> Tensor:
+    """`values`, zero where `keep` says so."""
+    import torch
+
+    if keep.dtype is torch.bool:
+        return torch.where(keep, values, 0)
+    return (values.view(keep.dtype) & keep).view(values.dtype)
 
 
 def kept_share(rate: float) -> float:
@@ -54,12 +69,12 @@ def _function(made: list[Any] = []) -> Any:  # noqa: B006 - one a process
             keep = keep_mask(values, rate)
             ctx.save_for_backward(keep)
             ctx.scale = 1 / kept_share(rate)
-            return torch.where(keep, values, 0).mul_(ctx.scale)
+            return drop(values, keep).mul_(ctx.scale)
 
         @staticmethod
         def backward(ctx: Any, slope: Any) -> Any:
             (keep,) = ctx.saved_tensors
-            return torch.where(keep, slope, 0).mul_(ctx.scale), None
+            return drop(slope, keep).mul_(ctx.scale), None
 
     made.append(Dropped)
     return Dropped

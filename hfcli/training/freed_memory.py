@@ -16,6 +16,14 @@ NEVER = -1
 AT_ONCE = 64 * 2**20  # bytes the heap grows by: fewer calls to the system
 
 
+def give_back() -> None:
+    """Give freed memory back to the system once, so that what is in use can be measured."""
+    if sys.platform.startswith("linux"):
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)
+
+
 def keep_freed_memory() -> bool:
     """Tell the C library to keep what is freed, for the rest of the process.
 

@@ -26,14 +26,14 @@ def speed_up(model: PreTrainedModel, plain: Collection[str] = ()) -> list[str]:
     Returns:
         What was done, a sentence each.
     """
-    told = [PARTS[name](model) for name in PARTS if name not in plain]
-    return [sentence for sentence in told if sentence]
+    told = {name: part(model) for name, part in PARTS.items() if name not in plain}
+    return [f"plain, without {name}: {done}" for name, done in told.items() if done]
 
 
 def _memory(model: PreTrainedModel) -> str | None:
     if not keep_freed_memory():
         return None
-    return "memory: freed blocks stay with the process, instead of being fetched anew in each step"
+    return "freed blocks stay with the process, instead of being fetched anew in each step"
 
 
 def _activation(model: PreTrainedModel) -> str | None:
@@ -47,7 +47,7 @@ def _activation(model: PreTrainedModel) -> str | None:
                 return super().forward(input)
             return torch.nn.functional.gelu(input, approximate="tanh")
 
-    return _told("activation: GELU in one operation", _change(model, NewGELUActivation, OneGelu))
+    return _told("GELU in one operation", _change(model, NewGELUActivation, OneGelu))
 
 
 def _dropout(model: PreTrainedModel) -> str | None:
@@ -60,7 +60,7 @@ def _dropout(model: PreTrainedModel) -> str | None:
             return dropout.dropped(input, self.p)
 
     return _told(
-        "dropout: one random number for four elements",
+        "one random number for four elements",
         _change(model, torch.nn.Dropout, QuickDropout),
     )
 
@@ -73,7 +73,7 @@ def _attention(model: PreTrainedModel) -> str | None:
     if config._attn_implementation != "sdpa" or not any(rates):
         return None
     model.set_attn_implementation(attention.register())
-    return "attention: dropout within one operation, in the number type of the model"
+    return "dropout within one operation, in the number type of the model"
 
 
 def _change(model: PreTrainedModel, before: type, after: type) -> int:

@@ -25,6 +25,7 @@ from hfcli.metrics import shipped_metrics
 from hfcli.tasks.base import Feature, Task
 from hfcli.tasks.scoring import score
 from hfcli.training import checkpoints
+from hfcli.training.choices import choices
 from hfcli.training.clipping import clip_gradients
 from hfcli.training.head_loss import HeadLoss, head_loss
 from hfcli.training.order import Strategy, make_sampler
@@ -75,8 +76,7 @@ def make_trainer(
     labels = {name: setup.train.counts.labels[name] for name in setup.train.labels or ()}
     own = chunked and task.generates and not label_smoothing
     own_loss = head_loss(setup.loaded.model) if own else None
-    if arguments.device.type == "cpu":
-        speed_up(setup.loaded.model, plain)
+    sped_up = speed_up(setup.loaded.model, plain) if arguments.device.type == "cpu" else []
     trainer: Trainer = _trainer_class(setup, order, own_loss)(
         model=setup.loaded.model,
         args=arguments,
@@ -90,6 +90,10 @@ def make_trainer(
         callbacks=list(callbacks),
     )
     trainer.remove_callback(PrinterCallback)  # it prints to stdout
+    trainer.choices = [  # type: ignore[attr-defined]
+        *choices(arguments, order.strategy, own_loss is not None),
+        *sped_up,
+    ]
     return trainer
 
 
