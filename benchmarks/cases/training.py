@@ -2,7 +2,7 @@
 
 Seconds are those between two log lines, with every step logged: what is before the first step, and
 the first shapes a library sees, count on no side. Dropout and the order of rows differ, so losses
-are compared as means; the learning rate is one at which random weights do not start with a leap.
+are compared as means; classifiers hardly move, since random weights start with a leap of the loss.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ CLASSIFICATION = """\
 task: {{name: text-classification, max_length: 128}}
 model: {{name_or_path: {model}}}
 data: {{train: {data}, validation: {held}}}
-training: {{num_train_epochs: 2, learning_rate: 5e-6, per_device_train_batch_size: {batch},
+training: {{num_train_epochs: 2, learning_rate: 1e-6, per_device_train_batch_size: {batch},
   logging_steps: 1, eval_strategy: "no", save_strategy: "no"}}
 device: cpu
 """
@@ -48,7 +48,7 @@ def cases(context: Context) -> list[Case]:
     """The rows of the table about training."""
     return [
         _classification(
-            context, "classify-padded", "classify_padded.py", 1 if context.quick else 3,
+            context, "classify-padded", "classify_padded.py", 1 if context.quick else 5,
             "Trainer, padding=max_length 128, defaults", at_least=10, aim=25,
         ),
         _classification(
@@ -94,7 +94,7 @@ def _classification(
         script=script,
         at_least=at_least,
         aim=aim,
-        equal={"rows": 0, "tokens": 0, "batch": 0, "steps": 0, "loss": 0.15},
+        equal={"rows": 0, "tokens": 0, "batch": 0, "steps": 0, "loss": 0.1},
         prepare=prepare,
     )
 

@@ -24,7 +24,7 @@ model = AutoModelForSequenceClassification.from_pretrained(MODEL, num_labels=2)
 model.config.pad_token_id = tokenizer.pad_token_id
 arguments = TrainingArguments(
     output_dir=OUTPUT, num_train_epochs=2, per_device_train_batch_size=BATCH,
-    learning_rate=5e-6, logging_steps=1, save_strategy="no", use_cpu=True,
+    learning_rate=1e-6, logging_steps=1, save_strategy="no", use_cpu=True,
     bf16=True, train_sampling_strategy="group_by_length",
 )  # fmt: skip
 trainer = Trainer(model=model, args=arguments, train_dataset=rows, processing_class=tokenizer)

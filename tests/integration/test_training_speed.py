@@ -12,10 +12,12 @@ import torch
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
 from hfcli.recipe.training import TrainingSection
+from hfcli.results import Choice, Event
 from hfcli.training import attention, dropout
 from hfcli.training.clipping import clip_gradients
 from hfcli.training.freed_memory import keep_freed_memory
 from hfcli.training.speed import PARTS, speed_up
+from tests.integration.test_training import run, write_recipe
 
 IDS = torch.tensor([[1, 5, 6, 7, 8, 9], [1, 2, 3, 4, 0, 0]])
 MASK = (IDS > 0).long()
@@ -187,3 +189,16 @@ def test_the_loss_falls_as_with_transformers_own_code(tiny_gpt2: Path) -> None:
     # The test sees what is worth seeing: less dropout.
     less = {"attn_pdrop": 0.02, "resid_pdrop": 0.02, "embd_pdrop": 0.02}
     assert _apart(_curve(tiny_gpt2, (), **less), plain) > 3
+
+
+def test_a_run_tells_its_choices(tiny_gpt2: Path, tmp_path: Path) -> None:
+    task = {"name": "text-classification"}
+    training = {"plain": ["dropout"], "max_steps": 1, "eval_strategy": "no", "save_strategy": "no"}
+    path = write_recipe(tmp_path, tiny_gpt2, task=task, training={**training, "warmup_steps": 0})
+    events: list[Event] = []
+    run(path, listener=events.append)
+    told = [event.text for event in events if isinstance(event, Choice)]
+    assert "bf16: off" in told
+    assert any(text.startswith("train_sampling_strategy: group_by_length") for text in told)
+    assert any("without attention" in text for text in told)
+    assert not any("without dropout" in text for text in told)
