@@ -63,6 +63,7 @@ def finetune_command(
         ),
     ] = None,
     offline: options.Offline = False,
+    verbose: options.Verbose = False,
     json: options.Json = False,
 ) -> None:
     """Train a model as a recipe says, or as the run.json of an earlier run does.
@@ -80,6 +81,7 @@ def finetune_command(
         dry_run=dry_run,
         push_to_hub=push_to_hub,
         offline=offline,
+        verbose=verbose,
         json=json,
     )
 
@@ -96,6 +98,7 @@ def _finetune(
     dry_run: bool,
     push_to_hub: str | None,
     offline: bool,
+    verbose: bool,
     json: bool,
 ) -> None:
     if resume and overwrite:
@@ -123,7 +126,7 @@ def _finetune(
             resume=resume,
             overwrite=overwrite,
             train=lambda one, go_on: _train(
-                one, replace(_options(recipe, go_on, False, offline), more_follow=True)
+                one, replace(_options(recipe, go_on, False, offline), more_follow=True), verbose
             ),
             json=json,
         )
@@ -132,9 +135,10 @@ def _finetune(
 
         loaded = load_recipe(recipe, overrides)
         if dry_run:
-            show_plan_of(recipe=loaded, offline=offline, json=json)
+            show_plan_of(recipe=loaded, offline=offline, verbose=verbose, json=json)
         else:
-            _run(loaded, _options(recipe, resume, overwrite, offline), push_to_hub, json)
+            asked = _options(recipe, resume, overwrite, offline)
+            _run(loaded, asked, push_to_hub=push_to_hub, verbose=verbose, json=json)
 
 
 def _options(recipe: Path, resume: bool, overwrite: bool, offline: bool) -> RunOptions:
@@ -153,7 +157,9 @@ def _options(recipe: Path, resume: bool, overwrite: bool, offline: bool) -> RunO
     )
 
 
-def _run(recipe: Recipe, options: RunOptions, push_to_hub: str | None, json: bool) -> None:
+def _run(
+    recipe: Recipe, options: RunOptions, *, push_to_hub: str | None, verbose: bool, json: bool
+) -> None:
     """Train, show the result, and push the model where that was asked for."""
     from hfcli.models.publish import check_push, push_folder
     from hfcli.render.streams import write_err, write_json
@@ -161,7 +167,7 @@ def _run(recipe: Recipe, options: RunOptions, push_to_hub: str | None, json: boo
 
     if push_to_hub is not None:
         check_push(repo_id=push_to_hub)  # a typo or a missing login is better known before the run
-    result = _train(recipe, options)
+    result = _train(recipe, options, verbose)
     if json:
         write_json(result.to_dict())
     else:
@@ -171,7 +177,7 @@ def _run(recipe: Recipe, options: RunOptions, push_to_hub: str | None, json: boo
         write_err("\n".join([*(f"note: {note}" for note in pushed.notes), f"pushed: {pushed.url}"]))
 
 
-def _train(recipe: Recipe, options: RunOptions) -> FinetuneResult:
+def _train(recipe: Recipe, options: RunOptions, verbose: bool) -> FinetuneResult:
     """Train, and write the report beside the model."""
     from hfcli.recipe.load import public_recipe, without_folders
     from hfcli.render.progress import Reporter
@@ -179,21 +185,21 @@ def _train(recipe: Recipe, options: RunOptions) -> FinetuneResult:
     from hfcli.training.run import finetune
 
     # Some trackers print; stdout is the answer's.
-    with contextlib.redirect_stdout(sys.stderr), Reporter() as listener:
+    with contextlib.redirect_stdout(sys.stderr), Reporter(verbose=verbose) as listener:
         result = finetune(recipe=recipe, listener=listener, options=options)
         told = without_folders(result.to_dict())
         write_finetune_report(Path(result.output_dir), told, public_recipe(recipe))
     return result
 
 
-def show_plan_of(*, recipe: Recipe, offline: bool, json: bool) -> None:
+def show_plan_of(*, recipe: Recipe, offline: bool, json: bool, verbose: bool = False) -> None:
     """Make the plan of a run and show it."""
     from hfcli.render.plan import show_plan
     from hfcli.render.progress import Reporter
     from hfcli.render.streams import write_json
     from hfcli.training.plan import plan
 
-    with Reporter() as listener:
+    with Reporter(verbose=verbose) as listener:
         result = plan(recipe=recipe, listener=listener, offline=offline)
     if json:
         write_json(result.to_dict())

@@ -26,6 +26,9 @@ Dtype = Annotated[
     str, typer.Option(help="auto, float32, bfloat16 or float16; auto: float32 on CPU.")
 ]
 Offline = Annotated[bool, typer.Option("--offline", help="Open no socket.")]
+Verbose = Annotated[
+    bool, typer.Option("--verbose", help="Say what was chosen for this machine, and why.")
+]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 Set = Annotated[
     list[str] | None,
