@@ -22,6 +22,7 @@ from hfcli.generation.row import Row
 from hfcli.generation.scheduling import by_work, of_a_length
 from hfcli.generation.slots import Rows, open_rows
 from hfcli.generation.speculate import DraftModel, PromptLookup, Proposer
+from hfcli.models.lean import import_leanly
 from hfcli.models.load import LoadedModel
 from hfcli.results import Note
 from hfcli.tasks.base import context_length
@@ -38,6 +39,7 @@ def open_engine(options: EngineOptions) -> TransformersEngine:
     Raises:
         ModelError, RunError: see `hfcli.errors`.
     """
+    import_leanly()
     found = find_model(options.choice, options.listener)
     draft = None
     if options.draft_model is not None:
