@@ -19,6 +19,7 @@ from hfcli import hub
 from hfcli.device import Placement
 from hfcli.errors import ModelError
 from hfcli.models import adapter
+from hfcli.models.blank import nothing_drawn
 from hfcli.models.options import LoadOptions, needs_pickle, quantization
 from hfcli.models.resolve import ModelSource
 from hfcli.tasks.base import Task
@@ -194,7 +195,7 @@ def _load_weights(
     # The GGUF reader draws a progress bar on stderr that nothing else switches off.
     quiet = contextlib.redirect_stderr(io.StringIO() if source.gguf_file else sys.stderr)
     try:
-        with quiet:
+        with quiet, nothing_drawn():
             model, info = task.auto_class().from_pretrained(
                 source.folder,
                 output_loading_info=True,
