@@ -43,6 +43,8 @@ def chat_command(
     seed: options.Seed = 0,
     device: options.Device = "auto",
     dtype: options.Dtype = "auto",
+    without: options.Without = None,
+    verbose: options.Verbose = False,
     load_in: options.LoadIn = None,
     allow_pickle: options.AllowPickle = False,
     trust_remote_code: options.TrustRemoteCode = False,
@@ -64,6 +66,7 @@ def _chat(flags: dict[str, Any]) -> None:
     flags = {**dict.fromkeys(("model", "revision", "adapter", "system", "load_in")), **flags}
     settings = validate.generation_settings(flags)
     choice = validate.model_choice(flags)
+    lean.allow()
     with Reporter(stream_text=True) as listener:
         conversation = open_conversation(
             choice=choice,

@@ -129,6 +129,8 @@ def generate_command(
     ),
     device: options.Device = "auto",
     dtype: options.Dtype = "auto",
+    without: options.Without = None,
+    verbose: options.Verbose = False,
     load_in: options.LoadIn = None,
     allow_pickle: options.AllowPickle = False,
     trust_remote_code: options.TrustRemoteCode = False,
@@ -163,6 +165,7 @@ def _generate(*, context: typer.Context, flags: dict[str, Any]) -> None:
     from hfcli.cli import validate
     from hfcli.generation.prompts import fill_template
     from hfcli.generation.run import generate
+    from hfcli.models import lean
     from hfcli.render.progress import Reporter
     from hfcli.render.streams import write_json, write_out
     from hfcli.render.tables import show_generate
@@ -173,6 +176,7 @@ def _generate(*, context: typer.Context, flags: dict[str, Any]) -> None:
     settings = validate.generation_settings(flags)
     texts = validate.text_options(flags)
     choice = validate.model_choice(flags)
+    lean.allow()
     with Reporter(stream_text=not flags["json"]) as listener:
         results = generate(
             prompt=text,
@@ -207,12 +211,14 @@ def _generate_file(flags: dict[str, Any]) -> None:
 
     from hfcli.cli import validate
     from hfcli.generation.bulk import generate_file
+    from hfcli.models import lean
     from hfcli.render.progress import Reporter
     from hfcli.render.streams import write_err, write_json
     from hfcli.render.tables import describe_bulk
 
     files = validate.bulk_files(flags)
     to_stdout = files.output == "-"
+    lean.allow()
     with Reporter(stream_text=to_stdout) as listener:
         result = generate_file(
             files=files,

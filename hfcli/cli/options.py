@@ -23,7 +23,22 @@ Device = Annotated[
     str, typer.Option(help="auto, cpu, cuda, cuda:1, mps, ...; auto takes the best there is.")
 ]
 Dtype = Annotated[
-    str, typer.Option(help="auto, float32, bfloat16 or float16; auto: float32 on CPU.")
+    str,
+    typer.Option(
+        help="auto, float32, bfloat16 or float16; auto on CPU: float32, for one text of a large"
+        " model bfloat16 where it is faster."
+    ),
+]
+Without = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Switch off what makes it faster: lean-start, prepack, bfloat16 or gguf-cache;"
+        " repeatable.",
+        show_default=False,
+    ),
+]
+Verbose = Annotated[
+    bool, typer.Option("--verbose", help="Tell what was chosen for speed, and why.")
 ]
 Offline = Annotated[bool, typer.Option("--offline", help="Open no socket.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]

@@ -13,7 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hfcli.cache import cache_folder, forget_unused
+from hfcli.cache import cache_folder as cache_folder
+from hfcli.cache import forget_unused as forget_unused
 from hfcli.data.files import expand
 from hfcli.recipe.schema import DataSection
 from hfcli.tasks.base import Task, context_length

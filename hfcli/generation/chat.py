@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from hfcli.errors import DataError
 from hfcli.generation.choose import choose
-from hfcli.generation.loading import ModelChoice, load_for_generation
+from hfcli.generation.loading import ModelChoice, load_for_generation, pack
 from hfcli.generation.prompts import Messages, PromptOptions, prompt_ids, uses_chat
 from hfcli.generation.row import Row
 from hfcli.generation.run import RequestMaker, TextOptions
@@ -209,8 +209,11 @@ def open_conversation(
     Raises:
         ModelError, RunError: see `hfcli.errors`.
     """
+    loaded = load_for_generation(choice, listener, one_stream=True)
+    if str(loaded.model.dtype) != "torch.float32":
+        pack(loaded, choice, listener)  # float32 wins nothing, one token at a time
     return Conversation(
-        loaded=load_for_generation(choice, listener),
+        loaded=loaded,
         settings=settings,
         system=system,
         chat_template=chat_template,

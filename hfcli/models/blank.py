@@ -17,7 +17,7 @@ def nothing_drawn() -> Any:
         def __torch_function__(
             self, function: Any, types: Any, args: Any = (), kwargs: Any = None
         ) -> Any:
-            tensor = (kwargs or {}).get("tensor", args[0] if args else None)
+            tensor: Any = args[0] if args else (kwargs or {}).get("tensor")
             if function.__name__ in FILLING and tensor.is_meta:
                 return tensor
             return function(*args, **(kwargs or {}))

@@ -29,15 +29,23 @@ LATER = (COMPILER, "scipy")
 BASE = ("transformers.modeling_utils", "transformers.masking_utils", "transformers.modeling_layers")
 
 
+_allowed = [False]
+
+
+def allow() -> None:
+    """Say that this process will only write text: what is left out is left out for all of it."""
+    _allowed[0] = True
+
+
 def import_leanly() -> bool:
     """Import what model classes are built on; whether it was done without the unused parts.
 
-    Nothing is changed where it is imported already. The choice holds for the process: it is not
-    for training, nor for several devices.
+    Not where it is imported already, where there are other devices than the CPU, or where the
+    process may do other things than `allow` says.
     """
     import torch
 
-    if any(name in sys.modules for name in (*BASE, *LATER)):
+    if not _allowed[0] or any(name in sys.modules for name in (*BASE, *LATER)):
         return False
     if torch.accelerator.is_available() or not torch.distributed.is_available():
         return False
@@ -124,8 +132,9 @@ class _Finder(MetaPathFinder, Loader):
 
     def find_spec(self, fullname: str, path: Any, target: Any = None) -> ModuleSpec | None:
         root = _root(fullname)
-        if root is None or isinstance(sys.modules.get(root, self), ModuleType) and not isinstance(
-            sys.modules[root], _LaterModule
+        if root is None or (
+            isinstance(sys.modules.get(root, self), ModuleType)
+            and not isinstance(sys.modules[root], _LaterModule)
         ):
             return None
         return ModuleSpec(fullname, self, is_package=True)

@@ -40,13 +40,26 @@ LIGHT = {
     "recipes-schema": ["recipes", "schema"],
     "recipes-init-nothing": ["recipes", "init", "--data", "nowhere.csv"],
 }
-WORK = {"errors", "results", "hub", "cache", "recipe", "tasks", "metrics", "device", "data", "models"}
+WORK = {
+    "errors",
+    "results",
+    "hub",
+    "cache",
+    "speed",
+    "recipe",
+    "tasks",
+    "metrics",
+    "device",
+    "data",
+    "models",
+}
 # Room -> the rooms it may import at module level; None: everything.
 ROOMS: dict[str, set[str] | None] = {
     "errors": set(),
     "results": set(),
     "hub": set(),
     "cache": set(),
+    "speed": {"errors", "cache", "device"},
     "metrics": {"errors", "hub"},
     "statistics": {"errors", "metrics"},
     "tasks": {"errors"},

@@ -15,14 +15,13 @@ from hfcli.errors import ModelError, RunError
 from hfcli.generation.choose import Choice, choose
 from hfcli.generation.engines.base import EngineOptions
 from hfcli.generation.fitting import Fit, fit_to_memory
-from hfcli.generation.loading import draft_choice, find_model, load_found
+from hfcli.generation.loading import draft_choice, find_model, load_found, pack
 from hfcli.generation.logprobs import token_logprobs
 from hfcli.generation.request import Counts, Finished, Request
 from hfcli.generation.row import Row
 from hfcli.generation.scheduling import by_work, of_a_length
 from hfcli.generation.slots import Rows, open_rows
 from hfcli.generation.speculate import DraftModel, PromptLookup, Proposer
-from hfcli.models.lean import import_leanly
 from hfcli.models.load import LoadedModel
 from hfcli.results import Note
 from hfcli.tasks.base import context_length
@@ -39,14 +38,16 @@ def open_engine(options: EngineOptions) -> TransformersEngine:
     Raises:
         ModelError, RunError: see `hfcli.errors`.
     """
-    import_leanly()
     found = find_model(options.choice, options.listener)
     draft = None
     if options.draft_model is not None:
         choice = draft_choice(options.choice, options.draft_model)
         draft = find_model(choice, options.listener)
-    loaded = load_found(found)
-    return TransformersEngine(loaded, options, None if draft is None else load_found(draft))
+    alone = options.one_stream and draft is None and not options.prompt_lookup
+    loaded = load_found(found, options.listener, one_stream=alone)
+    return TransformersEngine(
+        loaded, options, None if draft is None else load_found(draft, options.listener)
+    )
 
 
 class TransformersEngine:
@@ -61,6 +62,15 @@ class TransformersEngine:
         self.longest = context_length(loaded.tokenizer, loaded.model)
         self.exact = str(loaded.model.dtype) == "torch.float32"
         self.proposer = self._proposer(draft)
+        self.packed = options.one_stream and self.exact  # it wins nothing there
+        if not options.one_stream:
+            self.pack()
+
+    def pack(self) -> None:
+        """Pack the weights, once."""
+        if not self.packed:
+            pack(self.loaded, self.options.choice, self.options.listener)
+        self.packed = True
 
     def run(
         self, requests: Iterable[Request], on_text: Callable[[str], None] | None = None
@@ -188,6 +198,7 @@ class _Batch:
         if proposer is not None and len(self.rows) == 1 and self.memory.most is None:
             self._speculate(proposer)
             return
+        self.engine.pack()  # not before the first token, which is waited for
         logits = self.memory.extend([[row.new[-1]] for row in self.rows])
         self._take(self.rows, logits[:, -1])
 
