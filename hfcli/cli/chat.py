@@ -60,6 +60,7 @@ def chat_command(
 def _chat(flags: dict[str, Any]) -> None:
     from hfcli.cli import validate
     from hfcli.generation.chat import open_conversation
+    from hfcli.models import lean
     from hfcli.render.progress import Reporter
 
     flags = {"max_new_tokens": 512, **{k: v for k, v in flags.items() if v is not None}}

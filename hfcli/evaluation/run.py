@@ -36,6 +36,7 @@ from hfcli.metrics import shipped_metrics
 from hfcli.metrics.modules import load_module
 from hfcli.models.fingerprint import weights_fingerprint
 from hfcli.models.load import LoadedModel, ensure_pad_token, load_model
+from hfcli.models.prepack import can_prepack, prepack
 from hfcli.models.resolve import resolve_model
 from hfcli.recipe.schema import DataSection, Recipe
 from hfcli.results import EvalResult, Listener, Note, RowsScored
@@ -226,6 +227,8 @@ def _load(recipe: Recipe, offline: bool) -> LoadedModel:
     )
     recipe.task.fit_tokenizer(loaded.tokenizer)
     ensure_pad_token(loaded)
+    if str(loaded.model.dtype) == "torch.bfloat16" and can_prepack(loaded.model):
+        prepack(loaded.model)  # float32 wins nothing in large batches
     return loaded
 
 
