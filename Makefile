@@ -27,7 +27,7 @@ check: .venv/installed-dev
 	$(BIN)/mypy
 
 bench: .venv/installed
-	$(BIN)/python benchmarks/bulk.py
+	$(BIN)/python -m benchmarks
 
 clean:
 	rm -rf .venv runs

@@ -48,6 +48,7 @@ def finetune_command(
         ),
     ] = None,
     offline: options.Offline = False,
+    verbose: options.Verbose = False,
     json: options.Json = False,
 ) -> None:
     """Train a model as a recipe says, or as the run.json of an earlier run does.
@@ -64,6 +65,7 @@ def finetune_command(
         dry_run=dry_run,
         push_to_hub=push_to_hub,
         offline=offline,
+        verbose=verbose,
         json=json,
     )
 
@@ -79,6 +81,7 @@ def _finetune(
     dry_run: bool,
     push_to_hub: str | None,
     offline: bool,
+    verbose: bool,
     json: bool,
 ) -> None:
     if resume and overwrite:
@@ -94,7 +97,7 @@ def _finetune(
 
     loaded = load_recipe(recipe, overrides)
     if dry_run:
-        show_plan_of(recipe=loaded, offline=offline, json=json)
+        show_plan_of(recipe=loaded, offline=offline, verbose=verbose, json=json)
         return
 
     from hfcli.generation.samples import write_samples
@@ -117,7 +120,7 @@ def _finetune(
     if push_to_hub is not None:
         check_push(repo_id=push_to_hub)  # a typo or a missing login is better known before the run
     # Some trackers print; stdout is the answer's.
-    with contextlib.redirect_stdout(sys.stderr), Reporter() as listener:
+    with contextlib.redirect_stdout(sys.stderr), Reporter(verbose=verbose) as listener:
         result = finetune(recipe=loaded, listener=listener, options=options)
         told = without_folders(result.to_dict())
         write_finetune_report(Path(result.output_dir), told, public_recipe(loaded))
@@ -130,14 +133,14 @@ def _finetune(
         write_err("\n".join([*(f"note: {note}" for note in pushed.notes), f"pushed: {pushed.url}"]))
 
 
-def show_plan_of(*, recipe: Recipe, offline: bool, json: bool) -> None:
+def show_plan_of(*, recipe: Recipe, offline: bool, json: bool, verbose: bool = False) -> None:
     """Make the plan of a run and show it."""
     from hfcli.render.plan import show_plan
     from hfcli.render.progress import Reporter
     from hfcli.render.streams import write_json
     from hfcli.training.plan import plan
 
-    with Reporter() as listener:
+    with Reporter(verbose=verbose) as listener:
         result = plan(recipe=recipe, listener=listener, offline=offline)
     if json:
         write_json(result.to_dict())

@@ -41,6 +41,9 @@ Verbose = Annotated[
     bool, typer.Option("--verbose", help="Tell what was chosen for speed, and why.")
 ]
 Offline = Annotated[bool, typer.Option("--offline", help="Open no socket.")]
+Verbose = Annotated[
+    bool, typer.Option("--verbose", help="Say what was chosen for this machine, and why.")
+]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 Set = Annotated[
     list[str] | None,

@@ -38,6 +38,12 @@ class TrainingSection(Section):
         description="Of a language model: `chunked_nll` never holds the logits of all tokens;"
         " `nll` is the model's own way to the same loss.",
     )
+    plain: list[Literal["memory", "activation", "dropout", "attention"]] = Field(
+        default_factory=list,
+        description="On a CPU: what is left as transformers and the system do it. `memory`: freed"
+        " memory goes back to the system; `activation`: GELU as eight operations; `dropout`,"
+        " `attention`: torch's own, which draw a random number for every element.",
+    )
     train_sampling_strategy: Literal["random", "sequential", "group_by_length"] | None = Field(
         None,
         description="Order of the rows; default: group_by_length for rows that are padded, random"

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 
 from hfcli.render.streams import CONTROL, write_err, write_model_text
 from hfcli.results import (
+    Choice,
     Evaluated,
     Event,
     Note,
@@ -36,10 +37,12 @@ class Reporter:
 
     Args:
         stream_text: write generated text to stdout as it comes.
+        verbose: say what was chosen for this machine.
     """
 
-    def __init__(self, *, stream_text: bool = False) -> None:
+    def __init__(self, *, stream_text: bool = False, verbose: bool = False) -> None:
         self.stream_text = stream_text
+        self.verbose = verbose
         self.live = is_live()
         self._progress: Progress | None = None
         self._task = TaskID(0)
@@ -66,6 +69,9 @@ class Reporter:
                     write_model_text(event.text)
             case Note():
                 self._line(f"note: {event.text}")
+            case Choice():
+                if self.verbose:
+                    self._line(f"chosen: {event.text}")
             case TrainingStarted():
                 self._training_started(event)
             case StepDone():

@@ -9,6 +9,7 @@ from __future__ import annotations
 from hfcli.results.comparison import CompareResult, Comparison, Flip, MetricDifference
 from hfcli.results.evaluation import EvalResult
 from hfcli.results.events import (
+    Choice,
     Evaluated,
     Event,
     Listener,
@@ -26,6 +27,7 @@ from hfcli.results.training import Example, FinetuneResult, PlanResult
 
 __all__ = [
     "BulkResult",
+    "Choice",
     "CompareResult",
     "Comparison",
     "EvalResult",

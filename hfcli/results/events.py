@@ -14,6 +14,13 @@ class Note:
 
 
 @dataclass(frozen=True)
+class Choice:
+    """Something chosen for speed on this machine, and why; told to those who ask."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class TrainingStarted:
     """The run is about to take its first step; `done` is above 0 on a resume."""
 
@@ -87,6 +94,7 @@ Event = (
     TextsDone
     | SampleWritten
     | Note
+    | Choice
     | TrainingStarted
     | StepDone
     | Evaluated

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 NOT_ARGUMENTS = {
     "extra", "bf16", "metric_for_best_model", "save_dtype", "early_stopping_patience",
-    "early_stopping_threshold", "sample_prompts", "train_sampling_strategy", "loss_type",
+    "early_stopping_threshold", "sample_prompts", "train_sampling_strategy", "loss_type", "plain",
 }  # fmt: skip
 
 

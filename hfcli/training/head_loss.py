@@ -86,21 +86,14 @@ def _function(made: list[Any] = []) -> Any:  # noqa: B006 - one a process
             ctx: Any, hidden: Any, weight: Any, labels: Any, n_items: Any, dtype: Any
         ) -> Any:
             inputs, head = hidden.to(dtype), weight.to(dtype)
-            need_weight = ctx.needs_input_grad[1]
             grad_hidden = torch.empty_like(hidden)
-            grad_weight = torch.zeros_like(weight) if need_weight else None
+            grad_weight = torch.zeros_like(weight) if ctx.needs_input_grad[1] else None
             total = torch.zeros((), dtype=torch.float64, device=hidden.device)
+            rooms = _rooms(head, min(len(labels), TOKENS_AT_ONCE))
             for start in range(0, len(labels), TOKENS_AT_ONCE):
                 part = slice(start, start + TOKENS_AT_ONCE)
-                logits = torch.mm(inputs[part], head.t())
-                logits = logits.float() if logits.dtype != torch.float64 else logits
-                targets = labels[part, None]
-                log_sum = logits.logsumexp(-1, keepdim=True)
-                total += (log_sum - logits.gather(-1, targets)).double().sum()
-                # d loss / d logits: softmax - one hot
-                logits.sub_(log_sum).exp_()
-                logits.scatter_add_(-1, targets, -torch.ones_like(targets, dtype=logits.dtype))
-                slope = logits.div_(n_items).to(dtype)
+                losses, slope = _slope(inputs[part], head, labels[part, None], n_items, rooms)
+                total += losses.double().sum()
                 grad_hidden[part] = torch.mm(slope, head)
                 if grad_weight is not None:
                     grad_weight += torch.mm(slope.t(), inputs[part])
@@ -118,3 +111,35 @@ def _function(made: list[Any] = []) -> Any:  # noqa: B006 - one a process
 
     made.append(LinearCrossEntropy)
     return LinearCrossEntropy
+
+
+def _rooms(head: Tensor, rows: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Room for the logits of so many tokens: in the number type of the head, and twice wider.
+
+    It is used for one part after another: fresh memory costs more than the arithmetic.
+    """
+    import torch
+
+    wide = torch.promote_types(head.dtype, torch.float32)
+    shape = (rows, len(head))
+    narrow, one, two = (
+        torch.empty(shape, dtype=t, device=head.device) for t in (head.dtype, wide, wide)
+    )
+    return narrow, one, two
+
+
+def _slope(
+    inputs: Tensor, head: Tensor, targets: Tensor, n_items: Any, rooms: tuple[Tensor, ...]
+) -> tuple[Tensor, Tensor]:
+    """The loss of each token, and the gradients of their mean with respect to the logits."""
+    import torch
+
+    narrow, logits, slope = (room[: len(targets)] for room in rooms)
+    torch.mm(inputs, head.t(), out=narrow)
+    torch.softmax(logits.copy_(narrow), -1, out=slope)
+    # In few passes over so many numbers: log sum exp x = max x - log max softmax x.
+    log_sum = logits.amax(-1, keepdim=True) - slope.amax(-1, keepdim=True).log_()
+    losses = log_sum - logits.gather(-1, targets)
+    # d loss / d logits: softmax - one hot
+    slope.scatter_add_(-1, targets, -torch.ones_like(targets, dtype=slope.dtype))
+    return losses, torch.div(slope, n_items, out=narrow)

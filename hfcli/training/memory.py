@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hfcli.training.freed_memory import give_back
+
 if TYPE_CHECKING:
     import torch
 
@@ -44,6 +46,7 @@ def peak_memory(
 
 
 def _reset() -> None:
+    give_back()
     try:
         Path("/proc/self/clear_refs").write_text(RESET_PEAK, encoding="ascii")
     except OSError:

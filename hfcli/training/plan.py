@@ -13,7 +13,7 @@ from pathlib import Path
 from hfcli.device import resolve_device
 from hfcli.errors import RecipeError
 from hfcli.recipe.schema import Recipe
-from hfcli.results import Example, Listener, Note, PlanResult
+from hfcli.results import Choice, Example, Listener, Note, PlanResult
 from hfcli.training.arguments import check_length, sampling_strategy, training_arguments
 from hfcli.training.memory import peak_memory
 from hfcli.training.order import epoch_order
@@ -62,8 +62,10 @@ def _plan(*, recipe: Recipe, listener: Listener, offline: bool) -> PlanResult:
     trainer = make_trainer(
         setup=setup, arguments=arguments, order=order, callbacks=[],
         label_smoothing=section.label_smoothing_factor,
-            chunked=section.loss_type == "chunked_nll",
+        chunked=section.loss_type == "chunked_nll", plain=section.plain,
     )  # fmt: skip
+    for choice in trainer.choices:  # type: ignore[attr-defined]
+        listener(Choice(choice))
     epochs = section.num_train_epochs
     if section.max_steps > 0:
         epochs = steps * order.rows_per_step / len(setup.train.lengths)

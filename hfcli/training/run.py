@@ -22,7 +22,7 @@ from hfcli.models.load import LoadedModel
 from hfcli.recipe.load import dump_recipe
 from hfcli.recipe.schema import Recipe
 from hfcli.recipe.trackers import check_report_to, tracker_environment, tracker_names
-from hfcli.results import FinetuneResult, Listener, Note, SampleWritten
+from hfcli.results import Choice, FinetuneResult, Listener, Note, SampleWritten
 from hfcli.training import checkpoints, output, record
 from hfcli.training.arguments import check_length, sampling_strategy, training_arguments
 from hfcli.training.callbacks import StepLog, make_callback, make_early_stopper, make_stopper
@@ -184,8 +184,11 @@ def _train(
             callbacks=callbacks,
             label_smoothing=section.label_smoothing_factor,
             chunked=section.loss_type == "chunked_nll",
+            plain=section.plain,
         )
         watcher.trainer = trainer  # type: ignore[attr-defined]
+        for choice in trainer.choices:  # type: ignore[attr-defined]
+            listener(Choice(choice))
         return trainer
 
     split = Split(section.per_device_train_batch_size, section.gradient_accumulation_steps)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import functools
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,9 +25,12 @@ from hfcli.metrics import shipped_metrics
 from hfcli.tasks.base import Feature, Task
 from hfcli.tasks.scoring import score
 from hfcli.training import checkpoints
+from hfcli.training.choices import choices
+from hfcli.training.clipping import clip_gradients
 from hfcli.training.head_loss import HeadLoss, head_loss
 from hfcli.training.order import Strategy, make_sampler
 from hfcli.training.setup import RunSetup
+from hfcli.training.speed import speed_up
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -53,6 +56,7 @@ def make_trainer(
     callbacks: Sequence[TrainerCallback],
     label_smoothing: float = 0.0,
     chunked: bool = True,
+    plain: Collection[str] = (),
 ) -> Trainer:
     """A Trainer over prepared rows, silent but for `callbacks`.
 
@@ -63,14 +67,16 @@ def make_trainer(
         callbacks: told what happens.
         label_smoothing: TrainingArguments' label_smoothing_factor.
         chunked: compute the loss of a language model by `hfcli.training.head_loss`.
+        plain: parts of `hfcli.training.speed` to leave out.
     """
     from transformers import PrinterCallback
 
     task, tokenizer = setup.task, setup.loaded.tokenizer
     pad_token_id = int(tokenizer.pad_token_id)
     labels = {name: setup.train.counts.labels[name] for name in setup.train.labels or ()}
-    plain = chunked and task.generates and not label_smoothing
-    own_loss = head_loss(setup.loaded.model) if plain else None
+    own = chunked and task.generates and not label_smoothing
+    own_loss = head_loss(setup.loaded.model) if own else None
+    sped_up = speed_up(setup.loaded.model, plain) if arguments.device.type == "cpu" else []
     trainer: Trainer = _trainer_class(setup, order, own_loss)(
         model=setup.loaded.model,
         args=arguments,
@@ -84,6 +90,10 @@ def make_trainer(
         callbacks=list(callbacks),
     )
     trainer.remove_callback(PrinterCallback)  # it prints to stdout
+    trainer.choices = [  # type: ignore[attr-defined]
+        *choices(arguments, order.strategy, own_loss is not None),
+        *sped_up,
+    ]
     return trainer
 
 
@@ -123,14 +133,21 @@ def _trainer_class(setup: RunSetup, order: Order, own_loss: HeadLoss | None) -> 
             return_outputs: bool = False,
             num_items_in_batch: Any = None,
         ) -> Any:
-            alone = self.accelerator.num_processes == 1 and self.args.n_gpu <= 1
-            if own_loss is None or return_outputs or num_items_in_batch is None or not alone:
+            own = own_loss is not None and not return_outputs and num_items_in_batch is not None
+            if own_loss is None or not own or not self._alone():
                 return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
             with self.accelerator.autocast():
                 return own_loss(inputs, num_items_in_batch)
 
+        def _alone(self) -> bool:
+            """One process, one device: nothing is scaled or sharded."""
+            return bool(self.accelerator.num_processes == 1 and self.args.n_gpu <= 1)
+
         def _clip_grad_norm(self, model: Any) -> Any:
-            norm: Any = super()._clip_grad_norm(model)  # type: ignore[no-untyped-call]
+            if self.args.device.type == "cpu" and self._alone():
+                norm: Any = clip_gradients(model.parameters(), self.args.max_grad_norm)
+            else:
+                norm = super()._clip_grad_norm(model)  # type: ignore[no-untyped-call]
             # A gradient scaler (fp16 on a GPU) meets infinite gradients and deals with them.
             if self.accelerator.scaler is None and norm is not None and not math.isfinite(norm):
                 raise self._not_finite(f"the norm of the gradients is {float(norm)}", [])

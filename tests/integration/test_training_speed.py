@@ -1,0 +1,204 @@
+"""Training is faster than transformers' own code, and the same: values, gradients, chances."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
+
+from hfcli.recipe.training import TrainingSection
+from hfcli.results import Choice, Event
+from hfcli.training import attention, dropout
+from hfcli.training.clipping import clip_gradients
+from hfcli.training.freed_memory import keep_freed_memory
+from hfcli.training.speed import PARTS, speed_up
+from tests.integration.test_training import run, write_recipe
+
+IDS = torch.tensor([[1, 5, 6, 7, 8, 9], [1, 2, 3, 4, 0, 0]])
+MASK = (IDS > 0).long()
+
+
+def test_parts_have_the_names_of_the_recipe() -> None:
+    (names,) = get_args(TrainingSection.model_fields["plain"].annotation)
+    assert set(get_args(names)) == set(PARTS)
+
+
+def test_dropout_drops_as_many_and_keeps_the_mean() -> None:
+    torch.manual_seed(0)
+    values = torch.ones(1_000_003)  # not a multiple of four
+    kept = dropout.dropped(values, 0.1)
+    assert float(kept.min()) == 0
+    assert float(kept[kept > 0].min()) == float(kept.max()) == pytest.approx(1 / 0.9, rel=1e-4)
+    # The standard deviation of the share is 0.0003.
+    assert float((kept == 0).float().mean()) == pytest.approx(0.1, abs=0.0015)
+    assert float(kept.mean()) == pytest.approx(1, abs=0.0015)
+    # Neighbours, which share a random number, are dropped independently.
+    pairs = (kept[:1_000_000] == 0).view(-1, 2).all(-1).float().mean()
+    assert float(pairs) == pytest.approx(0.01, abs=0.0008)
+
+
+def test_dropout_has_its_gradient_and_a_seed() -> None:
+    values = torch.randn(7, 9, dtype=torch.float64, requires_grad=True)
+
+    def same_draw(x: Any) -> Any:
+        torch.manual_seed(3)
+        return dropout.dropped(x, 0.4)
+
+    assert torch.autograd.gradcheck(same_draw, values)
+    assert torch.equal(same_draw(values), same_draw(values))
+    assert not torch.equal(same_draw(values), dropout.dropped(values, 0.4))
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_attention_has_its_gradients(masked: bool) -> None:
+    torch.manual_seed(0)
+    inputs = [
+        torch.randn(2, 3, 5, 4, dtype=torch.float64, requires_grad=True) for _ in "qkv"
+    ]  # fmt: skip
+    mask = _mask() if masked else None
+
+    def same_draw(query: Any, key: Any, value: Any) -> Any:
+        torch.manual_seed(3)
+        return attention.attention(torch.nn.Module(), query, key, value, mask, dropout=0.4)[0]
+
+    assert torch.autograd.gradcheck(same_draw, inputs)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_attention_that_drops_nothing_is_torchs(masked: bool) -> None:
+    torch.manual_seed(0)
+    query, key, value = torch.randn(3, 2, 3, 5, 4)
+    mask = _mask() if masked else None
+    ours, _ = attention.attention(torch.nn.Module(), query, key, value, mask, dropout=1e-9)
+    theirs = torch.nn.functional.scaled_dot_product_attention(
+        query, key, value, attn_mask=mask, is_causal=mask is None
+    )
+    torch.testing.assert_close(ours, theirs.transpose(1, 2))
+
+
+def _mask() -> torch.Tensor:
+    mask = torch.ones(2, 1, 5, 5, dtype=torch.bool).tril()
+    mask[1, :, 2:, :2] = False  # a second document
+    return mask
+
+
+@pytest.mark.parametrize("auto", [AutoModelForCausalLM, AutoModelForSequenceClassification])
+@pytest.mark.parametrize("folder", ["tiny_gpt2", "tiny_bert"])
+def test_a_model_is_its_own_outside_of_training(
+    auto: Any, folder: str, request: pytest.FixtureRequest
+) -> None:
+    if (auto, folder) == (AutoModelForCausalLM, "tiny_bert"):
+        pytest.skip("BERT writes no text")
+    path: Path = request.getfixturevalue(folder)
+    torch.manual_seed(0)
+    model = auto.from_pretrained(path, pad_token_id=0)
+    before = model(input_ids=IDS, attention_mask=MASK).logits
+    assert len(speed_up(model)) >= 2  # BERT has another GELU
+    assert torch.equal(model(input_ids=IDS, attention_mask=MASK).logits, before)
+    assert model.config.to_dict() == auto.from_pretrained(path, pad_token_id=0).config.to_dict()
+
+
+@pytest.mark.parametrize("rate", [0.0, 1e-9])
+def test_training_without_dropout_has_the_models_gradients(rate: float, tiny_gpt2: Path) -> None:
+    rates = {"attn_pdrop": rate, "resid_pdrop": rate, "embd_pdrop": rate}
+    found = []
+    for plain in (tuple(PARTS), ()):
+        model = AutoModelForCausalLM.from_pretrained(tiny_gpt2, use_cache=False, **rates).double()
+        model.train()
+        speed_up(model, plain)
+        model(input_ids=IDS, attention_mask=MASK, labels=IDS).loss.backward()
+        found.append({name: p.grad for name, p in model.named_parameters()})
+    before, after = found
+    assert before
+    for name, gradient in before.items():
+        torch.testing.assert_close(after[name], gradient, rtol=1e-6, atol=1e-9)
+
+
+def test_what_is_named_stays_plain(tiny_gpt2: Path) -> None:
+    model = AutoModelForCausalLM.from_pretrained(tiny_gpt2)
+    classes = [type(module) for module in model.modules()]
+    assert speed_up(model, tuple(PARTS)) == []
+    assert [type(module) for module in model.modules()] == classes
+    assert model.config._attn_implementation == "sdpa"
+
+
+@pytest.mark.parametrize("longest", [0.5, 1e9])
+def test_clipping_is_torchs(longest: float) -> None:
+    torch.manual_seed(0)
+    parameters = [torch.nn.Parameter(torch.zeros(shape)) for shape in ((9, 5), (3,), (2, 3, 4))]
+    for parameter in parameters:
+        parameter.grad = torch.randn_like(parameter)
+    given = [parameter.grad.clone() for parameter in parameters if parameter.grad is not None]
+    ours = clip_gradients(parameters, longest)
+    clipped = [parameter.grad for parameter in parameters]
+    for parameter, gradient in zip(parameters, given, strict=True):
+        parameter.grad = gradient
+    torch.testing.assert_close(ours, torch.nn.utils.clip_grad_norm_(parameters, longest))
+    torch.testing.assert_close(clipped, [parameter.grad for parameter in parameters])
+
+
+def test_the_norm_of_a_large_gradient_is_right() -> None:
+    parameter = torch.nn.Parameter(torch.zeros(5_000, 1_000))
+    parameter.grad = torch.full_like(parameter, 0.3)
+    norm = clip_gradients([parameter], 1e9)
+    assert float(norm) == pytest.approx(0.3 * 5e6**0.5, rel=1e-5)
+
+
+def test_memory_is_kept_where_there_is_a_switch() -> None:
+    glibc = sys.platform.startswith("linux") and hasattr(ctypes.CDLL(None), "mallopt")
+    assert keep_freed_memory() == glibc
+
+
+def _curve(folder: Path, plain: tuple[str, ...], **rates: float) -> torch.Tensor:
+    """Losses of 200 steps on the same batches."""
+    model = AutoModelForCausalLM.from_pretrained(folder, use_cache=False, **rates)
+    speed_up(model, plain)
+    model.train()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+    batches = torch.Generator().manual_seed(1)
+    torch.manual_seed(2)
+    losses = []
+    for _ in range(200):
+        starts = torch.randint(0, 40, (8, 1), generator=batches)
+        ids = (starts + torch.arange(12) * (1 + starts % 3)) % 50 + 1
+        loss = model(input_ids=ids, labels=ids).loss
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append(loss.detach())
+    return torch.stack(losses)
+
+
+def _apart(one: torch.Tensor, other: torch.Tensor) -> float:
+    """The mean difference of two curves in standard errors, from means of ten steps."""
+    means = (one - other).view(-1, 10).mean(-1)
+    return float((means.mean() / (means.std() / len(means) ** 0.5)).abs())
+
+
+def test_the_loss_falls_as_with_transformers_own_code(tiny_gpt2: Path) -> None:
+    plain = _curve(tiny_gpt2, tuple(PARTS))
+    ours = _curve(tiny_gpt2, ())
+    assert plain[-20:].mean() < 0.7 * plain[:20].mean()
+    assert not torch.equal(ours, plain)  # other random numbers
+    assert _apart(ours, plain) < 3
+    # The test sees what is worth seeing: less dropout.
+    less = {"attn_pdrop": 0.02, "resid_pdrop": 0.02, "embd_pdrop": 0.02}
+    assert _apart(_curve(tiny_gpt2, (), **less), plain) > 3
+
+
+def test_a_run_tells_its_choices(tiny_gpt2: Path, tmp_path: Path) -> None:
+    task = {"name": "text-classification"}
+    training = {"plain": ["dropout"], "max_steps": 1, "eval_strategy": "no", "save_strategy": "no"}
+    path = write_recipe(tmp_path, tiny_gpt2, task=task, training={**training, "warmup_steps": 0})
+    events: list[Event] = []
+    run(path, listener=events.append)
+    told = [event.text for event in events if isinstance(event, Choice)]
+    assert "bf16: off" in told
+    assert any(text.startswith("train_sampling_strategy: group_by_length") for text in told)
+    assert any("without attention" in text for text in told)
+    assert not any("without dropout" in text for text in told)

@@ -1,0 +1,104 @@
+"""The benchmark: no figure for a pair that did not do the same work."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.case import Case, Context, Outcome, Side, all_cases, differences
+from benchmarks.processes import PLAIN, Finished, SideError, run, split_lines
+from benchmarks.run import measure, summarize
+
+WORK = {"tokens": 256, "loss": 0.70}
+EQUAL = {"tokens": 0, "loss": 0.1}
+CASES = all_cases(Context(work=Path("work")))
+
+
+def test_every_case_names_its_plain_script() -> None:
+    assert CASES
+    assert len({case.name for case in CASES}) == len(CASES)
+    for case in CASES:
+        assert (case.plain is None) == (case.script is None)
+        if case.script is not None:
+            assert (PLAIN / case.script).is_file()
+            assert case.equal, case.name
+
+
+def test_every_plain_script_is_used() -> None:
+    assert {path.name for path in PLAIN.glob("*.py")} == {case.script for case in CASES} - {None}
+
+
+def test_equal_work_gives_ratios_turn_by_turn() -> None:
+    (pair,) = summarize(_case(), _turns([1.0, 2.0], [3.0, 8.0]), {}).pairs
+    assert pair.refused == []
+    assert pair.ratio is not None
+    assert (pair.ratio.low, pair.ratio.median, pair.ratio.high) == (3.0, 3.5, 4.0)
+
+
+@pytest.mark.parametrize(
+    ("other", "told"),
+    [
+        ({"tokens": 255, "loss": 0.70}, "tokens: 256 and 255"),
+        ({"tokens": 256, "loss": 0.80}, "loss: 0.7 and 0.8"),
+        ({"tokens": 256, "loss": math.nan}, "loss: 0.7 and nan"),
+        ({"tokens": 256}, "loss: told by one side only"),
+        ({"tokens": 256, "loss": 0.70, "batch": 1}, "batch: the case has no rule for it"),
+    ],
+)
+def test_a_pair_whose_work_differs_is_refused(other: dict[str, Any], told: str) -> None:
+    # One turn of two is enough.
+    outcomes = _turns([1.0, 1.0], [3.0, 3.0])
+    outcomes["plain"][1] = Outcome(3.0, other)
+    (pair,) = summarize(_case(), outcomes, {}).pairs
+    assert pair.ratio is None
+    assert pair.refused == [told]
+
+
+def test_a_case_without_rules_is_refused() -> None:
+    assert differences({}, WORK, WORK)
+
+
+def test_sides_that_fail_are_refused_and_others_go_on(tmp_path: Path) -> None:
+    case = _case(code="import sys; sys.exit('no such model')")
+    told: list[str] = []
+    (pair,) = measure(case, 2, told.append).pairs
+    assert pair.ratio is None
+    assert "exit code 1" in pair.refused[0]
+    assert any("no such model" in line for line in told)
+
+
+def test_a_process_is_watched(tmp_path: Path) -> None:
+    slow = "import sys, time; print('a'); time.sleep(0.2); print('b', file=sys.stderr); print('c')"
+    done = run(["python3", "-c", slow], tmp_path)
+    assert done.stdout() == "a\nc\n"
+    at = {line.text: line.seconds for line in done.lines}
+    assert done.first_byte is not None
+    assert done.first_byte <= at["a"] < at["a"] + 0.15 < at["b"] <= done.seconds
+    with pytest.raises(SideError, match="exit code 3"):
+        run(["python3", "-c", "import sys; sys.exit(3)"], tmp_path)
+
+
+def test_a_line_has_the_time_of_its_end() -> None:
+    lines = split_lines("stdout", [(1.0, b"on"), (2.0, b"e\ntwo\nthr"), (3.0, b"ee")])
+    assert [(line.seconds, line.text) for line in lines] == [
+        (2.0, "one"), (2.0, "two"), (3.0, "three"),
+    ]  # fmt: skip
+
+
+def _case(code: str = "print()") -> Case:
+    def measured(done: Finished) -> Outcome:
+        return Outcome(done.seconds, WORK)
+
+    ours = Side("hfcli", lambda _: ["python3", "-c", code], measured)
+    plain = Side("plain", lambda _: ["python3", "-c", "print()"], measured)
+    return Case("name", "title", "against", ours, plain, "script", 1, 2, EQUAL)
+
+
+def _turns(ours: list[float], plain: list[float]) -> dict[str, list[Outcome]]:
+    return {
+        "hfcli": [Outcome(seconds, WORK) for seconds in ours],
+        "plain": [Outcome(seconds, WORK) for seconds in plain],
+    }
