@@ -37,9 +37,6 @@ Without = Annotated[
         show_default=False,
     ),
 ]
-Verbose = Annotated[
-    bool, typer.Option("--verbose", help="Tell what was chosen for speed, and why.")
-]
 Offline = Annotated[bool, typer.Option("--offline", help="Open no socket.")]
 Verbose = Annotated[
     bool, typer.Option("--verbose", help="Say what was chosen for this machine, and why.")
