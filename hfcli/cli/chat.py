@@ -41,6 +41,7 @@ def chat_command(
     min_p: options.MinP = None,
     repetition_penalty: options.RepetitionPenalty = None,
     seed: options.Seed = 0,
+    engine: options.Engine = "transformers",
     device: options.Device = "auto",
     dtype: options.Dtype = "auto",
     without: options.Without = None,
@@ -76,6 +77,7 @@ def _chat(flags: dict[str, Any]) -> None:
             chat_template=flags["chat_template"],
             seed=flags["seed"],
             listener=listener,
+            engine=flags["engine"],
         )
     converse(conversation)
 

@@ -12,7 +12,7 @@ from hfcli.cli import options
 
 FOR_FILES = (
     "input_format", "output_format", "split", "prompt_column", "keep_columns", "limit",
-    "on_error", "overwrite", "batch_size", "engine",
+    "on_error", "overwrite", "batch_size",
 )  # fmt: skip
 
 
@@ -124,9 +124,7 @@ def generate_command(
         bool, typer.Option("--overwrite", help="Begin anew whatever OUTPUT holds.")
     ] = False,
     batch_size: Annotated[str, typer.Option(help="Rows at a time: auto, or a number.")] = "auto",
-    engine: Annotated[str, typer.Option(help="transformers, or vllm for many prompts.")] = (
-        "transformers"
-    ),
+    engine: options.Engine = "transformers",
     device: options.Device = "auto",
     dtype: options.Dtype = "auto",
     without: options.Without = None,
@@ -185,6 +183,7 @@ def _generate(*, context: typer.Context, flags: dict[str, Any]) -> None:
             options=texts,
             seed=flags["seed"],
             listener=listener,
+            engine=flags["engine"],
             prompt_lookup=flags["prompt_lookup"],
             draft_model=flags["draft_model"],
         )

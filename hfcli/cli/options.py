@@ -92,6 +92,9 @@ LoadIn = Annotated[
     str | None,
     typer.Option(help="8bit or 4bit: quantize the weights (bitsandbytes).", show_default=False),
 ]
+Engine = Annotated[
+    str, typer.Option(help="transformers, llama-cpp for GGUF files, or vllm on a GPU.")
+]
 AllowPickle = Annotated[
     bool, typer.Option("--allow-pickle", help="Load weights that are pickles; they can run code.")
 ]

@@ -13,9 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hfcli.errors import DataError
+from hfcli.errors import DataError, RecipeError
 from hfcli.generation.choose import choose
-from hfcli.generation.loading import ModelChoice, load_for_generation, pack
+from hfcli.generation.engines import open_engine
+from hfcli.generation.engines.base import EngineOptions
+from hfcli.generation.engines.transformers import TransformersEngine
+from hfcli.generation.loading import ModelChoice
 from hfcli.generation.prompts import Messages, PromptOptions, prompt_ids, uses_chat
 from hfcli.generation.row import Row
 from hfcli.generation.run import RequestMaker, TextOptions
@@ -203,17 +206,20 @@ def open_conversation(
     chat_template: bool,
     seed: int,
     listener: Listener,
+    engine: str = "transformers",
 ) -> Conversation:
     """Load the model and begin.
 
     Raises:
+        RecipeError: an engine that does not read a token at a time.
         ModelError, RunError: see `hfcli.errors`.
     """
-    loaded = load_for_generation(choice, listener, one_stream=True)
-    if str(loaded.model.dtype) != "torch.float32":
-        pack(loaded, choice, listener)  # float32 wins nothing, one token at a time
+    opened = open_engine(engine, EngineOptions(choice=choice, listener=listener, one_stream=True))
+    if not isinstance(opened, TransformersEngine):
+        raise RecipeError(f"hfcli chat does not go with the engine {engine}")
+    opened.pack()
     return Conversation(
-        loaded=loaded,
+        loaded=opened.loaded,
         settings=settings,
         system=system,
         chat_template=chat_template,

@@ -96,6 +96,7 @@ def generate(
     options: TextOptions,
     seed: int,
     listener: Listener,
+    engine: str = "transformers",
     prompt_lookup: bool = False,
     draft_model: str | None = None,
 ) -> list[GenerateResult]:
@@ -108,6 +109,7 @@ def generate(
         options: samples, stop strings, log-probabilities, templates, grammar.
         seed: the same seed gives the same text on the same machine.
         listener: gets notes and, of a single sample, the text, piece by piece.
+        engine: see `hfcli.generation.engines`.
         prompt_lookup: guess from the prompt; the text stays the same.
         draft_model: guess with this model; the text stays the same.
 
@@ -116,8 +118,8 @@ def generate(
         DataError: the prompt fills the model's context.
         RecipeError: settings that do not go together, or a wrong grammar.
     """
-    engine = open_engine(
-        "transformers",
+    opened = open_engine(
+        engine,
         EngineOptions(
             choice=choice,
             listener=listener,
@@ -128,7 +130,7 @@ def generate(
         ),
     )
     return continue_text(
-        engine=engine, prompt=prompt, settings=settings, options=options, seed=seed,
+        engine=opened, prompt=prompt, settings=settings, options=options, seed=seed,
         listener=listener,
     )  # fmt: skip
 
@@ -155,6 +157,8 @@ def continue_text(
     _tell(maker.config, requests[0], settings, listener)
     start = time.perf_counter()
     if (maker.config.num_beams or 1) > 1:
+        if not engine.beams:
+            raise RecipeError("beam search (num_beams) needs the engine transformers")
         finished = [_beams(loaded, requests, maker.config, listener)]
     else:
         single = options.num_samples == 1

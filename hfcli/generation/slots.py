@@ -38,6 +38,9 @@ class Rows(Protocol):
 
 def open_rows(model: PreTrainedModel, longest: int) -> Rows:
     """The memory that fits the model, for rows of at most `longest` tokens."""
+    own = getattr(model, "open_rows", None)
+    if own is not None:  # weights that another library holds
+        return own()  # type: ignore[no-any-return]
     return Slots(model) if _plain_attention(model, longest) else OneRow(model)
 
 

@@ -33,11 +33,20 @@ ROOM = 3  # times the size of what is kept, that has to be free
 
 def place(source: ModelSource, task: Task, dtype: torch.dtype) -> Path:
     """Where the conversion of a GGUF file is kept."""
+    return _place(source, str(dtype), task.auto_class().__name__)
+
+
+def tokenizer_place(source: ModelSource) -> Path:
+    """Where the tokenizer of a GGUF file is kept, for engines that read the weights themselves."""
+    return _place(source, "tokenizer")
+
+
+def _place(source: ModelSource, *what: str) -> Path:
     assert source.gguf_file is not None
     with (source.folder / source.gguf_file).open("rb") as file:
         content = hashlib.file_digest(file, "sha256").hexdigest()
     versions = [metadata.version(name) for name in PACKAGES]
-    told = [FORMAT, content, str(dtype), task.auto_class().__name__, versions]
+    told = [FORMAT, content, what, versions]
     return cache_folder() / f"gguf-{hashlib.sha256(json.dumps(told).encode()).hexdigest()[:32]}"
 
 
@@ -50,9 +59,9 @@ def kept(source: ModelSource, folder: Path) -> ModelSource | None:
     return replace(source, folder=folder, gguf_file=None)
 
 
-def keep(folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+def keep(folder: Path, model: PreTrainedModel | None, tokenizer: PreTrainedTokenizerBase) -> None:
     """Keep a conversion, whole or not at all."""
-    size = sum(p.nbytes for p in model.parameters())
+    size = sum(p.nbytes for p in model.parameters()) if model is not None else 2**24
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         forget_unused(folder.parent)
@@ -60,7 +69,8 @@ def keep(folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBas
             return
         with tempfile.TemporaryDirectory(prefix=".writing-", dir=folder.parent) as name:
             partial = Path(name) / "model"
-            model.save_pretrained(partial)
+            if model is not None:
+                model.save_pretrained(partial)
             tokenizer.save_pretrained(partial)
             os.replace(partial, folder)
     except OSError:

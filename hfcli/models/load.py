@@ -20,7 +20,7 @@ from hfcli.device import Placement
 from hfcli.errors import ModelError
 from hfcli.models import adapter, gguf_cache
 from hfcli.models.blank import nothing_drawn
-from hfcli.models.options import LoadOptions, needs_pickle, quantization
+from hfcli.models.options import LoadOptions, check_quantized, needs_pickle, quantization
 from hfcli.models.resolve import ModelSource
 from hfcli.tasks.base import Task
 
@@ -113,6 +113,8 @@ def load_model(
     if "device_map" not in keywords and options.load_in is None:
         model.to(placement.device)  # type: ignore[arg-type]
     _check_vocabulary(tokenizer, model, source)
+    if options.load_in is not None:
+        check_quantized(model, source)
     model.eval()
     parts = (*([base] if base is not source else []), *(a for a in adapters if a is not source))
     return LoadedModel(model, tokenizer, source, tuple(missing), parts)
@@ -123,6 +125,20 @@ def silence() -> None:
     from transformers.utils import logging
 
     logging.disable_progress_bar()
+
+
+def load_gguf_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
+    """The tokenizer in a GGUF file, made once and kept in the cache.
+
+    Raises:
+        ModelError: as `load_tokenizer`.
+    """
+    place = gguf_cache.tokenizer_place(source)
+    kept = gguf_cache.kept(source, place)
+    tokenizer = load_tokenizer(kept or source)
+    if kept is None:
+        gguf_cache.keep(place, None, tokenizer)
+    return tokenizer
 
 
 def load_tokenizer(

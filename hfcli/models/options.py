@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hfcli.device import Placement
 from hfcli.errors import ModelError, RunError
 from hfcli.models.resolve import ModelSource
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 
 @dataclass(frozen=True)
@@ -42,12 +46,34 @@ def quantization(load_in: str | None, source: ModelSource, placement: Placement)
     if source.gguf_file:
         raise ModelError(f"{source.name}: --load-in does not go with a GGUF file")
     if importlib.util.find_spec("bitsandbytes") is None:
-        raise RunError(f"--load-in {load_in} needs bitsandbytes", hint="pip install bitsandbytes")
+        raise RunError(
+            f"--load-in {load_in} needs bitsandbytes", hint="pip install 'hfcli[quantized]'"
+        )
     from transformers import BitsAndBytesConfig
 
+    # On a CPU it says at every product of matrices that its inputs are cast.
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     config = BitsAndBytesConfig(load_in_8bit=load_in == "8bit", load_in_4bit=load_in == "4bit")
     where = {} if placement.spread else {"device_map": {"": placement.device}}
     return {"quantization_config": config, **where}
+
+
+def check_quantized(model: PreTrainedModel, source: ModelSource) -> None:
+    """See that bitsandbytes can compute with what it has quantized.
+
+    Raises:
+        ModelError: on a CPU its 4-bit blocks have to end where the rows of a matrix end.
+    """
+    if model.device.type != "cpu":
+        return
+    for name, module in model.named_modules():
+        state: Any = getattr(getattr(module, "weight", None), "quant_state", None)
+        if state is not None and state.shape[1] % state.blocksize:
+            raise ModelError(
+                f"{source.name}: --load-in 4bit on a CPU takes blocks of {state.blocksize} numbers,"
+                f" and the rows of {name} have {state.shape[1]}",
+                hint="--load-in 8bit",
+            )
 
 
 def needs_pickle(source: ModelSource, options: LoadOptions) -> bool:

@@ -29,6 +29,8 @@ def can_prepack(model: PreTrainedModel) -> bool:
     """Whether packing a model's linear layers is possible, and worth its time and memory."""
     import torch
 
+    if not isinstance(model, torch.nn.Module):  # another engine's
+        return False
     if model.device.type != "cpu" or not torch._C._has_mkldnn:
         return False
     if getattr(model, "hf_quantizer", None) is not None or getattr(model, "hf_device_map", None):

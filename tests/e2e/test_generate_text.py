@@ -244,17 +244,6 @@ def test_an_adapter_merged_or_not_writes_the_same(tiny_gpt2: Path, tmp_path: Pat
     assert unmerged != record(*flags, "--model", tiny_gpt2)["text"]
 
 
-def test_quantization_without_its_library_names_it(tiny_gpt2: Path) -> None:
-    import importlib.util
-
-    if importlib.util.find_spec("bitsandbytes"):
-        pytest.skip("bitsandbytes is installed")
-    done = generate("The lamp", "--model", tiny_gpt2, "--load-in", "8bit")
-    assert done.returncode == 5
-    assert "pip install bitsandbytes" in done.stderr
-    assert generate("x", "--model", tiny_gpt2, "--load-in", "3bit").returncode == 2
-
-
 def test_flags_that_do_not_go_together_are_told(tmp_path: Path) -> None:
     for flags, told in (
         (["-i", "x.txt"], "go together"),

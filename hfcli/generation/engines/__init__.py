@@ -10,6 +10,7 @@ from hfcli.generation.engines.base import Engine, EngineOptions
 
 ENGINES = {
     "transformers": "hfcli.generation.engines.transformers",
+    "llama-cpp": "hfcli.generation.engines.llama_cpp",
     "vllm": "hfcli.generation.engines.vllm",
 }
 

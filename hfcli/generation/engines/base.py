@@ -41,10 +41,12 @@ class Engine(Protocol):
     Args:
         loaded: tokenizer and configuration of the model (an engine may hold the weights itself).
         counts: what was done so far.
+        beams: whether transformers' beam search can use the model.
     """
 
     loaded: LoadedModel
     counts: Counts
+    beams: bool
 
     def run(
         self, requests: Iterable[Request], on_text: Callable[[str], None] | None = None

@@ -60,6 +60,7 @@ class TransformersEngine:
         self.options = options
         self.counts = Counts()
         self.longest = context_length(loaded.tokenizer, loaded.model)
+        self.beams = getattr(loaded.model, "generate", None) is not None
         self.exact = str(loaded.model.dtype) == "torch.float32"
         self.proposer = self._proposer(draft)
         self.packed = options.one_stream and self.exact  # it wins nothing there

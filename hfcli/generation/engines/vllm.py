@@ -108,6 +108,8 @@ def sampling_arguments(request: Request) -> dict[str, Any]:
 class VllmEngine:
     """See `hfcli.generation.engines.base.Engine`."""
 
+    beams = False
+
     def __init__(self, llm: Any, source: ModelSource) -> None:
         config = llm.llm_engine.model_config
         model: Any = SimpleNamespace(
@@ -138,6 +140,8 @@ class VllmEngine:
                 self.counts.prompt += len(request.ids)
                 self.counts.new += len(finished.ids)
                 self.counts.computed += len(request.ids) + len(finished.ids)
+                if on_text is not None:
+                    on_text(finished.text)
                 yield finished
 
 
