@@ -12,13 +12,15 @@ import functools
 import hashlib
 import json
 import random
+import subprocess
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmarks.case import Case, Context, Outcome, Side
 from benchmarks.made import LANGUAGE_MODEL, Texts, gpt2_small
-from benchmarks.processes import Finished, SideError, hfcli, plain
+from benchmarks.processes import ROOT, Finished, SideError, hfcli, plain
 
 PROMPT = "The world is a beautiful place,"
 
@@ -39,6 +41,7 @@ def cases(context: Context) -> list[Case]:
              "generate(), defaults", n, at_least=2.7, aim=6),
         _one(context, "decode-float32", f"decode, one stream, {n} tokens, float32, equal texts",
              "generate_loop.py", "generate(), defaults", n, at_least=1, aim=1, dtype="float32"),
+        _gguf(context),
         _bulk(context, "bulk-loop", "bulk_loop.py", "a loop over pipeline()", at_least=12, aim=30),
         _bulk(context, "bulk-batched", "bulk_batched.py", "pipeline(batch_size=32)",
               at_least=2.5, aim=5),
@@ -82,6 +85,33 @@ def _one(
         aim=aim,
         equal={"tokens": 0, "text": 0} if dtype == "float32" else {"tokens": 0},
         prepare=lambda: _discard(gpt2_small(context.work)),
+    )
+
+
+def _gguf(context: Context) -> Case:
+    """hfcli has started with the file before; transformers has nothing to remember it by."""
+    file = context.work.absolute() / f"{LANGUAGE_MODEL}.gguf"
+    flags = ["--model", str(file), "--greedy", "--max-new-tokens", "8"]
+
+    def prepare() -> None:
+        folder = gpt2_small(context.work)
+        if not file.is_file():
+            command = [sys.executable, "-m", "benchmarks.gguf_file", str(folder), str(file)]
+            subprocess.run(command, check=True, cwd=ROOT, stdout=sys.stderr)
+        first = warm(context, hfcli("generate", PROMPT, *flags))
+        subprocess.run(first, check=True, cwd=ROOT, stdout=sys.stderr, stdin=subprocess.DEVNULL)
+
+    return Case(
+        name="gguf",
+        title="second start from the same GGUF file, to first token",
+        against="transformers' first start, which is as every other",
+        ours=Side("hfcli", lambda _f: warm(context, hfcli("generate", PROMPT, *flags)), _first),
+        plain=Side("plain", lambda _f: plain("gguf_stream.py", str(file), PROMPT, "8"), _first),
+        script="gguf_stream.py",
+        at_least=4,
+        aim=8,
+        equal={"tokens": 0},
+        prepare=prepare,
     )
 
 

@@ -16,7 +16,7 @@ import tempfile
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hfcli.cache import cache_folder, forget_unused
 from hfcli.models.resolve import ModelSource
@@ -57,6 +57,21 @@ def kept(source: ModelSource, folder: Path) -> ModelSource | None:
     except FileNotFoundError:
         return None
     return replace(source, folder=folder, gguf_file=None)
+
+
+def is_plain(model: PreTrainedModel) -> bool:
+    """Whether a converted model is one like others, and not held in the file's own blocks.
+
+    transformers unpacks the weights where it has no kernels for them, and leaves its mark on the
+    model all the same; that is taken off.
+    """
+    quantizer: Any = getattr(model, "hf_quantizer", None)
+    if quantizer is None:
+        return True
+    if quantizer.supported and not quantizer.quantization_config.dequantize:
+        return False
+    quantizer.remove_quantization_config(model)
+    return True
 
 
 def keep(folder: Path, model: PreTrainedModel | None, tokenizer: PreTrainedTokenizerBase) -> None:

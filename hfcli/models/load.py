@@ -103,7 +103,7 @@ def load_model(
     own_tokenizer = (source.folder / "tokenizer_config.json").is_file() or source.gguf_file
     holds = (files or base) if base is source or not own_tokenizer else source
     tokenizer = load_tokenizer(holds, trust_remote_code=options.trust_remote_code)
-    if place is not None and files is None:
+    if place is not None and files is None and gguf_cache.is_plain(model):
         gguf_cache.keep(place, model, tokenizer)
     if adapters:
         # Tokens that training added, such as the padding token, are not in the base model.

@@ -19,10 +19,14 @@ if "lean" in sys.argv: lean.allow()
 done = lean.import_leanly()
 from transformers import AutoModelForCausalLM
 import torch
-model = AutoModelForCausalLM.from_pretrained(sys.argv[1], dtype=torch.float32)
+from hfcli.models.blank import nothing_drawn
+with nothing_drawn():
+    model = AutoModelForCausalLM.from_pretrained(sys.argv[1], dtype=torch.float32)
 with torch.inference_mode():
     logits = model(torch.arange(12)[None]).logits.double()
-left_out = [n for n in ("scipy.optimize", "sympy", "torch._dynamo.config") if n not in sys.modules]
+from types import ModuleType
+names = ("scipy.optimize", "sympy", "torch._dynamo.config")
+left_out = [n for n in names if type(sys.modules.get(n)) is not ModuleType]
 import scipy.special, torch._dynamo
 compiled = torch.compile(lambda x: x + 1, backend="eager")(torch.ones(1)).item()
 print(json.dumps([done, logits.sum().item(), left_out, compiled, float(scipy.special.expit(0))]))
