@@ -17,6 +17,7 @@ from hfcli.generation.loading import ModelChoice
 from hfcli.generation.request import Request
 from hfcli.models import prepack as packing
 from hfcli.models.prepack import can_prepack, plain_weights, prepack
+from tests.helpers import ROOT
 
 CPU = torch.device("cpu")
 IDS = torch.arange(24).reshape(2, 12)
@@ -106,3 +107,24 @@ def texts(
 ) -> dict[int, tuple[int, ...]]:
     requests = [Request(i, tuple(range(1, 4 + i)), i, decoding, 20) for i in range(rows)]
     return {f.request.number: f.ids for f in engine.run(requests)}
+
+
+@torch.inference_mode()
+def test_perplexity_in_bfloat16_is_within_half_a_hundredth() -> None:
+    if not computes_bf16(CPU):
+        pytest.skip("this processor has no bfloat16")
+    from transformers import AutoTokenizer
+
+    folder = ROOT / "hfcli" / "bundled"
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    tokens = AutoTokenizer.from_pretrained(folder)(text, verbose=False)["input_ids"]
+    width = min(tiny(folder).config.n_positions, 256)
+    ids = torch.tensor(tokens[: len(tokens) // width * width]).reshape(-1, width)
+    losses = []
+    for dtype in (torch.float32, torch.bfloat16):
+        model = tiny(folder, dtype)
+        prepack(model)
+        logits = model(ids).logits[:, :-1].float()
+        losses.append(torch.nn.functional.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten()))
+    assert ids.numel() > 2000
+    assert abs(float(torch.exp(losses[1] - losses[0])) - 1) < 0.005
