@@ -69,7 +69,7 @@ def _chat(flags: dict[str, Any]) -> None:
     settings = validate.generation_settings(flags)
     choice = validate.model_choice(flags)
     lean.allow()
-    with Reporter(stream_text=True) as listener:
+    with Reporter(stream_text=True, verbose=flags["verbose"]) as listener:
         conversation = open_conversation(
             choice=choice,
             settings=settings,

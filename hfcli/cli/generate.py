@@ -175,7 +175,7 @@ def _generate(*, context: typer.Context, flags: dict[str, Any]) -> None:
     texts = validate.text_options(flags)
     choice = validate.model_choice(flags)
     lean.allow()
-    with Reporter(stream_text=not flags["json"]) as listener:
+    with Reporter(stream_text=not flags["json"], verbose=flags["verbose"]) as listener:
         results = generate(
             prompt=text,
             choice=choice,
@@ -218,7 +218,7 @@ def _generate_file(flags: dict[str, Any]) -> None:
     files = validate.bulk_files(flags)
     to_stdout = files.output == "-"
     lean.allow()
-    with Reporter(stream_text=to_stdout) as listener:
+    with Reporter(stream_text=to_stdout, verbose=flags["verbose"]) as listener:
         result = generate_file(
             files=files,
             choice=validate.model_choice(flags),

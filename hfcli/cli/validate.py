@@ -102,7 +102,6 @@ def model_choice(flags: Mapping[str, Any]) -> ModelChoice:
         allow_pickle=flags["allow_pickle"],
         trust_remote_code=flags["trust_remote_code"],
         without=frozenset(n for name in given if (n := one_of("--without", name, tuple(SWITCHES)))),
-        verbose=bool(flags.get("verbose")),
     )
 
 

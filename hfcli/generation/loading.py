@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -12,9 +11,8 @@ from hfcli.models.adapter import resolve_chain
 from hfcli.models.lean import import_leanly
 from hfcli.models.load import LoadedModel, load_model, weight_bytes
 from hfcli.models.options import LoadOptions
-from hfcli.models.prepack import can_prepack, prepack
 from hfcli.models.resolve import ModelSource, resolve_model
-from hfcli.results import Listener, Note
+from hfcli.results import Choice, Listener, Note
 from hfcli.speed import bfloat16_wins
 from hfcli.tasks.text_generation import TextGeneration
 
@@ -33,7 +31,6 @@ class ModelChoice:
         trust_remote_code: run Python code that comes with the model; that of a Hub id is pinned
             by `revision`, a commit.
         without: names of `hfcli.speed.SWITCHES` that are off.
-        verbose: tell what was chosen for speed, and why.
     """
 
     name: str | None = None
@@ -46,7 +43,6 @@ class ModelChoice:
     allow_pickle: bool = False
     trust_remote_code: bool = False
     without: frozenset[str] = frozenset()
-    verbose: bool = False
 
     def fast(self, name: str) -> bool:
         """Whether what `hfcli.speed.SWITCHES` describes under the name may be used."""
@@ -121,8 +117,7 @@ def load_found(found: FoundModel, listener: Listener, *, one_stream: bool = Fals
     dtype = resolve_dtype(choice.dtype, placement.device)
     if choice.dtype == "auto" and placement.device.type == "cpu":
         dtype, why = _dtype_on_cpu(found, one_stream)
-        if choice.verbose:
-            listener(Note(f"{str(dtype).removeprefix('torch.')}: {why}"))
+        listener(Choice(f"{str(dtype).removeprefix('torch.')}: {why}"))
     return load_model(
         source=found.source,
         task=TextGeneration(),
@@ -149,16 +144,6 @@ def _dtype_on_cpu(found: FoundModel, one_stream: bool) -> tuple[torch.dtype, str
     *_, base = resolve_chain(found.source)
     wins, why = bfloat16_wins(weight_bytes(base))
     return (torch.bfloat16 if wins else torch.float32), why
-
-
-def pack(loaded: LoadedModel, choice: ModelChoice, listener: Listener) -> None:
-    """Pack the model's weights, where that is possible, wins, and is not switched off."""
-    if not choice.fast("prepack") or not can_prepack(loaded.model):
-        return
-    start = time.perf_counter()
-    count = prepack(loaded.model)
-    if choice.verbose:
-        listener(Note(f"prepack: {count} layers in {time.perf_counter() - start:.2f} s"))
 
 
 def draft_choice(choice: ModelChoice, name: str) -> ModelChoice:

@@ -9,11 +9,14 @@ import pytest
 import torch
 
 from hfcli import speed
+from hfcli.device import computes_bf16
 from hfcli.generation import loading
 from hfcli.generation.loading import ModelChoice, load_for_generation
 from hfcli.generation.run import TextOptions, generate
 from hfcli.recipe.generation import GenerationSettings
-from hfcli.results import Note
+from hfcli.results import Choice
+
+CPU = torch.device("cpu")
 
 
 @pytest.fixture
@@ -37,10 +40,10 @@ def test_only_one_text_alone_is_written_in_bfloat16(
     told: list[str] = []
 
     def listen(event: Any) -> None:
-        assert isinstance(event, Note)
+        assert isinstance(event, Choice)
         told.append(event.text)
 
-    chosen = ModelChoice(str(tiny_gpt2), device="cpu", verbose=True, **choice)
+    chosen = ModelChoice(str(tiny_gpt2), device="cpu", **choice)
     loaded = load_for_generation(chosen, listen, one_stream=one_stream)
     assert loaded.model.dtype == expected
     assert bool(told) == ("dtype" not in choice), "what the user chose need not be told"
@@ -65,11 +68,11 @@ def test_what_promises_equal_texts_stays_in_float32(
         guess = {"draft_model": str(tiny_gpt2)}
     generate(
         prompt="The harbour",
-        choice=ModelChoice(str(tiny_gpt2), device="cpu", verbose=True),
+        choice=ModelChoice(str(tiny_gpt2), device="cpu"),
         settings=GenerationSettings(max_new_tokens=3, do_sample=False),
         options=TextOptions(**options),
         seed=0,
-        listener=lambda event: told.append(event.text) if isinstance(event, Note) else None,
+        listener=lambda event: told.append(event.text) if isinstance(event, Choice) else None,
         **guess,
     )
     assert told[0].startswith(f"{expected}: ")
@@ -93,5 +96,5 @@ def test_the_probe_runs_once_on_a_machine(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_the_probe_measures_both_types() -> None:
     assert speed._seconds(torch.float32) > 0
-    if speed.computes_bf16(torch.device("cpu")):
+    if computes_bf16(CPU):
         assert speed._seconds(torch.bfloat16) > 0

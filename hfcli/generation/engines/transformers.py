@@ -15,7 +15,7 @@ from hfcli.errors import ModelError, RunError
 from hfcli.generation.choose import Choice, choose
 from hfcli.generation.engines.base import EngineOptions
 from hfcli.generation.fitting import Fit, fit_to_memory
-from hfcli.generation.loading import draft_choice, find_model, load_found, pack
+from hfcli.generation.loading import draft_choice, find_model, load_found
 from hfcli.generation.logprobs import token_logprobs
 from hfcli.generation.request import Counts, Finished, Request
 from hfcli.generation.row import Row
@@ -23,6 +23,8 @@ from hfcli.generation.scheduling import by_work, of_a_length
 from hfcli.generation.slots import Rows, open_rows
 from hfcli.generation.speculate import DraftModel, PromptLookup, Proposer
 from hfcli.models.load import LoadedModel
+from hfcli.models.prepack import can_prepack, prepack
+from hfcli.results import Choice as Chosen
 from hfcli.results import Note
 from hfcli.tasks.base import context_length
 
@@ -63,15 +65,19 @@ class TransformersEngine:
         self.beams = getattr(loaded.model, "generate", None) is not None
         self.exact = str(loaded.model.dtype) == "torch.float32"
         self.proposer = self._proposer(draft)
-        self.packed = options.one_stream and self.exact  # it wins nothing there
+        useful = not (options.one_stream and self.exact)
+        self.to_pack = useful and options.choice.fast("prepack") and can_prepack(loaded.model)
+        if self.to_pack:
+            when = "after the first token" if options.one_stream else "before the first batch"
+            options.listener(Chosen(f"prepack: weights are laid out for the processor {when}"))
         if not options.one_stream:
             self.pack()
 
     def pack(self) -> None:
-        """Pack the weights, once."""
-        if not self.packed:
-            pack(self.loaded, self.options.choice, self.options.listener)
-        self.packed = True
+        """Pack the weights, once, where that wins."""
+        if self.to_pack:
+            prepack(self.loaded.model)
+        self.to_pack = False
 
     def run(
         self, requests: Iterable[Request], on_text: Callable[[str], None] | None = None
