@@ -54,7 +54,7 @@ def import_leanly() -> bool:
     try:
         with _no_distributed():
             _import_base()
-    except (ImportError, AttributeError, TypeError):  # another version uses them after all
+    except (ImportError, AttributeError, TypeError, OSError):  # another version uses them after all
         sys.meta_path.remove(finder)
         for name, module in list(sys.modules.items()):
             if name.partition(".")[0] == "transformers" or isinstance(module, _LaterModule):
