@@ -52,10 +52,10 @@ def cases(context: Context) -> list[Case]:
             "Trainer, padding=max_length 128, defaults", at_least=10, aim=25,
         ),
         _classification(
-            context, "classify-by-hand", "classify_by_hand.py", 2 if context.quick else 20,
+            context, "classify-by-hand", "classify_by_hand.py", 2 if context.quick else 12,
             "Trainer, dynamic padding, length grouping, bf16 by hand", at_least=1.2, aim=2,
         ),
-        _blocks(context, 2 if context.quick else 4),
+        _blocks(context, 2 if context.quick else 3),
     ]  # fmt: skip
 
 

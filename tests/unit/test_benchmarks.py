@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -72,13 +73,13 @@ def test_sides_that_fail_are_refused_and_others_go_on(tmp_path: Path) -> None:
 
 def test_a_process_is_watched(tmp_path: Path) -> None:
     slow = "import sys, time; print('a'); time.sleep(0.2); print('b', file=sys.stderr); print('c')"
-    done = run(["python3", "-c", slow], tmp_path)
+    done = run([sys.executable, "-c", slow], tmp_path)
     assert done.stdout() == "a\nc\n"
     at = {line.text: line.seconds for line in done.lines}
     assert done.first_byte is not None
     assert done.first_byte <= at["a"] < at["a"] + 0.15 < at["b"] <= done.seconds
     with pytest.raises(SideError, match="exit code 3"):
-        run(["python3", "-c", "import sys; sys.exit(3)"], tmp_path)
+        run([sys.executable, "-c", "import sys; sys.exit(3)"], tmp_path)
 
 
 def test_a_line_has_the_time_of_its_end() -> None:
@@ -92,8 +93,8 @@ def _case(code: str = "print()") -> Case:
     def measured(done: Finished) -> Outcome:
         return Outcome(done.seconds, WORK)
 
-    ours = Side("hfcli", lambda _: ["python3", "-c", code], measured)
-    plain = Side("plain", lambda _: ["python3", "-c", "print()"], measured)
+    ours = Side("hfcli", lambda _: [sys.executable, "-c", code], measured)
+    plain = Side("plain", lambda _: [sys.executable, "-c", "print()"], measured)
     return Case("name", "title", "against", ours, plain, "script", 1, 2, EQUAL)
 
 
