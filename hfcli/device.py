@@ -59,15 +59,26 @@ def resolve_device(name: str) -> Placement:
         RunError: the device is not there; the message lists what is.
     """
     import torch
-    from accelerate import PartialState
 
     if name == "auto":
-        return Placement(PartialState().device, spread=True)
+        return Placement(_best_device(), spread=True)
     names = available_devices()
     known = {*names, *(f"{n}:0" for n in names if ":" not in n)}
     if name not in known:
         raise RunError(f"device {name!r} is not here", hint=f"available: auto, {', '.join(names)}")
     return Placement(torch.device(name))
+
+
+def _best_device() -> torch.device:
+    """accelerate's choice; it is not imported where there is nothing to choose from."""
+    import torch
+
+    if not torch.accelerator.is_available():
+        return torch.device("cpu")
+    from accelerate import PartialState
+
+    device: torch.device = PartialState().device
+    return device
 
 
 def resolve_dtype(name: str, device: torch.device) -> torch.dtype:

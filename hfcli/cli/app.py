@@ -89,3 +89,5 @@ def main() -> None:
         sys.exit(e.exit_code)
     except StdoutClosed:
         sys.exit(CLOSED_PIPE)
+    finally:
+        gc.freeze()  # the process ends: what is left need not be looked through once more

@@ -44,6 +44,8 @@ def chat_command(
     engine: options.Engine = "transformers",
     device: options.Device = "auto",
     dtype: options.Dtype = "auto",
+    without: options.Without = None,
+    verbose: options.Verbose = False,
     load_in: options.LoadIn = None,
     allow_pickle: options.AllowPickle = False,
     trust_remote_code: options.TrustRemoteCode = False,
@@ -59,13 +61,15 @@ def chat_command(
 def _chat(flags: dict[str, Any]) -> None:
     from hfcli.cli import validate
     from hfcli.generation.chat import open_conversation
+    from hfcli.models import lean
     from hfcli.render.progress import Reporter
 
     flags = {"max_new_tokens": 512, **{k: v for k, v in flags.items() if v is not None}}
     flags = {**dict.fromkeys(("model", "revision", "adapter", "system", "load_in")), **flags}
     settings = validate.generation_settings(flags)
     choice = validate.model_choice(flags)
-    with Reporter(stream_text=True) as listener:
+    lean.allow()
+    with Reporter(stream_text=True, verbose=flags["verbose"]) as listener:
         conversation = open_conversation(
             choice=choice,
             settings=settings,

@@ -149,6 +149,14 @@ def evaluate_command(
     device: Annotated[
         str | None, typer.Option(help="auto, cpu, cuda, ...", show_default=False)
     ] = None,
+    dtype: Annotated[
+        str | None,
+        typer.Option(
+            help="float32 (default), or bfloat16: several times as fast where the processor has it,"
+            " in other digits.",
+            show_default=False,
+        ),
+    ] = None,
     fail_under: Annotated[
         list[str] | None,
         typer.Option(

@@ -119,6 +119,8 @@ def generate_command(
     engine: options.Engine = "transformers",
     device: options.Device = "auto",
     dtype: options.Dtype = "auto",
+    without: options.Without = None,
+    verbose: options.Verbose = False,
     load_in: options.LoadIn = None,
     allow_pickle: options.AllowPickle = False,
     trust_remote_code: options.TrustRemoteCode = False,
@@ -152,6 +154,7 @@ def _generate(*, context: typer.Context, flags: dict[str, Any]) -> None:
 
     from hfcli.cli import validate
     from hfcli.generation.run import generate
+    from hfcli.models import lean
     from hfcli.render.progress import Reporter
     from hfcli.render.streams import write_json, write_out
     from hfcli.render.tables import show_generate
@@ -163,7 +166,8 @@ def _generate(*, context: typer.Context, flags: dict[str, Any]) -> None:
     settings = validate.generation_settings(flags)
     texts = validate.text_options(flags)
     choice = validate.model_choice(flags)
-    with Reporter(stream_text=not flags["json"]) as listener:
+    lean.allow()
+    with Reporter(stream_text=not flags["json"], verbose=flags["verbose"]) as listener:
         results = generate(
             prompt=text,
             choice=choice,
@@ -198,13 +202,15 @@ def _generate_file(flags: dict[str, Any]) -> None:
 
     from hfcli.cli import validate
     from hfcli.generation.bulk import generate_file
+    from hfcli.models import lean
     from hfcli.render.progress import Reporter
     from hfcli.render.streams import write_err, write_json
     from hfcli.render.tables import describe_bulk
 
     files = validate.bulk_files(flags)
     to_stdout = files.output == "-"
-    with Reporter(stream_text=to_stdout) as listener:
+    lean.allow()
+    with Reporter(stream_text=to_stdout, verbose=flags["verbose"]) as listener:
         result = generate_file(
             files=files,
             choice=validate.model_choice(flags),

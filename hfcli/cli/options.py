@@ -23,7 +23,19 @@ Device = Annotated[
     str, typer.Option(help="auto, cpu, cuda, cuda:1, mps, ...; auto takes the best there is.")
 ]
 Dtype = Annotated[
-    str, typer.Option(help="auto, float32, bfloat16 or float16; auto: float32 on CPU.")
+    str,
+    typer.Option(
+        help="auto, float32, bfloat16 or float16; auto on CPU: float32, for one text of a large"
+        " model bfloat16 where it is faster."
+    ),
+]
+Without = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Switch off what makes it faster: lean-start, prepack, bfloat16 or gguf-cache;"
+        " repeatable.",
+        show_default=False,
+    ),
 ]
 Offline = Annotated[bool, typer.Option("--offline", help="Open no socket.")]
 Verbose = Annotated[

@@ -85,10 +85,12 @@ def model_choice(flags: Mapping[str, Any]) -> ModelChoice:
     """Which model, and how it is held.
 
     Raises:
-        RecipeError: an unknown number type or quantization.
+        RecipeError: an unknown number type, quantization or switch.
     """
     from hfcli.generation.loading import ModelChoice
+    from hfcli.speed import SWITCHES
 
+    given: Sequence[str] = flags.get("without") or ()
     return ModelChoice(
         name=flags["model"],
         revision=flags["revision"],
@@ -99,6 +101,7 @@ def model_choice(flags: Mapping[str, Any]) -> ModelChoice:
         load_in=one_of("--load-in", flags["load_in"], LOAD_IN),
         allow_pickle=flags["allow_pickle"],
         trust_remote_code=flags["trust_remote_code"],
+        without=frozenset(n for name in given if (n := one_of("--without", name, tuple(SWITCHES)))),
     )
 
 

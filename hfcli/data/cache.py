@@ -9,12 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hfcli.cache import cache_folder as cache_folder
+from hfcli.cache import forget_unused as forget_unused
 from hfcli.data.files import expand
 from hfcli.recipe.schema import DataSection
 from hfcli.tasks.base import Task, context_length
@@ -23,18 +23,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 FORMAT = 2  # of what is stored; another one misses
-DAYS_KEPT = 30
 FACTS_FILE = "facts.json"
-SECONDS_A_DAY = 86_400
-
-
-def cache_folder() -> Path:
-    """`HFCLI_CACHE`, else `hfcli` in the user's cache folder (XDG)."""
-    own = os.environ.get("HFCLI_CACHE")
-    if own:
-        return Path(own).expanduser()
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "hfcli"
 
 
 def rows_key(
@@ -116,11 +105,3 @@ def digest(value: Mapping[str, Any]) -> str:
     """SHA-256 of plain data."""
     text = json.dumps({"format": FORMAT, **value}, sort_keys=True, default=str)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def forget_unused(folder: Path, days: int = DAYS_KEPT) -> None:
-    """Delete entries that no run has used for so many days."""
-    oldest = time.time() - days * SECONDS_A_DAY
-    for entry in folder.iterdir() if folder.is_dir() else ():
-        if entry.stat().st_mtime < oldest:
-            shutil.rmtree(entry, ignore_errors=True)

@@ -35,6 +35,8 @@ from hfcli.evaluation.score_log import ScoreLog
 from hfcli.metrics.modules import load_module
 from hfcli.models.fingerprint import weights_fingerprint
 from hfcli.models.load import LoadedModel, ensure_pad_token, load_model
+from hfcli.models.options import LoadOptions
+from hfcli.models.prepack import can_prepack, prepack
 from hfcli.models.resolve import resolve_model
 from hfcli.recipe.schema import DataSection, Recipe
 from hfcli.results import EvalResult, Listener, Note, RowsScored
@@ -215,9 +217,12 @@ def _load(recipe: Recipe, offline: bool) -> LoadedModel:
         task=recipe.task,
         dtype=resolve_dtype(recipe.model.dtype, placement.device),
         placement=placement,
+        options=LoadOptions(gguf_cache=True),
     )
     recipe.task.fit_tokenizer(loaded.tokenizer)
     ensure_pad_token(loaded)
+    if str(loaded.model.dtype) == "torch.bfloat16" and can_prepack(loaded.model):
+        prepack(loaded.model)  # float32 wins nothing in large batches
     return loaded
 
 

@@ -38,6 +38,7 @@ class EvalFlags:
     metrics: tuple[str, ...] = ()
     batch_size: int | None = None
     device: str | None = None
+    dtype: str | None = None
     context: int | None = None
     stride: int | None = None
     windows: str | None = None
@@ -57,14 +58,21 @@ class EvalFlags:
         }
         if self.model:
             # Whatever the recipe builds or starts from, this is what is scored.
-            named = {"name_or_path": self.model, "revision": self.revision}
-            values["model"] = json.dumps({k: v for k, v in named.items() if v is not None})
+            values["model"] = self.model_value(self.model)
+        elif self.dtype:
+            values["model.dtype"] = self.dtype
         if self.data:
             # The data named here is what is scored, whatever the recipe had.
             values |= {"data": json.dumps({"test": self.data}), "evaluation.split": "test"}
         if self.column_names:
             values["data.column_names"] = f"[{self.column_names}]"
         return [f"{key}={value}" for key, value in values.items() if value is not None]
+
+    def model_value(self, name: str) -> str:
+        """The model section that scores the model `name`, and nothing else of a recipe's."""
+        revision = self.revision if name == self.model else None
+        named = {"name_or_path": name, "revision": revision, "dtype": self.dtype}
+        return json.dumps({k: v for k, v in named.items() if v is not None})
 
 
 def resolve_target(
@@ -90,7 +98,7 @@ def resolve_target(
     run = recipe.output_dir
     if flags.model is None and run is not None and (run / RESULT_FILE).is_file():
         listener(Note(f"evaluating the run this recipe made: {run}"))
-        return load_recipe(target, [*merged, *_model_overrides(run)])
+        return load_recipe(target, [*merged, *_model_overrides(run, flags)])
     if recipe.model.name_or_path is None:
         raise RunError(f"{run}: holds no finished run", hint=f"run `hfcli finetune {target}` first")
     return recipe
@@ -108,12 +116,12 @@ def _from_run(folder: Path, flags: EvalFlags, overrides: Sequence[str]) -> Recip
             f"{folder}: the run is not finished (no {RESULT_FILE})",
             hint="go on with `hfcli finetune RECIPE --resume`",
         )
-    model = [] if flags.model else _model_overrides(folder)
+    model = [] if flags.model else _model_overrides(folder, flags)
     return load_recipe(recipe, [*overrides, *model])
 
 
-def _model_overrides(folder: Path) -> list[str]:
-    return [f"model={json.dumps({'name_or_path': str(folder.absolute())})}"]
+def _model_overrides(folder: Path, flags: EvalFlags) -> list[str]:
+    return [f"model={flags.model_value(str(folder.absolute()))}"]
 
 
 def _from_flags(

@@ -214,9 +214,10 @@ def open_conversation(
         RecipeError: an engine that does not read a token at a time.
         ModelError, RunError: see `hfcli.errors`.
     """
-    opened = open_engine(engine, EngineOptions(choice=choice, listener=listener))
+    opened = open_engine(engine, EngineOptions(choice=choice, listener=listener, one_stream=True))
     if not isinstance(opened, TransformersEngine):
         raise RecipeError(f"hfcli chat does not go with the engine {engine}")
+    opened.pack()
     return Conversation(
         loaded=opened.loaded,
         settings=settings,

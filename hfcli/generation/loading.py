@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from hfcli.device import resolve_device, resolve_dtype
 from hfcli.errors import ModelError
-from hfcli.models.load import LoadedModel, load_model
+from hfcli.models.adapter import resolve_chain
+from hfcli.models.lean import import_leanly
+from hfcli.models.load import LoadedModel, load_model, weight_bytes
 from hfcli.models.options import LoadOptions
 from hfcli.models.resolve import ModelSource, resolve_model
-from hfcli.results import Listener, Note
+from hfcli.results import Choice, Listener, Note
+from hfcli.speed import bfloat16_wins
 from hfcli.tasks.text_generation import TextGeneration
+
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True)
@@ -23,6 +30,7 @@ class ModelChoice:
         allow_pickle: load weights that are pickles where there are no safetensors.
         trust_remote_code: run Python code that comes with the model; that of a Hub id is pinned
             by `revision`, a commit.
+        without: names of `hfcli.speed.SWITCHES` that are off.
     """
 
     name: str | None = None
@@ -34,6 +42,17 @@ class ModelChoice:
     load_in: str | None = None
     allow_pickle: bool = False
     trust_remote_code: bool = False
+    without: frozenset[str] = frozenset()
+
+    def fast(self, name: str) -> bool:
+        """Whether what `hfcli.speed.SWITCHES` describes under the name may be used."""
+        return name not in self.without
+
+    def lean_start(self) -> None:
+        """Import transformers leanly, where that is what the choice allows."""
+        on_cpu = self.device in ("auto", "cpu") and self.load_in is None
+        if self.fast("lean-start") and on_cpu and not self.trust_remote_code:
+            import_leanly()
 
 
 @dataclass(frozen=True)
@@ -45,13 +64,15 @@ class FoundModel:
     adapter: ModelSource | None
 
 
-def load_for_generation(choice: ModelChoice, listener: Listener) -> LoadedModel:
-    """The model, ready to generate.
+def load_for_generation(
+    choice: ModelChoice, listener: Listener, *, one_stream: bool = False
+) -> LoadedModel:
+    """The model, ready to generate; see `load_found`.
 
     Raises:
         ModelError, RunError: see `hfcli.errors`.
     """
-    return load_found(find_model(choice, listener))
+    return load_found(find_model(choice, listener), listener, one_stream=one_stream)
 
 
 def find_model(choice: ModelChoice, listener: Listener) -> FoundModel:
@@ -78,26 +99,51 @@ def find_model(choice: ModelChoice, listener: Listener) -> FoundModel:
     return FoundModel(choice, source, adapter or None)
 
 
-def load_found(found: FoundModel) -> LoadedModel:
+def load_found(found: FoundModel, listener: Listener, *, one_stream: bool = False) -> LoadedModel:
     """Load the weights; the network is off from here on.
+
+    Args:
+        found: by `find_model`.
+        listener: gets notes.
+        one_stream: one text at a time, which no other has to be equal to: `auto` may be bfloat16
+            on a CPU, too.
 
     Raises:
         ModelError, RunError: see `hfcli.errors`.
     """
     choice = found.choice
+    choice.lean_start()
     placement = resolve_device(choice.device)
+    dtype = resolve_dtype(choice.dtype, placement.device)
+    if choice.dtype == "auto" and placement.device.type == "cpu":
+        dtype, why = _dtype_on_cpu(found, one_stream)
+        listener(Choice(f"{str(dtype).removeprefix('torch.')}: {why}"))
     return load_model(
         source=found.source,
         task=TextGeneration(),
-        dtype=resolve_dtype(choice.dtype, placement.device),
+        dtype=dtype,
         placement=placement,
         options=LoadOptions(
             adapter=found.adapter,
             load_in=choice.load_in,
             allow_pickle=choice.allow_pickle,
             trust_remote_code=choice.trust_remote_code,
+            gguf_cache=choice.fast("gguf-cache"),
         ),
     )
+
+
+def _dtype_on_cpu(found: FoundModel, one_stream: bool) -> tuple[torch.dtype, str]:
+    """What `auto` is on a CPU, and why."""
+    import torch
+
+    if not one_stream:
+        return torch.float32, "texts do not depend on how they are batched"
+    if not found.choice.fast("bfloat16"):
+        return torch.float32, "--without bfloat16"
+    *_, base = resolve_chain(found.source)
+    wins, why = bfloat16_wins(weight_bytes(base))
+    return (torch.bfloat16 if wins else torch.float32), why
 
 
 def draft_choice(choice: ModelChoice, name: str) -> ModelChoice:

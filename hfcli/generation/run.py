@@ -126,6 +126,7 @@ def generate(
             batch_size=None if options.num_samples > 1 else 1,
             prompt_lookup=prompt_lookup,
             draft_model=draft_model,
+            one_stream=options.num_samples == 1 and options.logprobs is None,
         ),
     )
     return continue_text(

@@ -20,6 +20,7 @@ class View:
         self.first = self.rows = self.columns = 0
         self.live = 0  # columns of the longest row in memory
         self.positions: Any = None
+        self.start: int | None = None  # column of the first new token, of a row that is alone
         self.row_numbers: Any = None
 
     def start_reading(self, *, first: int, rows: int, columns: int) -> None:
@@ -29,6 +30,7 @@ class View:
         import torch
 
         self.reading, self.columns, self.rows = False, columns, len(positions)
+        self.start = columns - positions.shape[1] if len(positions) == 1 else None
         self.positions = positions
         self.row_numbers = torch.arange(len(positions), device=positions.device)[:, None]
 
@@ -89,10 +91,14 @@ def slot_cache() -> tuple[Any, View]:
                 self.keys[rows, :, : view.columns] = key_states
                 self.values[rows, :, : view.columns] = value_states
                 return key_states, value_states
-            at = (view.row_numbers, view.positions)
-            self.keys.transpose(1, 2)[at] = key_states.transpose(1, 2)
-            self.values.transpose(1, 2)[at] = value_states.transpose(1, 2)
             n, columns = view.rows, view.columns
+            if view.start is not None:  # a slice costs less than indices
+                self.keys[:1, :, view.start : columns] = key_states
+                self.values[:1, :, view.start : columns] = value_states
+            else:
+                at = (view.row_numbers, view.positions)
+                self.keys.transpose(1, 2)[at] = key_states.transpose(1, 2)
+                self.values.transpose(1, 2)[at] = value_states.transpose(1, 2)
             return self.keys[:n, :, :columns], self.values[:n, :, :columns]
 
         def get_seq_length(self) -> int:

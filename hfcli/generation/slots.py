@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from hfcli.generation.slot_cache import slot_cache
 from hfcli.models.attention import plain_attention
+from hfcli.models.prepack import plain_weights
 from hfcli.tasks.base import pad_right
 
 if TYPE_CHECKING:
@@ -59,7 +60,8 @@ class _Model:
 
         self.computed += len(ids)
         inputs = torch.tensor([list(ids)], device=self.model.device)
-        output = self.model(input_ids=inputs, use_cache=False, **self._last_only)
+        with plain_weights():
+            output = self.model(input_ids=inputs, use_cache=False, **self._last_only)
         return output.logits[:, -1].float()  # type: ignore[no-any-return]
 
 

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 from hfcli import hub
 from hfcli.device import Placement
 from hfcli.errors import ModelError
-from hfcli.models import adapter
+from hfcli.models import adapter, gguf_cache
+from hfcli.models.blank import nothing_drawn
 from hfcli.models.options import LoadOptions, check_quantized, needs_pickle, quantization
 from hfcli.models.resolve import ModelSource
 from hfcli.tasks.base import Task
@@ -80,14 +81,19 @@ def load_model(
         adapters.append(options.adapter)
     keywords = {
         "dtype": dtype,
-        **placement.load_options(_weight_bytes(base)),
+        **placement.load_options(weight_bytes(base)),
         **quantization(options.load_in, base, placement),
         "use_safetensors": not needs_pickle(base, options),
         "trust_remote_code": options.trust_remote_code,
     }
     overrides = {**adapter.saved_labels(source), **(config_overrides or {})}
     lenient = new_head or bool(adapters)  # an adapter may bring the head
-    model, missing = _load_weights(base, task, keywords, overrides, lenient)
+    place = None
+    files: ModelSource | None = base
+    if base.gguf_file and options.gguf_cache and not overrides and not lenient:
+        place = gguf_cache.place(base, task, dtype)
+        files = gguf_cache.kept(base, place)
+    model, missing = _load_weights(files or base, task, keywords, overrides, lenient)
     for own in adapters:
         held = adapter.weight_names(own, options)
         missing = [name for name in missing if name not in held]
@@ -95,9 +101,10 @@ def load_model(
     if problem:
         raise ModelError(f"{source.name}: {problem}", hint=f"finetune it for {task.name} first")
     own_tokenizer = (source.folder / "tokenizer_config.json").is_file() or source.gguf_file
-    tokenizer = load_tokenizer(
-        source if own_tokenizer else base, trust_remote_code=options.trust_remote_code
-    )
+    holds = (files or base) if base is source or not own_tokenizer else source
+    tokenizer = load_tokenizer(holds, trust_remote_code=options.trust_remote_code)
+    if place is not None and files is None and gguf_cache.is_plain(model):
+        gguf_cache.keep(place, model, tokenizer)
     if adapters:
         # Tokens that training added, such as the padding token, are not in the base model.
         _grow_embeddings(model, len(tokenizer))
@@ -118,6 +125,20 @@ def silence() -> None:
     from transformers.utils import logging
 
     logging.disable_progress_bar()
+
+
+def load_gguf_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
+    """The tokenizer in a GGUF file, made once and kept in the cache.
+
+    Raises:
+        ModelError: as `load_tokenizer`.
+    """
+    place = gguf_cache.tokenizer_place(source)
+    kept = gguf_cache.kept(source, place)
+    tokenizer = load_tokenizer(kept or source)
+    if kept is None:
+        gguf_cache.keep(place, None, tokenizer)
+    return tokenizer
 
 
 def load_tokenizer(
@@ -196,7 +217,7 @@ def _load_weights(
     # The GGUF reader draws a progress bar on stderr that nothing else switches off.
     quiet = contextlib.redirect_stderr(io.StringIO() if source.gguf_file else sys.stderr)
     try:
-        with quiet:
+        with quiet, nothing_drawn():
             model, info = task.auto_class().from_pretrained(
                 source.folder,
                 output_loading_info=True,
@@ -245,7 +266,8 @@ def _check_vocabulary(
         )
 
 
-def _weight_bytes(source: ModelSource) -> int:
+def weight_bytes(source: ModelSource) -> int:
+    """Of the weights on disk."""
     if source.gguf_file:
         return (source.folder / source.gguf_file).stat().st_size
     return sum(path.stat().st_size for path in source.folder.glob("*.safetensors"))

@@ -24,12 +24,14 @@ class LoadOptions:
         load_in: `8bit` or `4bit`: quantize by bitsandbytes while loading.
         allow_pickle: load pickled weights where there are no safetensors.
         trust_remote_code: run Python code from the model's folder.
+        gguf_cache: keep what a GGUF file is converted to, and load that.
     """
 
     adapter: ModelSource | None = None
     load_in: str | None = None
     allow_pickle: bool = False
     trust_remote_code: bool = False
+    gguf_cache: bool = False
 
 
 def quantization(load_in: str | None, source: ModelSource, placement: Placement) -> dict[str, Any]:

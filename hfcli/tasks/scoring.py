@@ -4,12 +4,14 @@ number in the training log is the number `hfcli eval` gives. Knows nothing about
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from hfcli.tasks.base import Feature, Prepared, Reduced, Scores, Task
+from hfcli.tasks.base import IGNORE, Feature, Prepared, Reduced, Scores, Task
 
 if TYPE_CHECKING:
+    from torch import Tensor
     from transformers import PreTrainedModel
 
 OnBatch = Callable[[Sequence[int], Reduced], None]
@@ -77,7 +79,22 @@ def reduce_batch(
     batch = task.collate(features, pad_token_id)
     batch = {name: tensor.to(model.device) for name, tensor in batch.items()}
     labels = batch.pop("labels")
+    columns = _scored_columns(model, labels)
+    if columns is not None:
+        batch["logits_to_keep"], labels = columns, labels[:, columns]
     return task.reduce(model(**batch).logits, labels)
+
+
+def _scored_columns(model: PreTrainedModel, labels: Tensor) -> Tensor | None:
+    """The columns in which any row has a label, where a model can leave the others' logits out.
+
+    Of overlapping windows, the larger part of the tokens is context, and a vocabulary of logits
+    costs a third of a small model.
+    """
+    if labels.ndim != 2 or "logits_to_keep" not in inspect.signature(model.forward).parameters:
+        return None
+    columns = (labels != IGNORE).any(0).nonzero()[:, 0]
+    return columns if 0 < len(columns) < labels.shape[1] else None
 
 
 def batches(lengths: Sequence[int], rows: int, tokens: int | None) -> Iterator[list[int]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -62,10 +63,10 @@ def write_gguf(folder: Path, path: Path) -> None:
     writer.close()
 
 
-def greedy(name: Path, capfd: pytest.CaptureFixture[str]) -> GenerateResult:
+def greedy(name: Path, capfd: pytest.CaptureFixture[str], **options: Any) -> GenerateResult:
     (result,) = generate(
         prompt="The harbour was",
-        choice=ModelChoice(str(name), device="cpu"),
+        choice=ModelChoice(str(name), device="cpu", **options),
         settings=GenerationSettings(max_new_tokens=12, do_sample=False),
         options=TextOptions(),
         seed=0,
@@ -90,3 +91,42 @@ def test_gguf_file_writes_what_its_folder_writes(
     assert from_file.text == from_folder.text
     assert from_file.n_prompt_tokens == from_folder.n_prompt_tokens
     assert len(from_file.text) > 3
+
+
+def test_the_second_start_loads_what_the_first_converted(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = tmp_path / "cache"
+    monkeypatch.setenv("HFCLI_CACHE", str(cache))
+    build_gpt2(tmp_path, n_positions=1024)
+    file = tmp_path / "model.gguf"
+    write_gguf(tmp_path, file)
+    capfd.readouterr()
+    first = greedy(file, capfd)
+    (kept,) = cache.glob("gguf-*")
+    assert (kept / "model.safetensors").is_file()
+    with monkeypatch.context() as patched:
+        patched.setattr("transformers.modeling_gguf_pytorch_utils.load_gguf_checkpoint", None)
+        second = greedy(file, capfd)
+    told = second.to_dict()
+    for name in ("seconds", "tokens_per_second"):
+        told[name] = first.to_dict()[name]
+    assert told == first.to_dict(), "the model's name included"
+    # Content decides, not name, size or time.
+    data, times = bytearray(file.read_bytes()), file.stat()
+    data[-2] ^= 1
+    file.write_bytes(data)
+    os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
+    greedy(file, capfd)
+    assert len(list(cache.glob("gguf-*"))) == 2
+
+
+def test_no_conversion_is_kept_where_none_is_wanted(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HFCLI_CACHE", str(tmp_path / "cache"))
+    build_gpt2(tmp_path, n_positions=1024)
+    write_gguf(tmp_path, tmp_path / "model.gguf")
+    capfd.readouterr()
+    greedy(tmp_path / "model.gguf", capfd, without=frozenset({"gguf-cache"}))
+    assert not list((tmp_path / "cache").glob("gguf-*"))

@@ -40,19 +40,33 @@ LIGHT = {
     "recipes-schema": ["recipes", "schema"],
     "recipes-init-nothing": ["recipes", "init", "--data", "nowhere.csv"],
 }
-WORK = {"errors", "results", "hub", "recipe", "tasks", "metrics", "device", "data", "models"}
+WORK = {
+    "errors",
+    "results",
+    "hub",
+    "cache",
+    "speed",
+    "recipe",
+    "tasks",
+    "metrics",
+    "device",
+    "data",
+    "models",
+}
 # Room -> the rooms it may import at module level; None: everything.
 ROOMS: dict[str, set[str] | None] = {
     "errors": set(),
     "results": set(),
     "hub": set(),
+    "cache": set(),
+    "speed": {"errors", "cache", "device"},
     "metrics": {"errors", "hub"},
     "statistics": {"errors", "metrics"},
     "tasks": {"errors"},
     "recipe": {"errors", "tasks", "metrics"},
     "device": {"errors"},
-    "data": {"errors", "hub", "recipe", "tasks"},
-    "models": {"errors", "results", "hub", "device", "recipe", "tasks"},
+    "data": {"errors", "hub", "cache", "recipe", "tasks"},
+    "models": {"errors", "results", "hub", "cache", "device", "recipe", "tasks"},
     "generation": WORK,
     "training": WORK,
     "evaluation": WORK | {"statistics"},

@@ -24,6 +24,7 @@ class EngineOptions:
         prompt_lookup: guess from the text so far.
         draft_model: name of a model that guesses.
         listener: gets notes.
+        one_stream: one text is wanted, and no other has to be equal to it.
     """
 
     choice: ModelChoice
@@ -31,6 +32,7 @@ class EngineOptions:
     batch_size: int | None = None
     prompt_lookup: bool = False
     draft_model: str | None = None
+    one_stream: bool = False
 
 
 class Engine(Protocol):

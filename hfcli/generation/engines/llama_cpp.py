@@ -15,7 +15,7 @@ from hfcli.generation.engines.base import EngineOptions
 from hfcli.generation.engines.transformers import TransformersEngine
 from hfcli.generation.llama_rows import LlamaModel
 from hfcli.generation.loading import ModelChoice, find_model
-from hfcli.models.load import LoadedModel, load_tokenizer
+from hfcli.models.load import LoadedModel, load_gguf_tokenizer, load_tokenizer
 from hfcli.results import Listener
 
 INSTALL = "pip install 'hfcli[llama-cpp]'"
@@ -45,7 +45,8 @@ def load_llama(choice: ModelChoice, listener: Listener) -> LoadedModel:
             f"{source.name}: the engine llama-cpp reads GGUF files only",
             hint="llama.cpp's convert_hf_to_gguf.py makes one of a model folder",
         )
-    tokenizer = load_tokenizer(source)
+    load = load_gguf_tokenizer if choice.fast("gguf-cache") else load_tokenizer
+    tokenizer = load(source)
     gpu = resolve_device(choice.device).device.type != "cpu"
     model: Any = LlamaModel(str(source.folder / source.gguf_file), gpu=gpu)
     return LoadedModel(model, tokenizer, source)

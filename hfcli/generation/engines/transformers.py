@@ -23,6 +23,8 @@ from hfcli.generation.scheduling import by_work, of_a_length
 from hfcli.generation.slots import Rows, open_rows
 from hfcli.generation.speculate import DraftModel, PromptLookup, Proposer
 from hfcli.models.load import LoadedModel
+from hfcli.models.prepack import can_prepack, prepack
+from hfcli.results import Choice as Chosen
 from hfcli.results import Note
 from hfcli.tasks.base import context_length
 
@@ -43,8 +45,11 @@ def open_engine(options: EngineOptions) -> TransformersEngine:
     if options.draft_model is not None:
         choice = draft_choice(options.choice, options.draft_model)
         draft = find_model(choice, options.listener)
-    loaded = load_found(found)
-    return TransformersEngine(loaded, options, None if draft is None else load_found(draft))
+    alone = options.one_stream and draft is None and not options.prompt_lookup
+    loaded = load_found(found, options.listener, one_stream=alone)
+    return TransformersEngine(
+        loaded, options, None if draft is None else load_found(draft, options.listener)
+    )
 
 
 class TransformersEngine:
@@ -60,6 +65,19 @@ class TransformersEngine:
         self.beams = getattr(loaded.model, "generate", None) is not None
         self.exact = str(loaded.model.dtype) == "torch.float32"
         self.proposer = self._proposer(draft)
+        useful = not (options.one_stream and self.exact)
+        self.to_pack = useful and options.choice.fast("prepack") and can_prepack(loaded.model)
+        if self.to_pack:
+            when = "after the first token" if options.one_stream else "before the first batch"
+            options.listener(Chosen(f"prepack: weights are laid out for the processor {when}"))
+        if not options.one_stream:
+            self.pack()
+
+    def pack(self) -> None:
+        """Pack the weights, once, where that wins."""
+        if self.to_pack:
+            prepack(self.loaded.model)
+        self.to_pack = False
 
     def run(
         self, requests: Iterable[Request], on_text: Callable[[str], None] | None = None
@@ -187,6 +205,7 @@ class _Batch:
         if proposer is not None and len(self.rows) == 1 and self.memory.most is None:
             self._speculate(proposer)
             return
+        self.engine.pack()  # not before the first token, which is waited for
         logits = self.memory.extend([[row.new[-1]] for row in self.rows])
         self._take(self.rows, logits[:, -1])
 

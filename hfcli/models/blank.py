@@ -1,0 +1,25 @@
+"""Models are made on the meta device before their weights are read: drawing numbers for them there
+draws none, and still costs the import of torch's symbolic mathematics. Here it is left out.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+FILLING = {"normal_", "uniform_", "trunc_normal_", "kaiming_uniform_", "xavier_uniform_"}
+
+
+def nothing_drawn() -> Any:
+    """A context in which filling a tensor without memory does nothing."""
+    from torch.overrides import TorchFunctionMode
+
+    class Blank(TorchFunctionMode):
+        def __torch_function__(
+            self, function: Any, types: Any, args: Any = (), kwargs: Any = None
+        ) -> Any:
+            tensor: Any = args[0] if args else (kwargs or {}).get("tensor")
+            if getattr(function, "__name__", "") in FILLING and tensor.is_meta:
+                return tensor
+            return function(*args, **(kwargs or {}))
+
+    return Blank()

@@ -1,0 +1,69 @@
+"""A lean start leaves out what is not used, and what is used after all is there."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.helpers import ROOT, hfcli
+
+CODE = """
+import json, sys
+from hfcli.models import lean
+if "lean" in sys.argv: lean.allow()
+done = lean.import_leanly()
+from transformers import AutoModelForCausalLM
+import torch
+from hfcli.models.blank import nothing_drawn
+with nothing_drawn():
+    model = AutoModelForCausalLM.from_pretrained(sys.argv[1], dtype=torch.float32)
+with torch.inference_mode():
+    logits = model(torch.arange(12)[None]).logits.double()
+from types import ModuleType
+names = ("scipy.optimize", "sympy", "torch._dynamo.trace_rules")
+left_out = [n for n in names if type(sys.modules.get(n)) is not ModuleType]
+import scipy.special, torch._dynamo
+compiled = torch.compile(lambda x: x + 1, backend="eager")(torch.ones(1)).item()
+print(json.dumps([done, logits.sum().item(), left_out, compiled, float(scipy.special.expit(0))]))
+"""
+
+
+def start(folder: Path, *arguments: str) -> Any:
+    done = subprocess.run(
+        [sys.executable, "-c", CODE, str(folder), *arguments],
+        capture_output=True, text=True, check=True, cwd=ROOT,
+    )  # fmt: skip
+    return json.loads(done.stdout)
+
+
+def test_a_lean_start_computes_the_same_and_lacks_nothing(tiny_gpt2: Path) -> None:
+    done, logits, left_out, compiled, half = start(tiny_gpt2, "lean")
+    if not done:
+        pytest.skip("this machine has other devices, or torch without distributed")
+    assert left_out == ["scipy.optimize", "sympy", "torch._dynamo.trace_rules"]
+    assert (compiled, half) == (2.0, 0.5)
+    whole = start(tiny_gpt2)
+    assert whole == [False, logits, [], 2.0, 0.5]
+
+
+def test_what_is_chosen_is_told_and_can_be_switched_off(tiny_gpt2: Path) -> None:
+    flags: list[str | Path] = [
+        "generate",
+        "The harbour",
+        "--model",
+        tiny_gpt2,
+        "--greedy",
+        "--device",
+        "cpu",
+    ]
+    flags += ["--max-new-tokens", "8"]
+    lean, plain = hfcli(*flags, "--verbose"), hfcli(*flags, "--without", "lean-start")
+    assert lean.returncode == plain.returncode == 0, lean.stderr
+    assert lean.stdout == plain.stdout
+    assert "float32: the model is small" in lean.stderr
+    assert "float32" not in plain.stderr
