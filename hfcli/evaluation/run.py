@@ -217,7 +217,7 @@ def _load(recipe: Recipe, offline: bool) -> LoadedModel:
         task=recipe.task,
         dtype=resolve_dtype(recipe.model.dtype, placement.device),
         placement=placement,
-        options=LoadOptions(gguf_cache=True),
+        options=LoadOptions(),
     )
     recipe.task.fit_tokenizer(loaded.tokenizer)
     ensure_pad_token(loaded)

@@ -59,11 +59,11 @@ def kept(source: ModelSource, folder: Path) -> ModelSource | None:
     return replace(source, folder=folder, gguf_file=None)
 
 
-def is_plain(model: PreTrainedModel) -> bool:
+def make_plain(model: PreTrainedModel) -> bool:
     """Whether a converted model is one like others, and not held in the file's own blocks.
 
     transformers unpacks the weights where it has no kernels for them, and leaves its mark on the
-    model all the same; that is taken off.
+    model all the same, with which Trainer refuses it; that is taken off.
     """
     quantizer: Any = getattr(model, "hf_quantizer", None)
     if quantizer is None:

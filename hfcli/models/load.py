@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import logging
 import struct
 import sys
 from dataclasses import dataclass
@@ -94,6 +95,7 @@ def load_model(
         place = gguf_cache.place(base, task, dtype)
         files = gguf_cache.kept(base, place)
     model, missing = _load_weights(files or base, task, keywords, overrides, lenient)
+    plain = gguf_cache.make_plain(model) if base.gguf_file else True
     for own in adapters:
         held = adapter.weight_names(own, options)
         missing = [name for name in missing if name not in held]
@@ -103,7 +105,7 @@ def load_model(
     own_tokenizer = (source.folder / "tokenizer_config.json").is_file() or source.gguf_file
     holds = (files or base) if base is source or not own_tokenizer else source
     tokenizer = load_tokenizer(holds, trust_remote_code=options.trust_remote_code)
-    if place is not None and files is None and gguf_cache.is_plain(model):
+    if place is not None and files is None and plain:
         gguf_cache.keep(place, model, tokenizer)
     if adapters:
         # Tokens that training added, such as the padding token, are not in the base model.
@@ -121,10 +123,15 @@ def load_model(
 
 
 def silence() -> None:
-    """Switch off transformers' own progress bars ("Loading weights"); hfcli draws its own."""
-    from transformers.utils import logging
+    """Switch off what the libraries say while they load.
 
-    logging.disable_progress_bar()
+    hfcli draws its own progress bars. bitsandbytes tells at every product of matrices on a CPU
+    that inputs are cast, and, when peft imports it, which kernels it could download.
+    """
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
 
 
 def load_gguf_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +30,7 @@ class LoadOptions:
     load_in: str | None = None
     allow_pickle: bool = False
     trust_remote_code: bool = False
-    gguf_cache: bool = False
+    gguf_cache: bool = True
 
 
 def quantization(load_in: str | None, source: ModelSource, placement: Placement) -> dict[str, Any]:
@@ -51,8 +50,6 @@ def quantization(load_in: str | None, source: ModelSource, placement: Placement)
         )
     from transformers import BitsAndBytesConfig
 
-    # On a CPU it says at every product of matrices that its inputs are cast.
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     config = BitsAndBytesConfig(load_in_8bit=load_in == "8bit", load_in_4bit=load_in == "4bit")
     where = {} if placement.spread else {"device_map": {"": placement.device}}
     return {"quantization_config": config, **where}

@@ -15,6 +15,7 @@ from hfcli.generation.run import TextOptions, generate
 from hfcli.recipe.generation import GenerationSettings
 from hfcli.results import GenerateResult
 from tests.conftest import build_gpt2
+from tests.helpers import hfcli
 
 NAMES = {"ln_1": "attn_norm", "attn.c_attn": "attn_qkv", "attn.c_proj": "attn_output",
          "ln_2": "ffn_norm", "mlp.c_fc": "ffn_up", "mlp.c_proj": "ffn_down"}  # fmt: skip
@@ -130,3 +131,37 @@ def test_no_conversion_is_kept_where_none_is_wanted(
     capfd.readouterr()
     greedy(tmp_path / "model.gguf", capfd, without=frozenset({"gguf-cache"}))
     assert not list((tmp_path / "cache").glob("gguf-*"))
+
+
+@pytest.mark.parametrize("lora", [{}, {"lora": {"r": 2}}])
+def test_a_gguf_file_is_tuned_like_its_folder(tmp_path: Path, lora: dict[str, Any]) -> None:
+    """Trainer takes an unpacked model for a quantized one, unless it is told."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    build_gpt2(folder, n_positions=1024)
+    write_gguf(folder, tmp_path / "model.gguf")
+    text = tmp_path / "text.txt"
+    text.write_text("The lamp was lit and the boats lay still in the harbour.\n" * 20)
+
+    def losses(name: Path, output: str) -> list[float]:
+        recipe = {
+            "task": {"name": "text-generation", "block_size": 32},
+            "model": {"name_or_path": str(name), **lora},
+            "data": {"train": str(text), "validation": str(text)},
+            "training": {"max_steps": 3, "logging_steps": 1, "bf16": False},
+            "output_dir": str(tmp_path / output),
+        }
+        path = tmp_path / f"{output}.yaml"
+        path.write_text(json.dumps(recipe))
+        done = hfcli("finetune", str(path), "--offline")
+        assert done.returncode == 0, done.stderr
+        log = (tmp_path / output / "metrics.jsonl").read_text().splitlines()
+        return [row["loss"] for row in map(json.loads, log) if "loss" in row]
+
+    from_file = losses(tmp_path / "model.gguf", "from-file")
+    assert len(from_file) == 3
+    # The file holds the head as weights of their own, which full training moves by themselves.
+    near = 1e-5 if lora else 1e-3
+    assert from_file == pytest.approx(losses(folder, "from-folder"), abs=near)
+    done = hfcli("generate", "The lamp", "--model", str(tmp_path / "from-file"), "--greedy")
+    assert done.returncode == 0, done.stderr
