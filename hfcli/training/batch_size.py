@@ -104,6 +104,7 @@ def _need(recipe: Recipe, setup: RunSetup, device: torch.device) -> Callable[[in
         callbacks=[],
         label_smoothing=section.label_smoothing_factor,
         chunked=section.loss_type == "chunked_nll",
+        plain=section.plain,
     )
     trial = Trial(trainer, setup)
     parameters = setup.loaded.model.parameters()
