@@ -51,6 +51,7 @@ def used_memory(device: torch.device) -> int:
 
     if device.type == "cuda":
         return int(torch.cuda.memory_allocated(device))
+    give_back()
     return _told("VmRSS")
 
 
