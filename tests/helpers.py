@@ -35,6 +35,18 @@ def hfcli(
     )
 
 
+# `python -c SLOW ARGUMENTS` is hfcli taking its time over each token: there is a middle of a text
+# to be interrupted in, however busy the machine is.
+SLOW = (
+    "import time\n"
+    "from hfcli.generation.row import Row\n"
+    "take = Row.take\n"
+    "Row.take = lambda self, token: (take(self, token), time.sleep(0.02))\n"
+    "from hfcli.cli.app import main\n"
+    "main()\n"
+)
+
+
 def prepared(task: Any, rows: Any, loaded: Any, *, train: bool, **options: Any) -> Any:
     """Rows encoded for a model, as a run does it."""
     from hfcli.data.prepare import prepare

@@ -87,7 +87,7 @@ def test_killed_and_resumed_is_uninterrupted(
         "import sys, time\n"
         "from hfcli.generation.journal import Journal\n"
         "add = Journal.add\n"
-        "Journal.add = lambda self, entry: (add(self, entry), time.sleep(0.03))\n"
+        "Journal.add = lambda self, entry: (add(self, entry), time.sleep(0.1))\n"
         f"sys.argv = ['hfcli', 'generate', '--model', {str(tiny_gpt2)!r}, *{arguments!r}]\n"
         "from hfcli.cli.app import main\n"
         "main()\n"

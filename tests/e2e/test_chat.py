@@ -10,6 +10,7 @@ import select
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import pytest
 from hfcli.generation.chat import Conversation
 from hfcli.recipe.generation import GenerationSettings
 from tests.e2e.test_generate_text import tiny_chat  # noqa: F401 - a fixture
-from tests.helpers import ROOT, hfcli
+from tests.helpers import ROOT, SLOW, hfcli
 
 # Makes the terminal on stdin its controlling one, so that a typed Ctrl-C is a signal. In a process
 # of its own: nothing but exec is safe in a fork of a process with threads.
@@ -33,9 +34,9 @@ ON_ITS_TERMINAL = (
 class Terminal:
     """`hfcli chat` on a terminal of its own."""
 
-    def __init__(self, *arguments: str | Path) -> None:
+    def __init__(self, *arguments: str | Path, how: Sequence[str] = ("-m", "hfcli")) -> None:
         self.screen, terminal = pty.openpty()
-        command = [sys.executable, "-c", ON_ITS_TERMINAL, "-m", "hfcli", "chat"]
+        command = [sys.executable, "-c", ON_ITS_TERMINAL, *how, "chat"]
         self.process = subprocess.Popen(
             [*command, *map(str, arguments)],
             stdin=terminal,
@@ -118,7 +119,8 @@ def test_a_conversation_on_a_terminal(tiny_chat: Path, tmp_path: Path) -> None: 
 
 
 def test_ctrl_c_stops_the_answer_and_keeps_its_text(tmp_path: Path) -> None:
-    chat = Terminal("--model", "bundled", "--no-chat-template", "--max-new-tokens", "450")
+    flags = ("--model", "bundled", "--no-chat-template", "--max-new-tokens", "450")
+    chat = Terminal(*flags, how=("-c", SLOW))
     chat.wait_for("> ")
     chat.type("The people of the United States\n")
     chat.wait_for("States\r\n")

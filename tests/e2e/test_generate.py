@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from tests.fake_hub import COMMIT, fake_hub
-from tests.helpers import ROOT, hfcli
+from tests.helpers import ROOT, SLOW, hfcli
 
 PROMPT = "The world is a beautiful place,"
 COMMAND = [sys.executable, "-m", "hfcli", "generate", "--model", "bundled"]
@@ -271,7 +271,7 @@ def test_streams_that_were_closed_are_not_missed() -> None:
 
 def test_ctrl_c_keeps_the_text_and_exits_with_130() -> None:
     process = subprocess.Popen(
-        [*COMMAND, "--max-new-tokens", "480", PROMPT],
+        [sys.executable, "-c", SLOW, *COMMAND[3:], "--max-new-tokens", "480", PROMPT],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

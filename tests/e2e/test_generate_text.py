@@ -248,7 +248,6 @@ def test_flags_that_do_not_go_together_are_told(tmp_path: Path) -> None:
     for flags, told in (
         (["-i", "x.txt"], "go together"),
         (["x", "-i", "x.txt", "-o", "y.jsonl"], "prompt does not go"),
-        (["x", "--engine", "vllm"], "--input"),
         (["x", "--keep-columns"], "--keep-columns is for many prompts"),
         (["x", "--batch-size", "4"], "--batch-size is for many prompts"),
         (["x", "--seed", str(2**32)], "--seed"),
