@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hfcli.cli import options
+from hfcli.cli import eval_options, options
 
 GATES = ("fail_under", "fail_over", "fail_under_ci", "max_drop")
 
@@ -69,38 +69,12 @@ def evaluate_command(
     allow_remote_metric: Annotated[
         bool, typer.Option("--allow-remote-metric", help="Run metric code from the Hub.")
     ] = False,
-    context: Annotated[
-        int | None,
-        typer.Option(min=1, help="Perplexity: tokens in a window.", show_default=False),
-    ] = None,
-    stride: Annotated[
-        int | None,
-        typer.Option(min=1, help="Perplexity: tokens a window moves on.", show_default=False),
-    ] = None,
-    windows: Annotated[
-        str | None,
-        typer.Option(
-            help="Perplexity as defined by: full (every token once), hf-docs, lm-eval, llama.cpp.",
-            show_default=False,
-        ),
-    ] = None,
-    prompt_column: Annotated[
-        str | None, typer.Option(help="Questions: default prompt.", show_default=False)
-    ] = None,
-    reference_column: Annotated[
-        str | None,
-        typer.Option(
-            help="generate-until: the right text, or a list of them. Default: reference.",
-            show_default=False,
-        ),
-    ] = None,
-    choices_column: Annotated[
-        str | None,
-        typer.Option(
-            help="multiple-choice: a list of texts; --label is the right one. Default: choices.",
-            show_default=False,
-        ),
-    ] = None,
+    context: eval_options.Context = None,
+    stride: eval_options.Stride = None,
+    windows: eval_options.Windows = None,
+    prompt_column: eval_options.PromptColumn = None,
+    reference_column: eval_options.ReferenceColumn = None,
+    choices_column: eval_options.ChoicesColumn = None,
     template: Annotated[
         Path | None,
         typer.Option(
@@ -108,14 +82,8 @@ def evaluate_command(
             show_default=False,
         ),
     ] = None,
-    few_shot: Annotated[
-        str | None,
-        typer.Option(help="Questions: file with solved examples.", show_default=False),
-    ] = None,
-    num_fewshot: Annotated[
-        int | None,
-        typer.Option(min=1, help="So many of them before each prompt.", show_default=False),
-    ] = None,
+    few_shot: eval_options.FewShot = None,
+    num_fewshot: eval_options.NumFewshot = None,
     max_new_tokens: options.MaxNewTokens = None,
     temperature: Annotated[
         float | None, typer.Option(min=0, help="Sample texts. Default: greedy.", show_default=False)
@@ -130,21 +98,9 @@ def evaluate_command(
         int | None,
         typer.Option(min=0, max=2**32 - 1, help="Of draws. Default: 42.", show_default=False),
     ] = None,
-    suite: Annotated[
-        str | None,
-        typer.Option(
-            metavar="lm-eval:TASK[,TASK]",
-            help="Standard tasks, by lm-evaluation-harness (pip install 'hfcli[lm-eval]').",
-            show_default=False,
-        ),
-    ] = None,
-    suite_path: Annotated[
-        Path | None,
-        typer.Option(help="Folder with tasks (YAML) of your own for --suite.", show_default=False),
-    ] = None,
-    suite_limit: Annotated[
-        int | None, typer.Option(min=1, help="Rows of each task of --suite.", show_default=False)
-    ] = None,
+    suite: eval_options.Suite = None,
+    suite_path: eval_options.SuitePath = None,
+    suite_limit: eval_options.SuiteLimit = None,
     batch_size: Annotated[int | None, typer.Option(min=1, show_default=False)] = None,
     device: Annotated[
         str | None, typer.Option(help="auto, cpu, cuda, ...", show_default=False)
@@ -157,38 +113,11 @@ def evaluate_command(
             show_default=False,
         ),
     ] = None,
-    fail_under: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="METRIC=VALUE", help="Exit with 7 below this; repeatable.", show_default=False
-        ),
-    ] = None,
-    fail_over: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="METRIC=VALUE", help="Exit with 7 above this; repeatable.", show_default=False
-        ),
-    ] = None,
-    fail_under_ci: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="METRIC=VALUE",
-            help="Exit with 7 when the interval's lower bound is below this; repeatable.",
-            show_default=False,
-        ),
-    ] = None,
-    baseline: Annotated[
-        Path | None,
-        typer.Option(help="report.json to compare with by --max-drop.", show_default=False),
-    ] = None,
-    max_drop: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="METRIC=VALUE",
-            help="Exit with 7 when it is worse than the baseline by more; repeatable.",
-            show_default=False,
-        ),
-    ] = None,
+    fail_under: eval_options.FailUnder = None,
+    fail_over: eval_options.FailOver = None,
+    fail_under_ci: eval_options.FailUnderCi = None,
+    baseline: eval_options.Baseline = None,
+    max_drop: eval_options.MaxDrop = None,
     output_dir: Annotated[
         Path | None,
         typer.Option(
