@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 import logging
-import struct
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -23,14 +21,18 @@ from hfcli.models import adapter, gguf_cache
 from hfcli.models.blank import nothing_drawn
 from hfcli.models.options import LoadOptions, check_quantized, needs_pickle, quantization
 from hfcli.models.resolve import ModelSource
+from hfcli.models.tokenizer import (
+    DAMAGED,
+    cut_off_hint,
+    first_line,
+    grow_embeddings,
+    load_tokenizer,
+)
 from hfcli.tasks.base import Task
 
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
-PAD_TOKEN = "<|pad|>"
-DAMAGED = (struct.error, IndexError, OverflowError)  # what reading a broken GGUF file raises
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,7 @@ def load_model(
         gguf_cache.keep(place, model, tokenizer)
     if adapters:
         # Tokens that training added, such as the padding token, are not in the base model.
-        _grow_embeddings(model, len(tokenizer))
+        grow_embeddings(model, len(tokenizer))
         model = adapter.merge(model, adapters)
         _take_generation_config(model, source)
     if "device_map" not in keywords and options.load_in is None:
@@ -132,80 +134,6 @@ def silence() -> None:
 
     disable_progress_bar()
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
-
-
-def load_gguf_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
-    """The tokenizer in a GGUF file, made once and kept in the cache.
-
-    Raises:
-        ModelError: as `load_tokenizer`.
-    """
-    place = gguf_cache.tokenizer_place(source)
-    kept = gguf_cache.kept(source, place)
-    tokenizer = load_tokenizer(kept or source)
-    if kept is None:
-        gguf_cache.keep(place, None, tokenizer)
-    return tokenizer
-
-
-def load_tokenizer(
-    source: ModelSource, *, trust_remote_code: bool = False
-) -> PreTrainedTokenizerBase:
-    """The tokenizer in a model's files.
-
-    Raises:
-        ModelError: there is none; transformers would hand out an empty one without a word.
-    """
-    from transformers import AutoTokenizer
-
-    options = {"gguf_file": source.gguf_file} if source.gguf_file else {}
-    try:
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
-            source.folder, trust_remote_code=trust_remote_code, **options
-        )
-    except (OSError, ValueError, KeyError, *DAMAGED) as e:
-        raise ModelError(
-            f"{source.name}: no usable tokenizer ({_first_line(e)})", hint=_whole(source)
-        ) from e
-    if len(tokenizer) <= 1 or not tokenizer("a", add_special_tokens=False)["input_ids"]:
-        raise ModelError(
-            f"{source.name}: the folder has no tokenizer files",
-            hint="copy tokenizer.json and tokenizer_config.json into it",
-        )
-    return tokenizer
-
-
-def ensure_pad_token(loaded: LoadedModel) -> None:
-    """Give tokenizer and model a padding token that is never a real label.
-
-    GPT-2 has none, and padding with EOS would hide a text's own EOS. A token of its own is added
-    where there is none or where it doubles as BOS or EOS; its embedding is the mean of the others.
-    """
-    tokenizer, model = loaded.tokenizer, loaded.model
-    real = {tokenizer.bos_token_id, tokenizer.eos_token_id}
-    if tokenizer.pad_token_id is None or tokenizer.pad_token_id in real:
-        tokenizer.add_special_tokens({"pad_token": PAD_TOKEN})
-        _grow_embeddings(model, len(tokenizer))
-    model.config.pad_token_id = tokenizer.pad_token_id
-    if getattr(model, "generation_config", None) is not None:
-        model.generation_config.pad_token_id = tokenizer.pad_token_id
-
-
-def _grow_embeddings(model: PreTrainedModel, size: int) -> None:
-    import torch
-
-    weight: Any = model.get_input_embeddings().weight
-    before = weight.shape[0]
-    if size <= before:
-        return
-    mean = weight.detach().mean(0)
-    # Upstream's mean_resizing draws from a covariance: slow for 50,257 rows, and random.
-    model.resize_token_embeddings(size, mean_resizing=False)
-    with torch.no_grad():
-        for embeddings in (model.get_input_embeddings(), model.get_output_embeddings()):
-            if embeddings is not None:
-                grown: Any = embeddings.weight
-                grown[before:] = mean if grown.shape[1] == mean.shape[0] else 0
 
 
 def _load_weights(
@@ -233,17 +161,17 @@ def _load_weights(
                 **config_overrides,
             )
     except SafetensorError as e:
-        raise ModelError(f"{source.name}: damaged weights ({_first_line(e)})") from e
+        raise ModelError(f"{source.name}: damaged weights ({first_line(e)})") from e
     except ImportError as e:
-        raise ModelError(f"{source.name}: {_first_line(e)}") from e
+        raise ModelError(f"{source.name}: {first_line(e)}") from e
     except (OSError, ValueError, KeyError, RuntimeError, StrictDataclassError, *DAMAGED) as e:
         # transformers has no error type of its own for "cannot load this".
-        told = _first_line(e)
+        told = first_line(e)
         if "ignore_mismatched_sizes" in told:  # the rest is a table in its log
             told = "its weights are not of the sizes that its config.json says"
         raise ModelError(
             f"{source.name}: cannot be loaded for {task.name} ({told})",
-            hint=_whole(source),
+            hint=cut_off_hint(source),
         ) from e
     mismatched = {name for name, *_shapes in info["mismatched_keys"]}
     return model, sorted({*info["missing_keys"], *mismatched})
@@ -255,10 +183,6 @@ def _take_generation_config(model: PreTrainedModel, source: ModelSource) -> None
 
     if model.can_generate() and (source.folder / "generation_config.json").is_file():
         model.generation_config = GenerationConfig.from_pretrained(source.folder)
-
-
-def _whole(source: ModelSource) -> str | None:
-    return "the file may be cut off: fetch it again" if source.gguf_file else None
 
 
 def _check_vocabulary(
@@ -278,10 +202,3 @@ def weight_bytes(source: ModelSource) -> int:
     if source.gguf_file:
         return (source.folder / source.gguf_file).stat().st_size
     return sum(path.stat().st_size for path in source.folder.glob("*.safetensors"))
-
-
-def _first_line(error: BaseException) -> str:
-    if isinstance(error, json.JSONDecodeError):
-        return f"broken JSON: {error}"
-    first, *more = str(error).strip().splitlines() or [type(error).__name__]
-    return f"{first} {more[0].strip()}" if first.endswith(":") and more else first

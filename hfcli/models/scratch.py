@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hfcli.errors import ModelError
-from hfcli.models.load import PAD_TOKEN, LoadedModel, load_tokenizer, silence
+from hfcli.models.load import LoadedModel, silence
 from hfcli.models.resolve import ModelSource, resolve_model
+from hfcli.models.tokenizer import PAD_TOKEN, load_tokenizer
 from hfcli.recipe.schema import ModelSection
 from hfcli.tasks.base import Task
 

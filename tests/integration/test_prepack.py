@@ -128,3 +128,18 @@ def test_perplexity_in_bfloat16_is_within_half_a_hundredth() -> None:
         losses.append(torch.nn.functional.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten()))
     assert ids.numel() > 2000
     assert abs(float(torch.exp(losses[1] - losses[0])) - 1) < 0.005
+
+
+def test_samples_of_a_model_in_training_leave_its_layers_as_they_are(
+    tiny_gpt2: Path, pack_small: None
+) -> None:
+    """A packed layer has no gradient: training would go on, and change nothing."""
+    from hfcli.generation.loading import load_for_generation
+    from hfcli.generation.samples import write_samples
+
+    loaded = load_for_generation(ModelChoice(str(tiny_gpt2), device="cpu"), print)
+    assert can_prepack(loaded.model)
+    before = dict(loaded.model.named_modules())
+    (text,) = write_samples(loaded, ["The lamp"])
+    assert text
+    assert dict(loaded.model.named_modules()) == before

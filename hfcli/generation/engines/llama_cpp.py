@@ -15,7 +15,8 @@ from hfcli.generation.engines.base import EngineOptions
 from hfcli.generation.engines.transformers import TransformersEngine
 from hfcli.generation.llama_rows import LlamaModel
 from hfcli.generation.loading import ModelChoice, find_model
-from hfcli.models.load import LoadedModel, load_gguf_tokenizer, load_tokenizer
+from hfcli.models.load import LoadedModel
+from hfcli.models.tokenizer import load_gguf_tokenizer, load_tokenizer
 from hfcli.results import Listener
 
 INSTALL = "pip install 'hfcli[llama-cpp]'"

@@ -16,9 +16,10 @@ from hfcli.errors import RecipeError, RunError
 from hfcli.generation.engines.base import EngineOptions
 from hfcli.generation.loading import find_model
 from hfcli.generation.request import Counts, Finished, Request
-from hfcli.models.load import LoadedModel, load_tokenizer
+from hfcli.models.load import LoadedModel
 from hfcli.models.options import LoadOptions, needs_pickle
 from hfcli.models.resolve import ModelSource
+from hfcli.models.tokenizer import load_tokenizer
 
 INSTALL = "pip install 'hfcli[vllm]'"
 WINDOW = 4096  # requests handed over together; vLLM schedules among them

@@ -1,0 +1,205 @@
+"""The rows at work: new ones start where there is room, finished ones leave at once.
+
+In float32, a choice that rounding could have changed is made again for the row alone (see
+`hfcli.generation.choose`); memory that runs out halves the batch. Knows nothing about requests
+that are not here yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from hfcli.errors import RunError
+from hfcli.generation.choose import Choice, choose
+from hfcli.generation.fitting import Fit
+from hfcli.generation.request import Counts
+from hfcli.generation.row import Row
+from hfcli.generation.scheduling import of_a_length
+from hfcli.generation.slots import Rows, open_rows
+from hfcli.generation.speculate import Proposer
+from hfcli.results import Listener, Note
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from hfcli.models.load import LoadedModel
+
+
+class Batched(Protocol):
+    """What a batch needs of its engine.
+
+    Args:
+        longest: tokens that a row may have.
+        exact: whether choices that rounding could have changed are made again.
+        proposer: guesses tokens of a single row.
+        listener: gets notes.
+    """
+
+    loaded: LoadedModel
+    counts: Counts
+    longest: int
+    exact: bool
+    proposer: Proposer | None
+    listener: Listener
+
+    def pack(self) -> None:
+        """Lay the weights out for the processor, where that wins and is not done."""
+
+
+class Batch:
+    """The rows at work, and the memory of what they have read."""
+
+    def __init__(self, engine: Batched, fit: Fit) -> None:
+        self.engine = engine
+        self.counts = engine.counts
+        self.memory = self._fresh()
+        self.fit = fit
+        fit.rows = min(fit.rows, self.memory.most or fit.rows)
+        self.rows: list[Row] = []
+        self.filling = True
+
+    def _fresh(self) -> Rows:
+        return open_rows(self.engine.loaded.model, self.engine.longest)
+
+    def advance(self, waiting: list[Row]) -> list[Row]:
+        """Start rows where there is room, else write one token of every row; rows now done.
+
+        `waiting` loses near its end what was started, and gets back what did not fit.
+        """
+        before = self.memory.computed
+        new = self._next_to_read(waiting)
+        try:
+            if new:
+                self._start(new, waiting)
+            else:
+                self._step()
+        except RuntimeError as e:
+            if not _out_of_memory(e):
+                raise
+            self._shrink(len(self.rows) + len(new), waiting, e)
+            before = 0
+        self.counts.computed += self.memory.computed - before
+        done = [row for row in self.rows if row.finish_reason]
+        for i in range(len(self.rows) - 1, -1, -1):
+            if self.rows[i].finish_reason:
+                self._leave(i)
+        return done
+
+    def _next_to_read(self, waiting: Sequence[Row]) -> list[Row]:
+        """Rows from the end of `waiting` that there is room for, and one pass should read."""
+        free = self.fit.rows - len(self.rows)
+        # A few at a time: reading one prompt costs nearly as much as reading four.
+        self.filling = self.filling or not self.rows or free >= max(1, self.fit.rows // 4)
+        if not waiting or not self.filling or free <= 0:
+            self.filling = False
+            return []
+        next_ = waiting[-free:][::-1]
+        room = self.fit.more((r.request for r in self.rows), (r.request for r in next_))
+        self.filling = room > 0
+        return of_a_length(next_[:room])
+
+    def _start(self, new: Sequence[Row], waiting: list[Row]) -> None:
+        prompts: list[tuple[int, ...]] = []
+        copies: list[int] = []
+        for row in new:  # samples of one prompt stand together, and read it once
+            ids = tuple(row.ids)
+            if prompts and prompts[-1] == ids and self.memory.most != 1:
+                copies[-1] += 1
+            else:
+                prompts.append(ids)
+                copies.append(0)
+        first = len(self.memory.lengths)
+        logits = self.memory.admit(prompts)
+        order = list(range(len(prompts)))
+        for i, n in enumerate(copies):
+            if n:
+                self.memory.fork(first + i, n)
+                order += [i] * n
+        by_prompt = {prompt: [r for r in new if tuple(r.ids) == prompt] for prompt in prompts}
+        rows = [by_prompt[prompts[i]].pop(0) for i in order]
+        started = set(map(id, new))
+        waiting[-self.fit.rows :] = [r for r in waiting[-self.fit.rows :] if id(r) not in started]
+        self.rows += rows
+        self.counts.batch_size = max(self.counts.batch_size, len(self.rows))
+        self._take(rows, logits[order])
+
+    def _step(self) -> None:
+        proposer = self.engine.proposer
+        if proposer is not None and len(self.rows) == 1 and self.memory.most is None:
+            self._speculate(proposer)
+            return
+        self.engine.pack()  # not before the first token, which is waited for
+        logits = self.memory.extend([[row.new[-1]] for row in self.rows])
+        self._take(self.rows, logits[:, -1])
+
+    def _speculate(self, proposer: Proposer) -> None:
+        (row,) = self.rows
+        room = row.request.max_new_tokens - len(row.new) - 1
+        draft = proposer.propose(row, room) if room > 0 else []
+        logits = self.memory.extend([[row.new[-1], *draft]])
+        for i in range(len(draft) + 1):
+            self._take([row], logits[:, i])
+            agreed = i < len(draft) and row.new[-1] == draft[i]
+            self.counts.accepted += agreed
+            if row.finish_reason or not agreed:
+                break
+        self.counts.drafted += len(draft)
+        self.memory.rewind(0, len(row.ids) - 1)
+
+    def _take(self, rows: Sequence[Row], logits: Tensor) -> None:
+        for row, token in zip(rows, self._choose(rows, logits), strict=True):
+            row.take(token)
+
+    def _choose(self, rows: Sequence[Row], logits: Tensor) -> list[int]:
+        chosen = _pick(rows, logits)
+        tokens = chosen.tokens
+        if self.engine.exact:
+            for i in chosen.unsure:
+                alone = self.memory.alone(rows[i].ids)
+                tokens[i] = _pick([rows[i]], alone).tokens[0]
+        return tokens
+
+    def _leave(self, i: int) -> None:
+        self.memory.leave(i)
+        self.rows[i] = self.rows[-1]
+        self.rows.pop()
+
+    def _shrink(self, tried: int, waiting: list[Row], error: RuntimeError) -> None:
+        """Halve the batch and read everything again: rows go on from the tokens they have."""
+        if tried <= 1:
+            raise RunError(
+                "out of memory with a single row",
+                hint="a smaller model, a shorter prompt, or fewer --max-new-tokens",
+            ) from error
+        self.fit.rows = self.counts.batch_size = tried // 2
+        told = f"out of memory: going on with batches of {self.fit.rows}"
+        self.engine.listener(Note(told))
+        waiting += [row for row in reversed(self.rows) if not row.finish_reason]
+        self.rows = []
+        self.memory = self._fresh()
+
+
+def _pick(rows: Sequence[Row], logits: Tensor) -> Choice:
+    import torch
+
+    if any(row.is_ruled for row in rows):
+        logits = torch.cat([row.rule(logits[i : i + 1]) for i, row in enumerate(rows)])
+    requests = [row.request for row in rows]
+    return choose(
+        logits,
+        [request.decoding for request in requests],
+        [request.seed for request in requests],
+        [len(row.new) for row in rows],
+    )
+
+
+def _out_of_memory(error: RuntimeError) -> bool:
+    import torch
+
+    told = str(error)
+    return (
+        isinstance(error, torch.OutOfMemoryError)
+        or "allocate memory" in told
+        or "out of memory" in told  # as MPS says it
+    )

@@ -1,0 +1,106 @@
+"""The tokenizer of a model's files, and the padding token that a model needs beside it."""
+
+from __future__ import annotations
+
+import json
+import struct
+from typing import TYPE_CHECKING, Any
+
+from hfcli.errors import ModelError
+from hfcli.models import gguf_cache
+from hfcli.models.resolve import ModelSource
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from hfcli.models.load import LoadedModel
+
+PAD_TOKEN = "<|pad|>"
+DAMAGED = (struct.error, IndexError, OverflowError)  # what reading a broken GGUF file raises
+
+
+def load_gguf_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
+    """The tokenizer in a GGUF file, made once and kept in the cache.
+
+    Raises:
+        ModelError: as `load_tokenizer`.
+    """
+    place = gguf_cache.tokenizer_place(source)
+    kept = gguf_cache.kept(source, place)
+    tokenizer = load_tokenizer(kept or source)
+    if kept is None:
+        gguf_cache.keep(place, None, tokenizer)
+    return tokenizer
+
+
+def load_tokenizer(
+    source: ModelSource, *, trust_remote_code: bool = False
+) -> PreTrainedTokenizerBase:
+    """The tokenizer in a model's files.
+
+    Raises:
+        ModelError: there is none; transformers would hand out an empty one without a word.
+    """
+    from transformers import AutoTokenizer
+
+    options = {"gguf_file": source.gguf_file} if source.gguf_file else {}
+    try:
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+            source.folder, trust_remote_code=trust_remote_code, **options
+        )
+    except (OSError, ValueError, KeyError, *DAMAGED) as e:
+        raise ModelError(
+            f"{source.name}: no usable tokenizer ({first_line(e)})", hint=cut_off_hint(source)
+        ) from e
+    if len(tokenizer) <= 1 or not tokenizer("a", add_special_tokens=False)["input_ids"]:
+        raise ModelError(
+            f"{source.name}: the folder has no tokenizer files",
+            hint="copy tokenizer.json and tokenizer_config.json into it",
+        )
+    return tokenizer
+
+
+def ensure_pad_token(loaded: LoadedModel) -> None:
+    """Give tokenizer and model a padding token that is never a real label.
+
+    GPT-2 has none, and padding with EOS would hide a text's own EOS. A token of its own is added
+    where there is none or where it doubles as BOS or EOS; its embedding is the mean of the others.
+    """
+    tokenizer, model = loaded.tokenizer, loaded.model
+    real = {tokenizer.bos_token_id, tokenizer.eos_token_id}
+    if tokenizer.pad_token_id is None or tokenizer.pad_token_id in real:
+        tokenizer.add_special_tokens({"pad_token": PAD_TOKEN})
+        grow_embeddings(model, len(tokenizer))
+    model.config.pad_token_id = tokenizer.pad_token_id
+    if getattr(model, "generation_config", None) is not None:
+        model.generation_config.pad_token_id = tokenizer.pad_token_id
+
+
+def grow_embeddings(model: PreTrainedModel, size: int) -> None:
+    import torch
+
+    weight: Any = model.get_input_embeddings().weight
+    before = weight.shape[0]
+    if size <= before:
+        return
+    mean = weight.detach().mean(0)
+    # Upstream's mean_resizing draws from a covariance: slow for 50,257 rows, and random.
+    model.resize_token_embeddings(size, mean_resizing=False)
+    with torch.no_grad():
+        for embeddings in (model.get_input_embeddings(), model.get_output_embeddings()):
+            if embeddings is not None:
+                grown: Any = embeddings.weight
+                grown[before:] = mean if grown.shape[1] == mean.shape[0] else 0
+
+
+def cut_off_hint(source: ModelSource) -> str | None:
+    """What may be wrong with a file that cannot be read."""
+    return "the file may be cut off: fetch it again" if source.gguf_file else None
+
+
+def first_line(error: BaseException) -> str:
+    """What another library's error says, in one line."""
+    if isinstance(error, json.JSONDecodeError):
+        return f"broken JSON: {error}"
+    first, *more = str(error).strip().splitlines() or [type(error).__name__]
+    return f"{first} {more[0].strip()}" if first.endswith(":") and more else first
