@@ -34,11 +34,10 @@ from hfcli.evaluation.predictions import metric_inputs
 from hfcli.evaluation.score_log import ScoreLog
 from hfcli.metrics.modules import load_module
 from hfcli.models.fingerprint import weights_fingerprint
-from hfcli.models.load import LoadedModel, load_model
+from hfcli.models.load import LoadedModel, ensure_pad_token, load_model
 from hfcli.models.options import LoadOptions
 from hfcli.models.prepack import can_prepack, prepack
 from hfcli.models.resolve import resolve_model
-from hfcli.models.tokenizer import ensure_pad_token
 from hfcli.recipe.schema import DataSection, Recipe
 from hfcli.results import EvalResult, Listener, Note, RowsScored
 from hfcli.tasks.base import Reduced, Tools

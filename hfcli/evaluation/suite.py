@@ -21,9 +21,8 @@ from hfcli.evaluation.harness import HARNESS, load_tasks, quiet, require_harness
 from hfcli.evaluation.outcomes import write_predictions
 from hfcli.evaluation.suite_results import Suite, read_results
 from hfcli.models.fingerprint import weights_fingerprint
-from hfcli.models.load import LoadedModel, load_model
+from hfcli.models.load import LoadedModel, ensure_pad_token, load_model
 from hfcli.models.resolve import resolve_model
-from hfcli.models.tokenizer import ensure_pad_token
 from hfcli.results import EvalResult, Listener, Note
 from hfcli.tasks.text_generation import TextGeneration
 

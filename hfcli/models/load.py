@@ -23,6 +23,7 @@ from hfcli.models.options import LoadOptions, check_quantized, needs_pickle, qua
 from hfcli.models.resolve import ModelSource
 from hfcli.models.tokenizer import (
     DAMAGED,
+    PAD_TOKEN,
     cut_off_hint,
     first_line,
     grow_embeddings,
@@ -122,6 +123,22 @@ def load_model(
     model.eval()
     parts = (*([base] if base is not source else []), *(a for a in adapters if a is not source))
     return LoadedModel(model, tokenizer, source, tuple(missing), parts)
+
+
+def ensure_pad_token(loaded: LoadedModel) -> None:
+    """Give tokenizer and model a padding token that is never a real label.
+
+    GPT-2 has none, and padding with EOS would hide a text's own EOS. A token of its own is added
+    where there is none or where it doubles as BOS or EOS; its embedding is the mean of the others.
+    """
+    tokenizer, model = loaded.tokenizer, loaded.model
+    real = {tokenizer.bos_token_id, tokenizer.eos_token_id}
+    if tokenizer.pad_token_id is None or tokenizer.pad_token_id in real:
+        tokenizer.add_special_tokens({"pad_token": PAD_TOKEN})
+        grow_embeddings(model, len(tokenizer))
+    model.config.pad_token_id = tokenizer.pad_token_id
+    if getattr(model, "generation_config", None) is not None:
+        model.generation_config.pad_token_id = tokenizer.pad_token_id
 
 
 def silence() -> None:

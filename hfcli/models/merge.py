@@ -11,10 +11,9 @@ from pathlib import Path
 
 from hfcli.device import Placement
 from hfcli.errors import ModelError, RunError
-from hfcli.models.load import LoadedModel, load_model
+from hfcli.models.load import LoadedModel, ensure_pad_token, load_model
 from hfcli.models.resolve import resolve_model
 from hfcli.models.task import guess_task
-from hfcli.models.tokenizer import ensure_pad_token
 from hfcli.results import MergeResult
 from hfcli.tasks import task_classes
 

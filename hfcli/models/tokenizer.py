@@ -1,4 +1,4 @@
-"""The tokenizer of a model's files, and the padding token that a model needs beside it."""
+"""The tokenizer of a model's files, and embeddings for tokens that are added to it."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ from hfcli.models.resolve import ModelSource
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
-    from hfcli.models.load import LoadedModel
 
 PAD_TOKEN = "<|pad|>"
 DAMAGED = (struct.error, IndexError, OverflowError)  # what reading a broken GGUF file raises
@@ -58,22 +56,6 @@ def load_tokenizer(
             hint="copy tokenizer.json and tokenizer_config.json into it",
         )
     return tokenizer
-
-
-def ensure_pad_token(loaded: LoadedModel) -> None:
-    """Give tokenizer and model a padding token that is never a real label.
-
-    GPT-2 has none, and padding with EOS would hide a text's own EOS. A token of its own is added
-    where there is none or where it doubles as BOS or EOS; its embedding is the mean of the others.
-    """
-    tokenizer, model = loaded.tokenizer, loaded.model
-    real = {tokenizer.bos_token_id, tokenizer.eos_token_id}
-    if tokenizer.pad_token_id is None or tokenizer.pad_token_id in real:
-        tokenizer.add_special_tokens({"pad_token": PAD_TOKEN})
-        grow_embeddings(model, len(tokenizer))
-    model.config.pad_token_id = tokenizer.pad_token_id
-    if getattr(model, "generation_config", None) is not None:
-        model.generation_config.pad_token_id = tokenizer.pad_token_id
 
 
 def grow_embeddings(model: PreTrainedModel, size: int) -> None:

@@ -18,11 +18,10 @@ from hfcli.data.splits import SPLIT_NAMES, Splits, load_splits
 from hfcli.device import Placement, resolve_dtype
 from hfcli.models.fingerprint import begin_fingerprint
 from hfcli.models.freeze import freeze_layers
-from hfcli.models.load import LoadedModel, load_model
+from hfcli.models.load import LoadedModel, ensure_pad_token, load_model
 from hfcli.models.lora import add_lora
 from hfcli.models.resolve import ModelSource, resolve_model
 from hfcli.models.scratch import build_model
-from hfcli.models.tokenizer import ensure_pad_token
 from hfcli.recipe.schema import DataSection, Recipe
 from hfcli.tasks.base import Prepared, Task, Tools
 

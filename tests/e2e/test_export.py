@@ -217,10 +217,9 @@ def save_adapter(base: Path, folder: Path) -> None:
     import torch
 
     from hfcli.device import Placement
-    from hfcli.models.load import load_model
+    from hfcli.models.load import ensure_pad_token, load_model
     from hfcli.models.lora import add_lora
     from hfcli.models.resolve import resolve_model
-    from hfcli.models.tokenizer import ensure_pad_token
     from hfcli.recipe.lora import LoraSection
     from hfcli.tasks.text_generation import TextGeneration
 

@@ -11,9 +11,8 @@ from datasets import Dataset
 
 from hfcli.device import Placement
 from hfcli.errors import DataError, ModelError
-from hfcli.models.load import LoadedModel, load_model
+from hfcli.models.load import LoadedModel, ensure_pad_token, load_model
 from hfcli.models.resolve import resolve_model
-from hfcli.models.tokenizer import ensure_pad_token
 from hfcli.tasks.scoring import score
 from hfcli.tasks.text_classification import TextClassification
 from tests.helpers import prepared

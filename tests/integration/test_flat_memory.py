@@ -28,8 +28,7 @@ import psutil, torch
 from hfcli.data import prepare, spool
 from hfcli.data.splits import load_splits
 from hfcli.device import Placement
-from hfcli.models.load import load_model
-from hfcli.models.tokenizer import ensure_pad_token
+from hfcli.models.load import ensure_pad_token, load_model
 from hfcli.models.resolve import resolve_model
 from hfcli.recipe.schema import DataSection
 from hfcli.tasks.base import Tools

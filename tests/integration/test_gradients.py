@@ -12,9 +12,8 @@ from transformers import TrainerCallback
 
 from hfcli.device import Placement
 from hfcli.errors import DataError, RecipeError
-from hfcli.models.load import LoadedModel, load_model
+from hfcli.models.load import LoadedModel, ensure_pad_token, load_model
 from hfcli.models.resolve import resolve_model
-from hfcli.models.tokenizer import ensure_pad_token
 from hfcli.recipe.load import load_recipe
 from hfcli.tasks.base import IGNORE
 from hfcli.tasks.packing import Packed, best_fit, check_packing

@@ -15,12 +15,12 @@ from hfcli.device import Placement
 from hfcli.errors import ModelError, RecipeError, RunError
 from hfcli.models.adapter import quiet_peft, resolve_chain
 from hfcli.models.fingerprint import begin_fingerprint, weights_fingerprint
-from hfcli.models.load import LoadedModel, load_model
+from hfcli.models.load import LoadedModel, ensure_pad_token, load_model
 from hfcli.models.lora import add_lora
 from hfcli.models.merge import merge_adapter
 from hfcli.models.resolve import resolve_model
 from hfcli.models.task import guess_task
-from hfcli.models.tokenizer import PAD_TOKEN, ensure_pad_token
+from hfcli.models.tokenizer import PAD_TOKEN
 from hfcli.recipe.lora import LoraSection
 from hfcli.tasks.base import Task
 from hfcli.tasks.text_classification import TextClassification

@@ -16,9 +16,8 @@ import torch
 from datasets import Dataset
 
 from hfcli.device import Placement
-from hfcli.models.load import LoadedModel, load_model
+from hfcli.models.load import LoadedModel, ensure_pad_token, load_model
 from hfcli.models.resolve import resolve_model
-from hfcli.models.tokenizer import ensure_pad_token
 from hfcli.tasks.scoring import reduce_all
 from hfcli.tasks.text_generation import TextGeneration
 from tests.conftest import SENTENCES
