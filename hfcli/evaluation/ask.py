@@ -112,7 +112,7 @@ def ask(
         model=answers.model,
         revision=answers.revision,
         data=", ".join(recipe.data.test),
-        split="test",
+        split=None,
         n_rows=n_rows,
         n_skipped=len(scored) - n_rows,
         metrics=values,
