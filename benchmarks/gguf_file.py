@@ -1,4 +1,4 @@
-"""A GPT-2 folder -> a GGUF file in llama.cpp's layout, in float16. Writes nothing else.
+"""A GPT-2 folder -> a GGUF file in llama.cpp's layout. Writes nothing else.
 
 python -m benchmarks.gguf_file FOLDER FILE
 """
@@ -21,8 +21,8 @@ NAMES = {
 }
 
 
-def write_gguf(folder: Path, path: Path) -> None:
-    """Matrices in float16 (Conv1D's transposed), vectors in float32."""
+def write_gguf(folder: Path, path: Path, *, half: bool = False) -> None:
+    """Matrices (Conv1D's transposed) in float32, or in float16; vectors in float32."""
     import gguf
     import torch
     from transformers import AutoModelForCausalLM
@@ -63,7 +63,7 @@ def write_gguf(folder: Path, path: Path) -> None:
                 tensor = state[f"h.{i}.{own}.{kind}"]
                 tensors[f"blk.{i}.{theirs}.{kind}"] = tensor.T if tensor.ndim == 2 else tensor
     for name, tensor in tensors.items():
-        small = tensor.half() if tensor.ndim == 2 else tensor
+        small = tensor.half() if half and tensor.ndim == 2 else tensor
         writer.add_tensor(name, small.contiguous().numpy())
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
@@ -73,5 +73,5 @@ def write_gguf(folder: Path, path: Path) -> None:
 
 if __name__ == "__main__":
     partial = Path(sys.argv[2]).with_suffix(".partial")
-    write_gguf(Path(sys.argv[1]), partial)
+    write_gguf(Path(sys.argv[1]), partial, half=True)
     os.replace(partial, sys.argv[2])

@@ -8,60 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
+from benchmarks.gguf_file import write_gguf
 from hfcli.generation.loading import ModelChoice
 from hfcli.generation.run import TextOptions, generate
 from hfcli.recipe.generation import GenerationSettings
 from hfcli.results import GenerateResult
 from tests.conftest import build_gpt2
 from tests.helpers import hfcli
-
-NAMES = {"ln_1": "attn_norm", "attn.c_attn": "attn_qkv", "attn.c_proj": "attn_output",
-         "ln_2": "ffn_norm", "mlp.c_fc": "ffn_up", "mlp.c_proj": "ffn_down"}  # fmt: skip
-
-
-def write_gguf(folder: Path, path: Path) -> None:
-    """llama.cpp's layout of a GPT-2: renamed tensors, Conv1D weights transposed, in float32."""
-    import gguf
-    from transformers import AutoModelForCausalLM
-
-    model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
-    tokenizer = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
-    vocabulary = sorted(tokenizer["model"]["vocab"].items(), key=lambda item: item[1])
-    special = {t["id"] for t in tokenizer["added_tokens"]}
-    config = model.config
-    writer = gguf.GGUFWriter(path, "gpt2")
-    writer.add_context_length(config.n_positions)
-    writer.add_embedding_length(config.n_embd)
-    writer.add_block_count(config.n_layer)
-    writer.add_feed_forward_length(4 * config.n_embd)
-    writer.add_head_count(config.n_head)
-    writer.add_layer_norm_eps(config.layer_norm_epsilon)
-    writer.add_tokenizer_model("gpt2")
-    writer.add_token_list([token for token, _ in vocabulary])
-    writer.add_token_types([3 if i in special else 1 for _, i in vocabulary])
-    writer.add_token_merges([" ".join(pair) for pair in tokenizer["model"]["merges"]])
-    writer.add_bos_token_id(config.bos_token_id)
-    writer.add_eos_token_id(config.eos_token_id)
-    state = model.transformer.state_dict()
-    tensors = {
-        "token_embd.weight": state["wte.weight"],
-        "position_embd.weight": state["wpe.weight"],
-    }
-    tensors["output.weight"] = state["wte.weight"]
-    for kind in ("weight", "bias"):
-        tensors[f"output_norm.{kind}"] = state[f"ln_f.{kind}"]
-        for i in range(config.n_layer):
-            for own, theirs in NAMES.items():
-                tensor = state[f"h.{i}.{own}.{kind}"]
-                tensors[f"blk.{i}.{theirs}.{kind}"] = tensor.T if tensor.ndim == 2 else tensor
-    for name, tensor in tensors.items():
-        writer.add_tensor(name, tensor.contiguous().numpy())
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
 
 
 def greedy(name: Path, capfd: pytest.CaptureFixture[str], **options: Any) -> GenerateResult:

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.gguf_file import write_gguf
 from hfcli.errors import HfcliError, ModelError, RecipeError, RunError
 from hfcli.generation import llama_rows
 from hfcli.generation.chat import open_conversation
@@ -27,7 +28,6 @@ from hfcli.generation.run import TextOptions, generate
 from hfcli.recipe.generation import GenerationSettings
 from tests.conftest import build_gpt2
 from tests.integration.test_engine import requests_for, texts
-from tests.integration.test_gguf import write_gguf
 
 ROWS = [[5, 6, 7], [8], [9, 10, 11, 12, 13]]
 INSTALLED = importlib.util.find_spec("llama_cpp") is not None

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 
+from benchmarks.gguf_file import write_gguf
 from hfcli.errors import ModelError
 from hfcli.generation.choose import Decoding
 from hfcli.generation.engines.base import EngineOptions
@@ -21,7 +22,6 @@ from hfcli.models.resolve import resolve_model
 from tests.conftest import build_gpt2
 from tests.fake_hub import COMMIT, fake_hub, hub_env
 from tests.helpers import hfcli
-from tests.integration.test_gguf import write_gguf
 
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
 
