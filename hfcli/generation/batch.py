@@ -31,6 +31,7 @@ class Batched(Protocol):
 
     Args:
         longest: tokens that a row may have.
+        short: whether forward passes may be those of `hfcli.models.forward`.
         exact: whether choices that rounding could have changed are made again.
         proposer: guesses tokens of a single row.
         listener: gets notes.
@@ -39,6 +40,7 @@ class Batched(Protocol):
     loaded: LoadedModel
     counts: Counts
     longest: int
+    short: bool
     exact: bool
     proposer: Proposer | None
     listener: Listener
@@ -60,7 +62,7 @@ class Batch:
         self.filling = True
 
     def _fresh(self) -> Rows:
-        return open_rows(self.engine.loaded.model, self.engine.longest)
+        return open_rows(self.engine.loaded.model, self.engine.longest, short=self.engine.short)
 
     def advance(self, waiting: list[Row]) -> list[Row]:
         """Start rows where there is room, else write one token of every row; rows now done.

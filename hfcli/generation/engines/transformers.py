@@ -72,6 +72,7 @@ class TransformersEngine:
         self.options = options
         self.counts = Counts()
         self.longest = context_length(loaded.tokenizer, loaded.model)
+        self.short = options.choice.fast("forward")
         self.beams = getattr(loaded.model, "generate", None) is not None
         self.exact = str(loaded.model.dtype) == "torch.float32"
         self.proposer = self._proposer(draft)
