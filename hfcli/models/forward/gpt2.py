@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hfcli.models.forward import Attend
+from hfcli.models.forward import Attend, chosen
 from hfcli.models.prepack import are_linear, linear, linear_add, linear_gelu
 
 if TYPE_CHECKING:
@@ -55,8 +55,7 @@ class Forward:
             q, k, v = joint.view(rows, tokens, 3, self.heads, -1).unbind(2)
             x = linear_add(attention["c_proj"], attend(i, q, k, v, scale), x)
             x = linear_add(mlp["c_proj"], linear_gelu(mlp["c_fc"], self._norm(between, x)), x)
-        if kept is not None:
-            x = x[:, kept]
+        x = chosen(x, kept)
         return linear(self.model.lm_head, self._norm(self.last, x))
 
     def _norm(self, module: Any, x: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hfcli.models.forward import Attend
+from hfcli.models.forward import Attend, chosen
 from hfcli.models.prepack import are_linear, linear, linear_add
 
 if TYPE_CHECKING:
@@ -66,8 +66,7 @@ class Forward:
             y = _norm(between, x)
             gate = silu(linear(mlp["gate_proj"], y))
             x = linear_add(mlp["down_proj"], gate * linear(mlp["up_proj"], y), x)
-        if kept is not None:
-            x = x[:, kept]
+        x = chosen(x, kept)
         return linear(self.model.lm_head, _norm(self.last, x))
 
 
