@@ -1,10 +1,11 @@
 """Writing text with GPT-2 small: starting, one text, many texts.
 
 hfcli takes bfloat16 for one text where it is faster; then the number of tokens must be equal, and
-another case holds the texts of float32 to be equal. A model with random weights goes in circles
-sooner than a trained one, and is guessed more easily: one case leaves guessing out. The cache of the start (which file of
-transformers defines what, the probe of bfloat16, converted GGUF files) is kept between runs, as it
-is on a user's machine.
+other cases hold the texts of float32 to be equal. A model with random weights goes in circles
+sooner than a trained one, and is guessed more easily: one case leaves guessing out, and one takes
+the trained model that ships inside the package. The cache of the start (which file of transformers
+defines what, the probe of bfloat16, converted GGUF files) is kept between runs, as it is on a
+user's machine.
 """
 
 from __future__ import annotations
@@ -45,6 +46,9 @@ def cases(context: Context) -> list[Case]:
              more=["--without", "guesses"]),
         _one(context, "decode-float32", f"decode, one stream, {n} tokens, float32, equal texts",
              "generate_loop.py", "generate(), defaults", n, at_least=1, aim=1, dtype="float32"),
+        _one(context, "decode-bundled", f"the same, the bundled model (trained), {n} tokens",
+             "generate_loop.py", "generate(), defaults", n, at_least=1, aim=1,
+             model=str(ROOT / "hfcli" / "bundled")),
         _gguf(context),
         _bulk(context, "bulk-loop", "bulk_loop.py", "a loop over pipeline()", at_least=12, aim=30),
         _bulk(context, "bulk-loop-bfloat16", "bulk_loop.py", "a loop over pipeline()",
@@ -71,8 +75,9 @@ def _one(
     aim: float,
     dtype: str = "auto",
     more: Sequence[str] = (),
+    model: str | None = None,
 ) -> Case:
-    model = str(context.work.absolute() / LANGUAGE_MODEL)
+    model = model or str(context.work.absolute() / LANGUAGE_MODEL)
     flags = ["--model", model, "--greedy", "--max-new-tokens", str(n), "--dtype", dtype, *more]
     streams = name == "first-token"
     if not streams:
