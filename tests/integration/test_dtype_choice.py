@@ -78,6 +78,24 @@ def test_what_promises_equal_texts_stays_in_float32(
     assert told[0].startswith(f"{expected}: ")
 
 
+@pytest.mark.parametrize("name", ["forward", "guesses"])
+@pytest.mark.parametrize("off", [False, True], ids=["on", "off"])
+def test_what_makes_one_text_faster_is_told_unless_it_is_off(
+    tiny_gpt2: Path, name: str, off: bool
+) -> None:
+    told: list[str] = []
+    without = frozenset({name} if off else ())
+    generate(
+        prompt="The harbour",
+        choice=ModelChoice(str(tiny_gpt2), device="cpu", without=without),
+        settings=GenerationSettings(max_new_tokens=3, do_sample=False),
+        options=TextOptions(),
+        seed=0,
+        listener=lambda event: told.append(event.text) if isinstance(event, Choice) else None,
+    )
+    assert any(line.startswith(f"{name}: ") for line in told) != off
+
+
 def test_the_probe_runs_once_on_a_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HFCLI_CACHE", str(tmp_path))
     monkeypatch.setattr(speed, "computes_bf16", lambda _device: True)

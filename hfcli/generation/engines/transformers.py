@@ -22,6 +22,7 @@ from hfcli.generation.request import Counts, Finished, Request
 from hfcli.generation.row import Row
 from hfcli.generation.scheduling import by_work
 from hfcli.generation.speculate import DraftModel, PromptLookup, Proposer, Repeats
+from hfcli.models.forward import short_forward
 from hfcli.models.load import LoadedModel
 from hfcli.models.prepack import can_prepack, prepack
 from hfcli.results import Choice as Chosen
@@ -83,10 +84,20 @@ class TransformersEngine:
         if self.to_pack:
             when = "after the first token" if options.one_stream else "before the first batch"
             options.listener(Chosen(f"prepack: weights are laid out for the processor {when}"))
+        if isinstance(self.proposer, Repeats):
+            options.listener(
+                Chosen("guesses: what repeats itself is checked several tokens at once")
+            )
+        if self.short and short_forward(loaded.model) is not None:
+            options.listener(Chosen("forward: the short one of the model's architecture"))
         if not options.one_stream:
             self.pack()
-            if options.choice.fast("freed-memory") and loaded.model.device.type == "cpu":
-                keep_freed_memory()
+            self._keep_memory()
+
+    def _keep_memory(self) -> None:
+        fast = self.options.choice.fast("freed-memory")
+        if fast and self.loaded.model.device.type == "cpu" and keep_freed_memory():
+            self.listener(Chosen("freed-memory: the memory of a batch is kept for the next"))
 
     def pack(self) -> None:
         """Pack the weights, once, where that wins."""
