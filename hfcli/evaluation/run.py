@@ -32,6 +32,7 @@ from hfcli.evaluation.outcomes import (
 )
 from hfcli.evaluation.predictions import metric_inputs
 from hfcli.evaluation.score_log import ScoreLog
+from hfcli.freed_memory import keep_freed_memory
 from hfcli.metrics.modules import load_module
 from hfcli.models.fingerprint import weights_fingerprint
 from hfcli.models.load import LoadedModel, ensure_pad_token, load_model
@@ -209,6 +210,8 @@ def _rows(recipe: Recipe, offline: bool) -> tuple[str, Dataset, list[str]]:
 
 def _load(recipe: Recipe, offline: bool) -> LoadedModel:
     placement = resolve_device(recipe.device)
+    if placement.device.type == "cpu":
+        keep_freed_memory()
     source = resolve_model(
         recipe.model.name_or_path, revision=recipe.model.revision, offline=offline
     )

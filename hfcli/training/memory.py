@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hfcli.training.freed_memory import give_back
+from hfcli.freed_memory import give_back
 
 if TYPE_CHECKING:
     import torch

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
 
 from hfcli.training import attention, dropout
-from hfcli.training.freed_memory import keep_freed_memory
+from hfcli.freed_memory import keep_freed_memory
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

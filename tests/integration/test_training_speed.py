@@ -15,7 +15,7 @@ from hfcli.recipe.training import TrainingSection
 from hfcli.results import Choice, Event
 from hfcli.training import attention, dropout
 from hfcli.training.clipping import clip_gradients
-from hfcli.training.freed_memory import keep_freed_memory
+from hfcli.freed_memory import keep_freed_memory
 from hfcli.training.speed import PARTS, speed_up
 from tests.integration.test_training import run, write_recipe
 
