@@ -16,7 +16,9 @@ from hfcli.device import computes_bf16
 
 SWITCHES = {
     "lean-start": "import transformers without what inference on a CPU never uses",
+    "forward": "compute GPT-2 and Llama models in fewer operations than their modules take",
     "prepack": "lay weights out for the processor",
+    "guesses": "check several tokens at once where a text repeats itself",
     "bfloat16": "for one text at a time, where float32 was not asked for",
     "gguf-cache": "keep what a GGUF file was converted to",
 }

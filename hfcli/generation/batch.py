@@ -31,6 +31,7 @@ class Batched(Protocol):
 
     Args:
         longest: tokens that a row may have.
+        short: whether forward passes may be those of `hfcli.models.forward`.
         exact: whether choices that rounding could have changed are made again.
         proposer: guesses tokens of a single row.
         listener: gets notes.
@@ -39,6 +40,7 @@ class Batched(Protocol):
     loaded: LoadedModel
     counts: Counts
     longest: int
+    short: bool
     exact: bool
     proposer: Proposer | None
     listener: Listener
@@ -60,7 +62,7 @@ class Batch:
         self.filling = True
 
     def _fresh(self) -> Rows:
-        return open_rows(self.engine.loaded.model, self.engine.longest)
+        return open_rows(self.engine.loaded.model, self.engine.longest, short=self.engine.short)
 
     def advance(self, waiting: list[Row]) -> list[Row]:
         """Start rows where there is room, else write one token of every row; rows now done.
@@ -125,11 +127,11 @@ class Batch:
         self._take(rows, logits[order])
 
     def _step(self) -> None:
+        self.engine.pack()  # not before the first token, which is waited for
         proposer = self.engine.proposer
         if proposer is not None and len(self.rows) == 1 and self.memory.most is None:
             self._speculate(proposer)
             return
-        self.engine.pack()  # not before the first token, which is waited for
         logits = self.memory.extend([[row.new[-1]] for row in self.rows])
         self._take(self.rows, logits[:, -1])
 
@@ -138,13 +140,17 @@ class Batch:
         room = row.request.max_new_tokens - len(row.new) - 1
         draft = proposer.propose(row, room) if room > 0 else []
         logits = self.memory.extend([[row.new[-1], *draft]])
+        right = 0
         for i in range(len(draft) + 1):
             self._take([row], logits[:, i])
             agreed = i < len(draft) and row.new[-1] == draft[i]
-            self.counts.accepted += agreed
+            right += agreed
             if row.finish_reason or not agreed:
                 break
+        if draft:
+            proposer.learn(len(draft), right)
         self.counts.drafted += len(draft)
+        self.counts.accepted += right
         self.memory.rewind(0, len(row.ids) - 1)
 
     def _take(self, rows: Sequence[Row], logits: Tensor) -> None:

@@ -12,14 +12,18 @@ import inspect
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
+from hfcli.generation.slot_attention import SlotAttention, additive
 from hfcli.generation.slot_cache import slot_cache
 from hfcli.models.attention import plain_attention
+from hfcli.models.forward import short_forward
 from hfcli.models.prepack import plain_weights
 from hfcli.tasks.base import pad_right
 
 if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel
+
+    from hfcli.models.forward import Forward
 
 
 class Rows(Protocol):
@@ -37,12 +41,18 @@ class Rows(Protocol):
     def alone(self, ids: Sequence[int]) -> Tensor: ...
 
 
-def open_rows(model: PreTrainedModel, longest: int) -> Rows:
-    """The memory that fits the model, for rows of at most `longest` tokens."""
+def open_rows(model: PreTrainedModel, longest: int, *, short: bool = True) -> Rows:
+    """The memory that fits the model, for rows of at most `longest` tokens.
+
+    Args:
+        short: forward passes may be `hfcli.models.forward`'s.
+    """
     own = getattr(model, "open_rows", None)
     if own is not None:  # weights that another library holds
         return own()  # type: ignore[no-any-return]
-    return Slots(model) if plain_attention(model, longest) else OneRow(model)
+    if not plain_attention(model, longest):
+        return OneRow(model)
+    return Slots(model, short_forward(model) if short else None)
 
 
 class _Model:
@@ -71,12 +81,14 @@ class Slots(_Model):
     Args:
         lengths: tokens in memory, a row; rows are numbered in this order.
         most: how many rows there may be; None: as many as memory holds.
+        forward: the model's forward pass in fewer operations; None: its modules.
     """
 
     most: int | None = None
 
-    def __init__(self, model: PreTrainedModel) -> None:
+    def __init__(self, model: PreTrainedModel, forward: Forward | None = None) -> None:
         super().__init__(model)
+        self.forward = forward
         self.lengths: list[int] = []
         self.cache, self.view = slot_cache()
 
@@ -92,20 +104,22 @@ class Slots(_Model):
         self.view.start_reading(first=len(self.lengths), rows=n, columns=longest)
         positions = torch.arange(longest, device=inputs.device)[None]
         ends = [len(row) - 1 for row in ids]
-        kept = sorted(set(ends))
-        options = {}
-        if self._last_only:
-            options["logits_to_keep"] = torch.tensor(kept, device=inputs.device)
+        kept = sorted(set(ends)) if self.forward or self._last_only else range(longest)
+        logits = self._read(inputs, positions, torch.tensor(kept, device=inputs.device))
+        self.lengths += [len(row) for row in ids]
+        return logits[list(range(n)), [kept.index(end) for end in ends]].float()
+
+    def _read(self, inputs: Tensor, positions: Tensor, kept: Tensor) -> Tensor:
+        if self.forward is not None:
+            return self.forward(inputs, positions, SlotAttention(self.cache, self.view), kept)
         output = self.model(
             input_ids=inputs,
-            position_ids=positions.expand(n, -1),
+            position_ids=positions.expand(len(inputs), -1),
             past_key_values=self.cache,
             use_cache=True,
-            **options,
+            **({"logits_to_keep": kept} if self._last_only else {}),
         )
-        at = [kept.index(end) if options else end for end in ends]
-        self.lengths += [len(row) for row in ids]
-        return output.logits[list(range(n)), at].float()  # type: ignore[no-any-return]
+        return output.logits  # type: ignore[no-any-return]
 
     def fork(self, row: int, copies: int) -> None:
         """Add rows that have read what `row` has."""
@@ -126,16 +140,27 @@ class Slots(_Model):
         columns = max(self.lengths) + q
         self.view.live = columns
         self.view.start_extending(positions, columns)
-        mask = torch.arange(columns, device=inputs.device)[None, None] <= positions[:, :, None]
+        logits = self._extend(inputs, positions, columns)
+        self.lengths = [length + q for length in self.lengths]
+        return logits.float()
+
+    def _extend(self, inputs: Tensor, positions: Tensor, columns: int) -> Tensor:
+        import torch
+
+        mask = None
+        if inputs.numel() > 1 or self.forward is None:  # a single token reads everything
+            mask = torch.arange(columns, device=inputs.device)[None, None] <= positions[:, :, None]
+        if self.forward is not None:
+            mask = None if mask is None else additive(mask, self.cache.layers[0].keys)
+            return self.forward(inputs, positions, SlotAttention(self.cache, self.view, mask))
         output = self.model(
             input_ids=inputs,
             position_ids=positions,
-            attention_mask=mask[:, None],
+            attention_mask=None if mask is None else mask[:, None],
             past_key_values=self.cache,
             use_cache=True,
         )
-        self.lengths = [length + q for length in self.lengths]
-        return output.logits.float()  # type: ignore[no-any-return]
+        return output.logits  # type: ignore[no-any-return]
 
     def rewind(self, row: int, length: int) -> bool:
         """Forget what `row` read after its first `length` tokens."""

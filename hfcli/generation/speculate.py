@@ -21,25 +21,81 @@ if TYPE_CHECKING:
 LONGEST_NGRAM = 3  # of transformers' max_matching_ngram_size 2, one more: fewer false starts
 LOOKUP_TOKENS = 10
 DRAFT_TOKENS = 4
+FIRST_GUESS, LONGEST_GUESS = 4, 15  # with the token before them, 16 rows: one tile of a processor
+LONGEST_PAUSE = 64
 
 
 class Proposer(Protocol):
-    """Proposes tokens that may follow."""
+    """Proposes tokens that may follow, and learns how many of them were right."""
 
     def propose(self, row: Row, limit: int) -> list[int]: ...
+    def learn(self, proposed: int, right: int) -> None: ...
 
 
 class PromptLookup:
-    """What followed the last time these tokens stood in the text."""
+    """What followed the last time the last few tokens stood in the text.
+
+    Args:
+        shortest: fewest tokens that must be the same.
+    """
+
+    def __init__(self, shortest: int = 1) -> None:
+        self.shortest = shortest
+        self.tokens = LOOKUP_TOKENS
+        self._after: dict[tuple[int, ...], int] = {}
+        self._seen: list[int] = []
 
     def propose(self, row: Row, limit: int) -> list[int]:
         """Up to `limit` tokens after the latest earlier place of the last few tokens."""
         ids = row.ids
-        for n in range(min(LONGEST_NGRAM, len(ids) - 1), 0, -1):
-            at = _last_place(ids, ids[-n:])
+        self._remember(ids)
+        for n in range(min(LONGEST_NGRAM, len(ids) - 1), self.shortest - 1, -1):
+            at = self._after.get(tuple(ids[-n:]))
             if at is not None:
-                return ids[at + n : at + n + min(limit, LOOKUP_TOKENS)]
+                return _going_on(ids, at, min(limit, self.tokens))
         return []
+
+    def learn(self, proposed: int, right: int) -> None:
+        """Whoever asks for guesses by name gets them always."""
+
+    def _remember(self, ids: list[int]) -> None:
+        """Where each run of tokens ended last, the end of the text apart."""
+        if self._seen != ids[: len(self._seen)]:  # another text
+            self._after, self._seen = {}, []
+        for end in range(max(1, len(self._seen)), len(ids)):
+            for n in range(self.shortest, min(LONGEST_NGRAM, end) + 1):
+                self._after[tuple(ids[end - n : end])] = end
+        self._seen = list(ids)
+
+
+class Repeats(PromptLookup):
+    """Guesses that nobody asked for: longer while they come true, rarer while they do not.
+
+    A pass over few tokens takes nearly as long as one over a single token, so that text which
+    repeats itself (loops, lists, quotations, code) is written several times as fast; where
+    guesses fail, pauses double, and little is lost.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(shortest=LONGEST_NGRAM)
+        self.tokens = FIRST_GUESS
+        self._pause = self._next_pause = 0
+
+    def propose(self, row: Row, limit: int) -> list[int]:
+        """As `PromptLookup.propose`, or nothing in a pause."""
+        if self._pause:
+            self._pause -= 1
+            return []
+        return super().propose(row, limit)
+
+    def learn(self, proposed: int, right: int) -> None:
+        """Take the next guess twice as long, or pause."""
+        if right == proposed:
+            self.tokens = min(2 * self.tokens, LONGEST_GUESS)
+            self._next_pause = 0
+        elif not right:
+            self.tokens = FIRST_GUESS
+            self._pause = self._next_pause = min(2 * self._next_pause + 1, LONGEST_PAUSE)
 
 
 class DraftModel:
@@ -73,6 +129,9 @@ class DraftModel:
             self._read.append(token)
         return drafted
 
+    def learn(self, proposed: int, right: int) -> None:
+        """Nothing: a draft is asked for by name."""
+
     def _read_up_to(self, ids: Sequence[int]) -> Tensor:
         """Logits after `ids`; what the memory holds already is not read again."""
         common = 0
@@ -88,9 +147,7 @@ class DraftModel:
         return logits
 
 
-def _last_place(ids: Sequence[int], ngram: Sequence[int]) -> int | None:
-    n = len(ngram)
-    for at in range(len(ids) - n - 1, -1, -1):
-        if list(ids[at : at + n]) == list(ngram):
-            return at
-    return None
+def _going_on(ids: Sequence[int], at: int, n: int) -> list[int]:
+    """`n` tokens from `at` on; where the text ends, it is taken to go round."""
+    period = len(ids) - at
+    return [ids[at + i % period] for i in range(n)]

@@ -9,7 +9,7 @@ saved or trained. Knows nothing about generation.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -79,11 +79,64 @@ def plain_weights() -> Iterator[None]:
         _plain[0] = before
 
 
-def _packed_linear() -> Any:
+def are_linear(layers: Iterable[Any]) -> bool:
+    """Whether all of them are linear layers as torch or transformers make them, packed or not."""
     import torch
     from transformers.pytorch_utils import Conv1D
 
-    ops: Any = torch.ops.mkldnn
+    plain = (torch.nn.Linear, Conv1D)
+    return all(type(layer) in plain or "packed" in vars(layer) for layer in layers)
+
+
+def linear(layer: Any, x: Tensor) -> Tensor:
+    """`layer(x)`, whether or not it is packed."""
+    packed = _packed_for(layer, x)
+    if packed is None:
+        return _plain_layer(layer)(x)  # type: ignore[no-any-return]
+    return _product()(x, packed, layer.bias, "none", [], "")  # type: ignore[no-any-return]
+
+
+def linear_gelu(layer: Any, x: Tensor) -> Tensor:
+    """GPT-2's GELU of `layer(x)`, in one pass where it is packed."""
+    from torch.nn.functional import gelu
+
+    packed = _packed_for(layer, x)
+    if packed is None:
+        return gelu(_plain_layer(layer)(x), approximate="tanh")
+    return _product()(x, packed, layer.bias, "gelu", [], "tanh")  # type: ignore[no-any-return]
+
+
+def linear_add(layer: Any, x: Tensor, other: Tensor) -> Tensor:
+    """`layer(x) + other`, in one pass where it is packed."""
+    packed = _packed_for(layer, x)
+    if packed is None:
+        return _plain_layer(layer)(x).add_(other)  # type: ignore[no-any-return]
+    return _product().binary(x, other, packed, layer.bias, "add")  # type: ignore[no-any-return]
+
+
+def _packed_for(layer: Any, x: Tensor) -> Tensor | None:
+    """The packed weights of a layer, if there are any and they are the faster ones for `x`."""
+    held = vars(layer)
+    packed: Tensor | None = held.get("packed")
+    if packed is None:
+        return None
+    few = x.numel() < FEW_ROWS * held["in_features"]
+    return None if held["keeps"] and (few or _plain[0]) else packed
+
+
+def _plain_layer(layer: Any) -> Any:
+    return layer.layer if "packed" in vars(layer) else layer
+
+
+def _product() -> Any:
+    import torch
+
+    return torch.ops.mkldnn._linear_pointwise
+
+
+def _packed_linear() -> Any:
+    import torch
+    from transformers.pytorch_utils import Conv1D
 
     class PackedLinear(torch.nn.Module):
         """A linear layer that can only be called; `keep`: beside the layer it is made from."""
@@ -94,14 +147,12 @@ def _packed_linear() -> Any:
             if type(layer) is Conv1D:
                 weight = weight.t().contiguous()
             self.out_features, self.in_features = weight.shape
-            self.packed = ops._reorder_linear_weight(weight)
+            self.packed = torch.ops.mkldnn._reorder_linear_weight(weight)
             self.bias = layer.bias
+            self.keeps = keep
             self.layer = layer if keep else None
 
         def forward(self, x: Tensor) -> Tensor:
-            few = x.numel() < FEW_ROWS * self.in_features
-            if self.layer is not None and (few or _plain[0]):
-                return self.layer(x)  # type: ignore[no-any-return]
-            return ops._linear_pointwise(x, self.packed, self.bias, "none", [], "")  # type: ignore[no-any-return]
+            return linear(self, x)
 
     return PackedLinear

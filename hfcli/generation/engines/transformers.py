@@ -20,7 +20,7 @@ from hfcli.generation.logprobs import token_logprobs
 from hfcli.generation.request import Counts, Finished, Request
 from hfcli.generation.row import Row
 from hfcli.generation.scheduling import by_work
-from hfcli.generation.speculate import DraftModel, PromptLookup, Proposer
+from hfcli.generation.speculate import DraftModel, PromptLookup, Proposer, Repeats
 from hfcli.models.load import LoadedModel
 from hfcli.models.prepack import can_prepack, prepack
 from hfcli.results import Choice as Chosen
@@ -72,6 +72,7 @@ class TransformersEngine:
         self.options = options
         self.counts = Counts()
         self.longest = context_length(loaded.tokenizer, loaded.model)
+        self.short = options.choice.fast("forward")
         self.beams = getattr(loaded.model, "generate", None) is not None
         self.exact = str(loaded.model.dtype) == "torch.float32"
         self.proposer = self._proposer(draft)
@@ -125,7 +126,8 @@ class TransformersEngine:
         if self.options.prompt_lookup:
             return PromptLookup()
         if draft is None:
-            return None
+            guesses = self.options.one_stream and self.options.choice.fast("guesses")
+            return Repeats() if guesses else None
         if draft.tokenizer.get_vocab() != self.loaded.tokenizer.get_vocab():
             raise ModelError(
                 f"{draft.source.name}: its vocabulary is not that of {self.loaded.source.name}",

@@ -1,0 +1,63 @@
+"""The forward pass of some architectures in fewer operations than their modules take.
+
+transformers' modules serve training, many devices and many kinds of attention; one token of GPT-2
+small costs them a fifth of its time beside the products. Here each architecture is one file of
+plain functions over the very weights of the model, for writing text on a CPU. A model that is not
+exactly what its file knows (other layers, adapters, hooks, another attention) keeps its modules.
+
+A file of an architecture has the name of its `model_type`, and a class `Forward` (see `Forward`
+here) with `of(model)`, which gives None for what it does not know. Knows nothing about caches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import PreTrainedModel
+
+# (layer, queries, keys, values, scale) -> what every query has read.
+# Queries (rows, tokens, heads, width); keys and values may have fewer heads.
+Attend = Callable[[int, "Tensor", "Tensor", "Tensor", float], "Tensor"]
+ARCHITECTURES = {"gpt2": "GPT2LMHeadModel", "llama": "LlamaForCausalLM"}
+
+
+class Forward(Protocol):
+    """Tokens -> logits."""
+
+    def __call__(
+        self, inputs: Tensor, positions: Tensor, attend: Attend, kept: Tensor | None = None
+    ) -> Tensor:
+        """(rows, tokens kept, vocabulary) logits.
+
+        Args:
+            inputs: (rows, tokens) ids.
+            positions: (rows, tokens) or (1, tokens) places of the tokens in their texts.
+            attend: keeps keys and values, and reads.
+            kept: which tokens get logits; None: all.
+        """
+
+
+def short_forward(model: PreTrainedModel) -> Forward | None:
+    """The forward pass of the model's architecture; None where its modules have to be used."""
+    kind = getattr(model.config, "model_type", None)
+    if ARCHITECTURES.get(kind or "") != type(model).__name__ or not _is_plain(model):
+        return None
+    found: Forward | None = import_module(f"{__name__}.{kind}").Forward.of(model)
+    return found
+
+
+def _is_plain(model: Any) -> bool:
+    """Whether nothing but the modules of its class decides what a model computes."""
+    if not type(model).__module__.startswith("transformers.models.") or model.training:
+        return False
+    if model.device.type != "cpu" or model.config._attn_implementation != "sdpa":
+        return False
+    if getattr(model, "hf_quantizer", None) or getattr(model, "hf_device_map", None):
+        return False
+    return not any(
+        m._forward_hooks or m._forward_pre_hooks or "forward" in vars(m) for m in model.modules()
+    )

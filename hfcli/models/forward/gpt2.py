@@ -1,0 +1,65 @@
+"""GPT-2: learned positions, one product for queries, keys and values, GELU."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from hfcli.models.forward import Attend
+from hfcli.models.prepack import are_linear, linear, linear_add, linear_gelu
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+GELU = ("gelu_new", "gelu_pytorch_tanh")  # two names of one function
+
+
+class Forward:
+    """See `hfcli.models.forward.Forward`; reads the model's own weights, which may be packed."""
+
+    @classmethod
+    def of(cls, model: Any) -> Forward | None:
+        """None where the model has other parts."""
+        config = model.config
+        if config.activation_function not in GELU or config.add_cross_attention:
+            return None
+        if config.reorder_and_upcast_attn:
+            return None
+        layers = [model.lm_head]
+        for block in model.transformer.h:
+            attention, mlp = block.attn, block.mlp
+            layers += [attention.c_attn, attention.c_proj, mlp.c_fc, mlp.c_proj]
+        return cls(model) if are_linear(layers) else None
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        self.width: int = model.config.hidden_size
+        self.heads: int = model.config.num_attention_heads
+        body = model.transformer
+        self.words, self.places = body.wte.weight, body.wpe.weight
+        self.last = body.ln_f
+        # The modules' dictionaries: packing puts other layers into them.
+        self.blocks = [
+            (b.ln_1, b.attn._modules, b.attn.scaling, b.ln_2, b.mlp._modules) for b in body.h
+        ]
+
+    def __call__(
+        self, inputs: Tensor, positions: Tensor, attend: Attend, kept: Tensor | None = None
+    ) -> Tensor:
+        """See `hfcli.models.forward.Forward`."""
+        from torch.nn.functional import embedding
+
+        rows, tokens = inputs.shape
+        x = embedding(inputs, self.words) + embedding(positions, self.places)
+        for i, (before, attention, scale, between, mlp) in enumerate(self.blocks):
+            joint = linear(attention["c_attn"], self._norm(before, x))
+            q, k, v = joint.view(rows, tokens, 3, self.heads, -1).unbind(2)
+            x = linear_add(attention["c_proj"], attend(i, q, k, v, scale), x)
+            x = linear_add(mlp["c_proj"], linear_gelu(mlp["c_fc"], self._norm(between, x)), x)
+        if kept is not None:
+            x = x[:, kept]
+        return linear(self.model.lm_head, self._norm(self.last, x))
+
+    def _norm(self, module: Any, x: Tensor) -> Tensor:
+        from torch import layer_norm
+
+        return layer_norm(x, (self.width,), module.weight, module.bias, module.eps)
