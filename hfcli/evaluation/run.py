@@ -34,6 +34,7 @@ from hfcli.evaluation.predictions import metric_inputs
 from hfcli.evaluation.score_log import ScoreLog
 from hfcli.freed_memory import keep_freed_memory
 from hfcli.metrics.modules import load_module
+from hfcli.models.forward.whole_texts import shorten
 from hfcli.models.fingerprint import weights_fingerprint
 from hfcli.models.load import LoadedModel, ensure_pad_token, load_model
 from hfcli.models.options import LoadOptions
@@ -226,6 +227,7 @@ def _load(recipe: Recipe, offline: bool) -> LoadedModel:
     ensure_pad_token(loaded)
     if str(loaded.model.dtype) == "torch.bfloat16" and can_prepack(loaded.model):
         prepack(loaded.model)  # float32 wins nothing in large batches
+        shorten(loaded.model)
     return loaded
 
 
