@@ -13,8 +13,11 @@ from hfcli.models.forward import ARCHITECTURES, short_forward
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from hfcli.models.forward import Forward
     from transformers import PreTrainedModel
 
+TOKENS = 2048  # in a batch, with which products are as fast as with more
+LENGTHS = 128  # of which a shorter batch is filled up to a multiple
 CLASSIFIERS = {"gpt2": "GPT2ForSequenceClassification", "llama": "LlamaForSequenceClassification"}
 
 
@@ -24,7 +27,6 @@ def shorten(model: PreTrainedModel) -> bool:
     Args:
         model: in inference mode, on a CPU; its linear layers may be packed.
     """
-    import torch
     from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
 
     short = short_forward(model, ARCHITECTURES) or short_forward(model, CLASSIFIERS)
@@ -39,28 +41,37 @@ def shorten(model: PreTrainedModel) -> bool:
         given = {name for name, value in others.items() if value not in (None, False)}
         if input_ids is None or given or not _padded_right(attention_mask):
             return own(input_ids=input_ids, attention_mask=attention_mask, **others)
-        positions = torch.arange(input_ids.shape[1])[None]
-        hidden = short.hidden(input_ids, positions, causal)
+        hidden = _read(short, input_ids)
         return BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=hidden)
 
     body.forward = forward
     return True
 
 
-def causal(_layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
-    """See `hfcli.models.forward.Attend`: every token reads itself and those before it."""
-    from torch.nn.functional import scaled_dot_product_attention
+def _read(short: Forward, ids: Tensor) -> Tensor:
+    """(rows, tokens, width) hidden states of ids (rows, tokens), all tokens in one row on the way.
 
-    rows, tokens, heads, _width = q.shape
-    read = scaled_dot_product_attention(
-        q.transpose(1, 2),
-        k.transpose(1, 2),
-        v.transpose(1, 2),
-        is_causal=tokens > 1,
-        scale=scale,
-        enable_gqa=k.shape[2] != heads,
-    )
-    return read.transpose(1, 2).reshape(rows, tokens, -1)
+    The matrix library writes code for every number of tokens that it has not seen, which takes as
+    long as a few hundred tokens; so the row is filled up to a length that recurs.
+    """
+    import torch
+
+    rows, tokens = ids.shape
+    n = rows * tokens
+    filled = torch.nn.functional.pad(ids.flatten(), (0, -n % (LENGTHS if n < TOKENS else 1)))[None]
+    positions = torch.arange(filled.shape[1]).remainder_(tokens)[None]
+
+    def attend(_layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
+        """Every token reads itself and those before it in its own text."""
+        read = q.new_zeros(*q.shape[:2], q.shape[2] * q.shape[3])
+        q, k, v = (part[0, :n].unflatten(0, ids.shape).transpose(1, 2) for part in (q, k, v))
+        found = torch.nn.functional.scaled_dot_product_attention(
+            q, k, v, is_causal=tokens > 1, scale=scale, enable_gqa=k.shape[1] != q.shape[1]
+        )
+        read[0, :n] = found.transpose(1, 2).reshape(n, -1)
+        return read
+
+    return short.hidden(filled, positions, attend)[0, :n].unflatten(0, ids.shape)
 
 
 def _padded_right(mask: Tensor | None) -> bool:
