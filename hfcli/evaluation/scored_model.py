@@ -13,6 +13,7 @@ from hfcli.data.cache import tokenizer_hash
 from hfcli.device import resolve_device, resolve_dtype
 from hfcli.evaluation.outcomes import data_hash
 from hfcli.freed_memory import keep_freed_memory
+from hfcli.models.blank import nothing_drawn
 from hfcli.models.fingerprint import begin_fingerprint
 from hfcli.models.forward import whole_texts
 from hfcli.models.lean import import_leanly
@@ -77,7 +78,8 @@ def load_scored(recipe: Recipe, *, offline: bool, lean_start: bool) -> ScoredMod
         options=LoadOptions(),
     )
     recipe.task.fit_tokenizer(loaded.tokenizer)
-    ensure_pad_token(loaded)
+    with nothing_drawn(with_memory=True):  # for embeddings that the old ones and a mean replace
+        ensure_pad_token(loaded)
     rows = recipe.evaluation.batch_size
     if str(loaded.model.dtype) == "torch.bfloat16" and can_prepack(loaded.model):
         prepack(loaded.model)
