@@ -22,9 +22,7 @@ def nothing_drawn(*, with_memory: bool = False) -> Any:
             self, function: Any, types: Any, args: Any = (), kwargs: Any = None
         ) -> Any:
             tensor: Any = args[0] if args else (kwargs or {}).get("tensor")
-            if getattr(function, "__name__", "") in FILLING and (
-                with_memory or tensor.is_meta
-            ):
+            if getattr(function, "__name__", "") in FILLING and (with_memory or tensor.is_meta):
                 return tensor
             return function(*args, **(kwargs or {}))
 

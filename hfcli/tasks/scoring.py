@@ -61,9 +61,7 @@ def reduce_all(
     was_training = model.training
     model.eval()
     with torch.inference_mode():
-        for indices in batches(
-            prepared.lengths, batch_size, tokens_at_once or task.tokens_at_once
-        ):
+        for indices in batches(prepared.lengths, batch_size, tokens_at_once or task.tokens_at_once):
             # Batches are those of an uninterrupted run: their rounding is, too.
             if all(reduced[i] for i in indices):
                 continue

@@ -28,7 +28,10 @@ def token_losses(logits: Tensor, labels: Tensor) -> Tensor:
 
     losses = [torch.empty(0, device=logits.device)]
     for start in range(0, len(labels), TOKENS_AT_ONCE):
-        part, wanted = logits[start : start + TOKENS_AT_ONCE], labels[start : start + TOKENS_AT_ONCE]
+        part, wanted = (
+            logits[start : start + TOKENS_AT_ONCE],
+            labels[start : start + TOKENS_AT_ONCE],
+        )
         scored = wanted != IGNORE
         if not scored.all():
             part, wanted = part[scored], wanted[scored]

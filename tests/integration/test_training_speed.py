@@ -11,11 +11,11 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
+from hfcli.freed_memory import keep_freed_memory
 from hfcli.recipe.training import TrainingSection
 from hfcli.results import Choice, Event
 from hfcli.training import attention, dropout
 from hfcli.training.clipping import clip_gradients
-from hfcli.freed_memory import keep_freed_memory
 from hfcli.training.speed import PARTS, speed_up
 from tests.integration.test_training import run, write_recipe
 
