@@ -1,7 +1,7 @@
 """A recipe -> the scores of its model on one split, every row's prediction beside them.
 
 Predictions are computed first, so that a killed evaluation goes on; the metrics are computed from
-the predictions' file, the user's own by `evaluate` modules, and can be computed again from it by anyone.
+the predictions' file, and can be computed again from it by anyone.
 """
 
 from __future__ import annotations
