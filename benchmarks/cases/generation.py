@@ -1,9 +1,11 @@
 """Writing text with GPT-2 small: starting, one text, many texts.
 
 hfcli takes bfloat16 for one text where it is faster; then the number of tokens must be equal, and
-another case holds the texts of float32 to be equal. The cache of the start (which file of
-transformers defines what, the probe of bfloat16, converted GGUF files) is kept between runs, as it
-is on a user's machine.
+other cases hold the texts of float32 to be equal. A model with random weights goes in circles
+sooner than a trained one, and is guessed more easily: one case leaves guessing out, and one takes
+the trained model that ships inside the package. The cache of the start (which file of transformers
+defines what, the probe of bfloat16, converted GGUF files) is kept between runs, as it is on a
+user's machine.
 """
 
 from __future__ import annotations
@@ -39,10 +41,18 @@ def cases(context: Context) -> list[Case]:
              "pipeline with a streamer", 8, at_least=2, aim=4),
         _one(context, "decode", f"decode, one stream, {n} tokens", "generate_loop.py",
              "generate(), defaults", n, at_least=2.7, aim=6),
+        _one(context, "decode-unguessed", f"the same, --without guesses, {n} tokens",
+             "generate_loop.py", "generate(), defaults", n, at_least=1, aim=1,
+             more=["--without", "guesses"]),
         _one(context, "decode-float32", f"decode, one stream, {n} tokens, float32, equal texts",
              "generate_loop.py", "generate(), defaults", n, at_least=1, aim=1, dtype="float32"),
+        _one(context, "decode-bundled", f"the same, the bundled model (trained), {n} tokens",
+             "generate_loop.py", "generate(), defaults", n, at_least=1, aim=1,
+             model=str(ROOT / "hfcli" / "bundled")),
         _gguf(context),
         _bulk(context, "bulk-loop", "bulk_loop.py", "a loop over pipeline()", at_least=12, aim=30),
+        _bulk(context, "bulk-loop-bfloat16", "bulk_loop.py", "a loop over pipeline()",
+              at_least=12, aim=30, dtype="bfloat16"),
         _bulk(context, "bulk-batched", "bulk_batched.py", "pipeline(batch_size=32)",
               at_least=2.5, aim=5),
     ]  # fmt: skip
@@ -64,9 +74,11 @@ def _one(
     at_least: float,
     aim: float,
     dtype: str = "auto",
+    more: Sequence[str] = (),
+    model: str | None = None,
 ) -> Case:
-    model = str(context.work.absolute() / LANGUAGE_MODEL)
-    flags = ["--model", model, "--greedy", "--max-new-tokens", str(n), "--dtype", dtype]
+    model = model or str(context.work.absolute() / LANGUAGE_MODEL)
+    flags = ["--model", model, "--greedy", "--max-new-tokens", str(n), "--dtype", dtype, *more]
     streams = name == "first-token"
     if not streams:
         flags.append("--json")
@@ -116,7 +128,14 @@ def _gguf(context: Context) -> Case:
 
 
 def _bulk(
-    context: Context, name: str, script: str, against: str, *, at_least: float, aim: float
+    context: Context,
+    name: str,
+    script: str,
+    against: str,
+    *,
+    at_least: float,
+    aim: float,
+    dtype: str = "float32",
 ) -> Case:
     rows = 16 if context.quick else 256
     model = str(context.work.absolute() / LANGUAGE_MODEL)
@@ -129,11 +148,12 @@ def _bulk(
 
     def ours(folder: Path) -> list[str]:
         files = ["-i", str(data.absolute()), "-o", str(folder / "texts.jsonl")]
-        return warm(context, hfcli("generate", "--model", model, *files, "--json"))
+        flags = ["--model", model, "--dtype", dtype, "--json"]
+        return warm(context, hfcli("generate", *flags, *files))
 
     return Case(
         name=name,
-        title=f"bulk, {rows} prompts, 8 to 256 words in, 16 to 128 tokens out",
+        title=f"bulk, {rows} prompts, 8 to 256 words in, 16 to 128 tokens out, {dtype}",
         against=against,
         ours=Side("hfcli", ours, functools.partial(_texts, texts=texts)),
         plain=Side("plain", lambda _f: plain(script, model, str(data.absolute())), _told),

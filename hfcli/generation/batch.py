@@ -158,12 +158,11 @@ class Batch:
             row.take(token)
 
     def _choose(self, rows: Sequence[Row], logits: Tensor) -> list[int]:
-        chosen = _pick(rows, logits)
+        chosen = _pick(rows, logits, exact=self.engine.exact)
         tokens = chosen.tokens
-        if self.engine.exact:
-            for i in chosen.unsure:
-                alone = self.memory.alone(rows[i].ids)
-                tokens[i] = _pick([rows[i]], alone).tokens[0]
+        for i in chosen.unsure:
+            alone = self.memory.alone(rows[i].ids)
+            tokens[i] = _pick([rows[i]], alone, exact=False).tokens[0]
         return tokens
 
     def _leave(self, i: int) -> None:
@@ -186,7 +185,7 @@ class Batch:
         self.memory = self._fresh()
 
 
-def _pick(rows: Sequence[Row], logits: Tensor) -> Choice:
+def _pick(rows: Sequence[Row], logits: Tensor, *, exact: bool) -> Choice:
     import torch
 
     if any(row.is_ruled for row in rows):
@@ -197,6 +196,7 @@ def _pick(rows: Sequence[Row], logits: Tensor) -> Choice:
         [request.decoding for request in requests],
         [request.seed for request in requests],
         [len(row.new) for row in rows],
+        exact=exact,
     )
 
 

@@ -52,7 +52,12 @@ class Choice:
 
 
 def choose(
-    logits: Tensor, rows: Sequence[Decoding], seeds: Sequence[int], steps: Sequence[int]
+    logits: Tensor,
+    rows: Sequence[Decoding],
+    seeds: Sequence[int],
+    steps: Sequence[int],
+    *,
+    exact: bool = True,
 ) -> Choice:
     """One token a row.
 
@@ -61,25 +66,26 @@ def choose(
         rows: settings of each row.
         seeds: seed of each row.
         steps: how many tokens each row has generated.
+        exact: look for rows that are unsure.
 
     Raises:
         RunError: the model's arithmetic has broken down.
     """
     import torch
 
-    finite = torch.where(torch.isinf(logits), 0.0, logits)
-    tolerance = RELATIVE_ERROR * finite.abs().amax(-1).clamp(min=1.0)
-    if bool(torch.isnan(tolerance).any()):
+    largest = logits.max(-1).values
+    if bool(torch.isnan(largest).any()):
         raise RunError(
             "the model's scores are no numbers (NaN)",
             hint="--dtype float32, where a smaller type overflows; else the weights are damaged",
         )
+    tolerance = _tolerance(logits, largest) if exact else torch.zeros_like(largest)
     tokens = [0] * len(rows)
     unsure: list[int] = []
     for kind, indices in _by_kind(rows).items():
         part = logits if len(indices) == len(rows) else logits[indices]
         if kind == "greedy":
-            found, safe = _greedy(part, tolerance[indices])
+            found, safe = _greedy(part, tolerance[indices] if exact else None)
         else:
             numbers = ([rows[i] for i in indices], [seeds[i] for i in indices])
             at = [steps[i] for i in indices]
@@ -98,9 +104,26 @@ def _by_kind(rows: Sequence[Decoding]) -> dict[str, list[int]]:
     return kinds
 
 
-def _greedy(logits: Tensor, tolerance: Tensor) -> tuple[Tensor, Tensor]:
-    values, ids = logits.topk(2, dim=-1)
-    return ids[:, 0], values[:, 0] - values[:, 1] > tolerance
+def _tolerance(logits: Tensor, largest: Tensor) -> Tensor:
+    """(rows,) errors that rounding can have made."""
+    import torch
+
+    smallest = logits.min(-1).values
+    if bool(torch.isinf(smallest).any() | torch.isinf(largest).any()):
+        finite = torch.where(torch.isinf(logits), 0.0, logits)
+        smallest, largest = finite.min(-1).values, finite.max(-1).values
+    return RELATIVE_ERROR * torch.maximum(-smallest, largest).clamp(min=1.0)
+
+
+def _greedy(logits: Tensor, tolerance: Tensor | None) -> tuple[Tensor, Tensor]:
+    import torch
+
+    first = logits.max(-1, keepdim=True)
+    ids = first.indices[:, 0]
+    if tolerance is None:
+        return ids, torch.ones_like(ids, dtype=torch.bool)
+    second = logits.scatter(-1, first.indices, -torch.inf).max(-1).values
+    return ids, first.values[:, 0] - second > tolerance
 
 
 def _sample(

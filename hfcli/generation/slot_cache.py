@@ -37,6 +37,7 @@ class View:
     def copy(self, source: int, targets: Sequence[int], length: int) -> None:
         for layer in self.layers:
             layer.fit(max(*targets, source) + 1, length)
+            layer.use(max(*targets, source) + 1)
             for target in targets:
                 layer.keys[target, :, :length] = layer.keys[source, :, :length]
                 layer.values[target, :, :length] = layer.values[source, :, :length]
@@ -52,6 +53,7 @@ def slot_cache() -> tuple[Any, View]:
     class SlotLayer(DynamicLayer):
         keys: Any
         values: Any
+        used: int  # rows that hold nothing but numbers
 
         def __init__(self) -> None:
             super().__init__()  # type: ignore[no-untyped-call]
@@ -61,24 +63,36 @@ def slot_cache() -> tuple[Any, View]:
             heads, width = key_states.shape[1], key_states.shape[3]
             self.keys = key_states.new_zeros(0, heads, 0, width)
             self.values = value_states.new_zeros(0, heads, 0, value_states.shape[3])
+            self.used = 0
             self.is_initialized = True
 
         def fit(self, rows: int, columns: int) -> None:
-            """Room for so many rows and columns; zeros, since 0 * NaN would leave its mask.
+            """Room for so many rows and columns; new rows hold anything until `use`.
 
-            What is made new is made for the rows that are there: room for many short rows and
-            room for one long one must not become room for many long ones.
+            Columns are made for the rows that are there: room for many short rows and room for
+            one long one must not become room for many long ones. Rows alone come a few at a time:
+            a CPU, which gives memory only when it is used, is asked for twice as many.
             """
             held_rows, _heads, held, _width = self.keys.shape
             if rows <= held_rows and columns <= held:
                 return
             columns = -(-max(columns, view.live) // GROWTH) * GROWTH
-            kept_rows, kept = min(rows, held_rows), min(columns, held)
+            kept_rows, kept = min(rows, self.used), min(columns, held)
+            if columns == held and self.keys.device.type == "cpu":
+                rows = max(rows, 2 * held_rows)
             for name in ("keys", "values"):
                 old: Tensor = getattr(self, name)
-                new = old.new_zeros(rows, old.shape[1], columns, old.shape[3])
+                new = old.new_empty(rows, old.shape[1], columns, old.shape[3])
                 new[:kept_rows, :, :kept] = old[:kept_rows, :, :kept]
                 setattr(self, name, new)
+            self.keys[:kept_rows, :, kept:] = self.values[:kept_rows, :, kept:] = 0
+            self.used = kept_rows
+
+        def use(self, rows: int) -> None:
+            """Zeros in rows never used before: what is masked counts 0 times, and not NaN."""
+            if rows > self.used:
+                self.keys[self.used : rows] = self.values[self.used : rows] = 0
+                self.used = rows
 
         def update(
             self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any
@@ -86,6 +100,7 @@ def slot_cache() -> tuple[Any, View]:
             if not self.is_initialized:
                 self.lazy_initialization(key_states, value_states)
             self.fit(view.rows, view.columns)
+            self.use(view.rows)
             if view.reading:
                 rows = slice(view.first, view.rows)
                 self.keys[rows, :, : view.columns] = key_states

@@ -102,24 +102,30 @@ class Slots(_Model):
         self.computed += n * longest
         self.view.live = max(self.lengths, default=0)
         self.view.start_reading(first=len(self.lengths), rows=n, columns=longest)
-        positions = torch.arange(longest, device=inputs.device)[None]
-        ends = [len(row) - 1 for row in ids]
-        kept = sorted(set(ends)) if self.forward or self._last_only else range(longest)
-        logits = self._read(inputs, positions, torch.tensor(kept, device=inputs.device))
+        ends = torch.tensor([len(row) - 1 for row in ids], device=inputs.device)
+        logits = self._read(inputs, ends)
         self.lengths += [len(row) for row in ids]
-        return logits[list(range(n)), [kept.index(end) for end in ends]].float()
+        return logits.float()
 
-    def _read(self, inputs: Tensor, positions: Tensor, kept: Tensor) -> Tensor:
+    def _read(self, inputs: Tensor, ends: Tensor) -> Tensor:
+        """(rows, vocabulary) logits at the end of each row."""
+        import torch
+
+        n, longest = inputs.shape
+        positions = torch.arange(longest, device=inputs.device)[None]
         if self.forward is not None:
-            return self.forward(inputs, positions, SlotAttention(self.cache, self.view), kept)
+            return self.forward(inputs, positions, SlotAttention(self.cache, self.view), ends)[:, 0]
+        # transformers keeps the same tokens of all rows.
+        kept = torch.unique(ends) if self._last_only else positions[0]
         output = self.model(
             input_ids=inputs,
-            position_ids=positions.expand(len(inputs), -1),
+            position_ids=positions.expand(n, -1),
             past_key_values=self.cache,
             use_cache=True,
             **({"logits_to_keep": kept} if self._last_only else {}),
         )
-        return output.logits  # type: ignore[no-any-return]
+        rows = torch.arange(n, device=inputs.device)
+        return output.logits[rows, torch.searchsorted(kept, ends)]  # type: ignore[no-any-return]
 
     def fork(self, row: int, copies: int) -> None:
         """Add rows that have read what `row` has."""

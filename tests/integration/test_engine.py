@@ -111,9 +111,13 @@ def test_guesses_change_no_text(
     plain = open_tiny(batch_size=1)
     requests = requests_for(plain, decoding, [40, 40, 20, 20, 40, 30])
     expected = texts(plain, requests)
+    assert plain.counts.drafted == 0
     lookup = open_tiny(batch_size=1, prompt_lookup=True)
     assert texts(lookup, requests) == expected
     assert lookup.counts.drafted > 0
+    unasked = open_tiny(batch_size=1, one_stream=True)
+    assert texts(unasked, requests) == expected
+    assert bool(unasked.counts.drafted) == (decoding.temperature == 0), "greedy texts go in circles"
     itself = open_tiny(batch_size=1, draft_model=str(tiny_gpt2))
     assert texts(itself, requests) == expected
     rate = itself.counts.acceptance_rate()

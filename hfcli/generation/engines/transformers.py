@@ -12,6 +12,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from hfcli.errors import ModelError
+from hfcli.freed_memory import keep_freed_memory
 from hfcli.generation.batch import Batch
 from hfcli.generation.engines.base import EngineOptions
 from hfcli.generation.fitting import fit_to_memory
@@ -84,6 +85,8 @@ class TransformersEngine:
             options.listener(Chosen(f"prepack: weights are laid out for the processor {when}"))
         if not options.one_stream:
             self.pack()
+            if options.choice.fast("freed-memory") and loaded.model.device.type == "cpu":
+                keep_freed_memory()
 
     def pack(self) -> None:
         """Pack the weights, once, where that wins."""

@@ -31,13 +31,13 @@ class Forward(Protocol):
     def __call__(
         self, inputs: Tensor, positions: Tensor, attend: Attend, kept: Tensor | None = None
     ) -> Tensor:
-        """(rows, tokens kept, vocabulary) logits.
+        """(rows, tokens, vocabulary) logits, or (rows, 1, vocabulary) where one token is kept.
 
         Args:
             inputs: (rows, tokens) ids.
             positions: (rows, tokens) or (1, tokens) places of the tokens in their texts.
             attend: keeps keys and values, and reads.
-            kept: which tokens get logits; None: all.
+            kept: (rows,) the token of each row that gets logits; None: all do.
         """
 
     def hidden(
@@ -60,6 +60,15 @@ def short_forward(
 def heads_of(model: Any) -> list[Any]:
     """The layer that gives logits over a vocabulary, where there is one."""
     return [model.lm_head] if hasattr(model, "lm_head") else []
+
+
+def chosen(x: Tensor, kept: Tensor | None) -> Tensor:
+    """The states of the tokens that get logits; see `Forward`."""
+    import torch
+
+    if kept is None:
+        return x
+    return x[torch.arange(len(x)), kept][:, None]
 
 
 def _is_plain(model: Any) -> bool:

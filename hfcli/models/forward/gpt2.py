@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hfcli.models.forward import Attend, heads_of
+from hfcli.models.forward import Attend, chosen, heads_of
 from hfcli.models.prepack import are_linear, linear, linear_add, linear_gelu
 
 if TYPE_CHECKING:
@@ -61,9 +61,7 @@ class Forward:
             q, k, v = joint.view(rows, tokens, 3, self.heads, -1).unbind(2)
             x = linear_add(attention["c_proj"], attend(i, q, k, v, scale), x)
             x = linear_add(mlp["c_proj"], linear_gelu(mlp["c_fc"], self._norm(between, x)), x)
-        if kept is not None:
-            x = x[:, kept]
-        return self._norm(self.last, x)
+        return self._norm(self.last, chosen(x, kept))
 
     def _norm(self, module: Any, x: Tensor) -> Tensor:
         from torch import layer_norm

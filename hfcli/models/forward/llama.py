@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hfcli.models.forward import Attend, heads_of
+from hfcli.models.forward import Attend, chosen, heads_of
 from hfcli.models.prepack import are_linear, linear, linear_add
 
 if TYPE_CHECKING:
@@ -72,9 +72,7 @@ class Forward:
             y = _norm(between, x)
             gate = silu(linear(mlp["gate_proj"], y))
             x = linear_add(mlp["down_proj"], gate * linear(mlp["up_proj"], y), x)
-        if kept is not None:
-            x = x[:, kept]
-        return _norm(self.last, x)
+        return _norm(self.last, chosen(x, kept))
 
 
 def _norm(module: Any, x: Tensor) -> Tensor:
