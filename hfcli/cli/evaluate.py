@@ -170,7 +170,9 @@ def _scored(flags: dict[str, Any], listener: Listener) -> EvalResult:
     from dataclasses import fields
 
     from hfcli.evaluation.target import EvalFlags, resolve_target
+    from hfcli.models import lean
 
+    lean.allow()
     given: dict[str, Any] = {name: flags.get(name) for name in (f.name for f in fields(EvalFlags))}
     given |= {"data": tuple(flags["data"] or ()), "metrics": tuple(flags["metric"] or ())}
     recipe = resolve_target(

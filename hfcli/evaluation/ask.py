@@ -31,7 +31,7 @@ from hfcli.evaluation.predictions import metric_inputs
 from hfcli.evaluation.questions import Questions, read_questions
 from hfcli.evaluation.run import PACKAGES, REPORT_FILE, EvalOptions
 from hfcli.metrics import shipped_metrics
-from hfcli.metrics.modules import load_module
+from hfcli.metrics.modules import load_metric
 from hfcli.recipe.questions import QuestionRecipe
 from hfcli.results import EvalResult, Listener, Note
 from hfcli.statistics.intervals import intervals
@@ -85,7 +85,7 @@ def ask(
     questions = read_questions(task=task, data=recipe.data, seed=recipe.seed)
     names, missing = _metrics(recipe)
     modules = {
-        name: load_module(name, offline=options.offline, allow_remote=options.allow_remote_metric)
+        name: load_metric(name, offline=options.offline, allow_remote=options.allow_remote_metric)
         for name in names
     }
     folder = options.output_dir or _default_folder(recipe)

@@ -1,7 +1,7 @@
 """A recipe -> the scores of its model on one split, every row's prediction beside them.
 
 Predictions are computed first, so that a killed evaluation goes on; the metrics are computed from
-the predictions' file by `evaluate` modules, and can be computed again from it by anyone.
+the predictions' file, and can be computed again from it by anyone.
 """
 
 from __future__ import annotations
@@ -16,28 +16,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import hfcli
-from hfcli.data.cache import tokenizer_hash
 from hfcli.data.prepare import prepare
 from hfcli.data.splits import load_splits
-from hfcli.device import resolve_device, resolve_dtype
 from hfcli.errors import RunError
 from hfcli.evaluation.measure import compute, loss, sureness
 from hfcli.evaluation.outcomes import (
     PREDICTIONS_FILE,
     Prediction,
-    data_hash,
     predictions,
     read_predictions,
     write_predictions,
 )
 from hfcli.evaluation.predictions import metric_inputs
 from hfcli.evaluation.score_log import ScoreLog
-from hfcli.metrics.modules import load_module
-from hfcli.models.fingerprint import weights_fingerprint
-from hfcli.models.load import LoadedModel, ensure_pad_token, load_model
-from hfcli.models.options import LoadOptions
-from hfcli.models.prepack import can_prepack, prepack
-from hfcli.models.resolve import resolve_model
+from hfcli.evaluation.scored_model import ScoredModel, load_scored, told_of
+from hfcli.metrics.modules import PlainMetric, load_metric
+from hfcli.models import lean
 from hfcli.recipe.schema import DataSection, Recipe
 from hfcli.results import EvalResult, Listener, Note, RowsScored
 from hfcli.tasks.base import Reduced, Tools
@@ -85,14 +79,16 @@ def evaluate(*, recipe: Recipe, listener: Listener, options: EvalOptions) -> Eva
     split, rows, notes = _rows(recipe, options.offline)
     names = recipe.evaluation.metrics or list(task.eval_metrics())
     modules = {
-        name: load_module(name, offline=options.offline, allow_remote=options.allow_remote_metric)
+        name: load_metric(name, offline=options.offline, allow_remote=options.allow_remote_metric)
         for name in names
     }
-    loaded = _load(recipe, options.offline)
-    told = _told(recipe, loaded, rows)
+    plain = all(isinstance(module, PlainMetric) for module in modules.values())
+    model = load_scored(recipe, offline=options.offline, lean_start=plain)
+    loaded, told = model.loaded, told_of(recipe, model, rows)
     folder = options.output_dir or _default_folder(recipe, split)
     start = time.perf_counter()
-    scored = _scored(recipe, loaded, rows, folder, told, options, listener, notes)
+    scored = _scored(recipe, model, rows, folder, told, options, listener, notes)
+    lean.end()
     seconds = time.perf_counter() - start
     for note in notes:
         listener(Note(note))
@@ -125,7 +121,7 @@ def evaluate(*, recipe: Recipe, listener: Listener, options: EvalOptions) -> Eva
 
 def _scored(
     recipe: Recipe,
-    loaded: LoadedModel,
+    model: ScoredModel,
     rows: Dataset,
     folder: Path,
     told: Mapping[str, Any],
@@ -134,7 +130,7 @@ def _scored(
     notes: list[str],
 ) -> list[Prediction]:
     """The predictions of all rows: those that are there already, or computed."""
-    task = recipe.task
+    task, loaded = recipe.task, model.loaded
     if is_there(folder, told, options):
         notes.append(f"predictions found in {folder}: same model, data and settings")
         return list(read_predictions(folder / PREDICTIONS_FILE))
@@ -158,7 +154,8 @@ def _scored(
             task=task,
             model=loaded.model,
             prepared=prepared,
-            batch_size=recipe.evaluation.batch_size,
+            batch_size=model.rows_at_once,
+            tokens_at_once=model.tokens_at_once,
             pad_token_id=int(loaded.tokenizer.pad_token_id),
             done=dict(log.done),
             on_batch=keep,
@@ -205,45 +202,6 @@ def _rows(recipe: Recipe, offline: bool) -> tuple[str, Dataset, list[str]]:
     )
     splits = load_splits(section=section, task=recipe.task, seed=recipe.seed, offline=offline)
     return split, splits.get(split), list(splits.notes)
-
-
-def _load(recipe: Recipe, offline: bool) -> LoadedModel:
-    placement = resolve_device(recipe.device)
-    source = resolve_model(
-        recipe.model.name_or_path, revision=recipe.model.revision, offline=offline
-    )
-    loaded = load_model(
-        source=source,
-        task=recipe.task,
-        dtype=resolve_dtype(recipe.model.dtype, placement.device),
-        placement=placement,
-        options=LoadOptions(),
-    )
-    recipe.task.fit_tokenizer(loaded.tokenizer)
-    ensure_pad_token(loaded)
-    if str(loaded.model.dtype) == "torch.bfloat16" and can_prepack(loaded.model):
-        prepack(loaded.model)  # float32 wins nothing in large batches
-    return loaded
-
-
-def _told(recipe: Recipe, loaded: LoadedModel, rows: Dataset) -> dict[str, Any]:
-    """Everything that can change a prediction, by content."""
-    task = recipe.task
-    tools = Tools(loaded.tokenizer, loaded.model, recipe.data.on_overflow)
-    return {
-        "weights_sha256": weights_fingerprint(loaded.source, *loaded.parts),
-        "data_sha256": data_hash(rows),
-        "settings": {
-            "tokenizer_sha256": tokenizer_hash(loaded.tokenizer),
-            "task": task.model_dump(mode="json", exclude_none=True),
-            "scoring": task.describe_scoring(tools),
-            "labels": task.label_names(loaded.model),
-            "on_overflow": recipe.data.on_overflow,
-            "dtype": str(loaded.model.dtype).removeprefix("torch."),
-            "device": loaded.model.device.type,
-            "batch_size": recipe.evaluation.batch_size,
-        },
-    }
 
 
 def _default_folder(recipe: Recipe, split: str) -> Path:

@@ -8,6 +8,8 @@ models or data.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,36 @@ from hfcli import hub
 from hfcli.errors import DataError
 from hfcli.metrics import shipped_metrics
 from hfcli.metrics.base import Metric, require
+
+
+@dataclass(frozen=True)
+class PlainMetric:
+    """A shipped metric that computes what its `evaluate` module does, without that library."""
+
+    metric: Metric
+
+    def compute(self, **inputs: Any) -> dict[str, Any]:
+        """The value by the metric's name; a list for each input, and the metric's options."""
+        kinds = self.metric.inputs
+        for name, kind in kinds.items():
+            inputs[name] = [_KINDS[kind](value) for value in inputs[name]]
+        return {self.metric.name: self.metric.compute(**inputs)}
+
+
+def load_metric(name: str, *, offline: bool = False, allow_remote: bool = False) -> Any:
+    """What computes a metric: a `PlainMetric` of a shipped one, else as `load_module`.
+
+    Importing `evaluate` takes two seconds, which is longer than many evaluations.
+
+    Raises:
+        DataError, RunError: as `load_module`.
+    """
+    metric = shipped_metrics().get(name)
+    if metric is None:
+        return load_module(name, offline=offline, allow_remote=allow_remote)
+    if metric.package is not None:
+        require(metric.package)
+    return PlainMetric(metric)
 
 
 def load_module(name: str, *, offline: bool = False, allow_remote: bool = False) -> Any:
@@ -81,8 +113,7 @@ def make_module(metric: Metric) -> Any:
             """Add rows, a list for each input; a text where a list of texts is due is one."""
             for name, kind in metric.inputs.items():
                 if kind == list[str] and name in columns:
-                    rows = columns[name]
-                    columns[name] = [[row] if isinstance(row, str) else row for row in rows]
+                    columns[name] = [_texts(row) for row in columns[name]]
             super().add_batch(**columns)
 
         def _compute(self, **inputs: Any) -> dict[str, Any]:
@@ -90,6 +121,24 @@ def make_module(metric: Metric) -> Any:
 
     ShippedMetric.__name__ = metric.name
     return ShippedMetric(keep_in_memory=True)
+
+
+def _numbers(values: Sequence[float]) -> list[float]:
+    return [float(value) for value in values]
+
+
+def _texts(value: str | Sequence[str]) -> list[str]:
+    """A text where a list of texts is due is one."""
+    return [value] if isinstance(value, str) else list(value)
+
+
+_KINDS: dict[type, Callable[[Any], Any]] = {
+    int: int,
+    float: float,
+    str: str,
+    list: _numbers,
+    list[str]: _texts,
+}
 
 
 def _load(name: str) -> Any:

@@ -9,8 +9,12 @@ from typing import Any
 FILLING = {"normal_", "uniform_", "trunc_normal_", "kaiming_uniform_", "xavier_uniform_"}
 
 
-def nothing_drawn() -> Any:
-    """A context in which filling a tensor without memory does nothing."""
+def nothing_drawn(*, with_memory: bool = False) -> Any:
+    """A context in which filling a tensor without memory does nothing.
+
+    Args:
+        with_memory: nor does filling any other tensor; what calls it writes to all of it next.
+    """
     from torch.overrides import TorchFunctionMode
 
     class Blank(TorchFunctionMode):
@@ -18,7 +22,7 @@ def nothing_drawn() -> Any:
             self, function: Any, types: Any, args: Any = (), kwargs: Any = None
         ) -> Any:
             tensor: Any = args[0] if args else (kwargs or {}).get("tensor")
-            if getattr(function, "__name__", "") in FILLING and tensor.is_meta:
+            if getattr(function, "__name__", "") in FILLING and (with_memory or tensor.is_meta):
                 return tensor
             return function(*args, **(kwargs or {}))
 

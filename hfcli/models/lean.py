@@ -33,7 +33,7 @@ _allowed = [False]
 
 
 def allow() -> None:
-    """Say that this process will only write text: what is left out is left out for all of it."""
+    """Say that this process will only write text or score: it may do without what is left out."""
     _allowed[0] = True
 
 
@@ -62,6 +62,17 @@ def import_leanly() -> bool:
         _import_base()
         return False
     return True
+
+
+def end() -> None:
+    """From here on imports are as usual, for work that uses scipy in earnest.
+
+    What was left out is still imported by what took it at its import, when it is used.
+    """
+    sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, _Finder)]
+    for name, module in list(sys.modules.items()):
+        if isinstance(module, _LaterModule):
+            del sys.modules[name]
 
 
 def _import_base() -> None:

@@ -34,6 +34,7 @@ def reduce_all(
     prepared: Prepared,
     batch_size: int,
     pad_token_id: int,
+    tokens_at_once: int | None = None,
     done: Mapping[int, tuple[float, ...]] | None = None,
     on_batch: OnBatch | None = None,
 ) -> Reduced:
@@ -45,6 +46,7 @@ def reduce_all(
         prepared: encoded for scoring.
         batch_size: most rows in a batch.
         pad_token_id: fills the shorter rows; it is masked.
+        tokens_at_once: most tokens in a batch, padding included; None: what the task says.
         done: rows that an earlier run has reduced, by feature number.
         on_batch: called with the feature numbers and rows of every batch that was computed.
 
@@ -59,7 +61,7 @@ def reduce_all(
     was_training = model.training
     model.eval()
     with torch.inference_mode():
-        for indices in batches(prepared.lengths, batch_size, task.tokens_at_once):
+        for indices in batches(prepared.lengths, batch_size, tokens_at_once or task.tokens_at_once):
             # Batches are those of an uninterrupted run: their rounding is, too.
             if all(reduced[i] for i in indices):
                 continue

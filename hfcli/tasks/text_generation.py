@@ -34,6 +34,7 @@ from hfcli.tasks.blocks import pieces, wrapped
 from hfcli.tasks.documents import Chat, Completion, Document, PlainText, Shape, prefix
 from hfcli.tasks.packing import Packed, best_fit, check_packing
 from hfcli.tasks.scored_text import Part, cut, parts_of
+from hfcli.tasks.token_losses import token_losses
 from hfcli.tasks.windows import DEFINITIONS
 
 if TYPE_CHECKING:
@@ -188,15 +189,10 @@ class TextGeneration(Task):
         return batch
 
     def reduce(self, logits: Tensor, labels: Tensor) -> Reduced:
-        import torch
-
         reduced: Reduced = []
         for row_logits, row_labels in zip(logits, labels, strict=True):
-            scored = row_labels != IGNORE
-            nll = torch.nn.functional.cross_entropy(
-                row_logits[scored].float(), row_labels[scored], reduction="none"
-            )
-            reduced.append((nll.double().sum().item(), float(scored.sum())))
+            nll = token_losses(row_logits, row_labels)
+            reduced.append((nll.double().sum().item(), float(len(nll))))
         return reduced
 
     def outcomes(self, prepared: Prepared, reduced: Reduced) -> Iterator[dict[str, Any]]:

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 
 from hfcli.errors import DataError, RunError
 from hfcli.metrics import shipped_metrics
-from hfcli.metrics.modules import load_module
+from hfcli.metrics.modules import PlainMetric, load_metric, load_module
 from tests.fake_hub import fake_hub, hub_env
 from tests.helpers import ROOT
 from tests.unit.metric_cases import random_inputs
@@ -45,19 +46,24 @@ def test_the_module_gives_the_number_of_the_function(name: str) -> None:
     assert isinstance(module, evaluate.Metric)
     plain = shipped_metrics()[name].compute(**inputs)
     assert module.compute(**inputs) == {name: plain}
+    without = load_metric(name)
+    assert isinstance(without, PlainMetric)
+    assert without.compute(**inputs) == {name: plain}
     for rows in (slice(0, 10), slice(10, None)):
         module.add_batch(**{key: values[rows] for key, values in inputs.items()})
     assert module.compute() == {name: plain}
 
 
-def test_options_reach_the_function() -> None:
-    module = load_module("support_per_class", offline=True)
+@pytest.mark.parametrize("load", [load_module, load_metric])
+def test_options_reach_the_function(load: Callable[[str], Any]) -> None:
+    module = load("support_per_class")
     value = module.compute(predictions=[0, 1], references=[1, 1], labels=[2, 1, 0])
     assert value == {"support_per_class": [0, 2, 0]}
 
 
-def test_a_text_and_a_list_of_texts_may_stand_side_by_side() -> None:
-    module = load_module("exact_match", offline=True)
+@pytest.mark.parametrize("load", [load_module, load_metric])
+def test_a_text_and_a_list_of_texts_may_stand_side_by_side(load: Callable[[str], Any]) -> None:
+    module = load("exact_match")
     value = module.compute(predictions=["a", "b", "c"], references=["a", ["x", "b"], "x"])
     assert value == {"exact_match": pytest.approx(2 / 3)}
 
@@ -66,8 +72,9 @@ def test_a_module_whose_library_is_not_installed_is_refused_before_anything_runs
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda package: None)
-    with pytest.raises(RunError, match="sacrebleu"):
-        load_module("bleu", offline=True)
+    for load in (load_module, load_metric):
+        with pytest.raises(RunError, match="sacrebleu"):
+            load("bleu", offline=True)
 
 
 def test_a_script_is_loaded_by_its_path_and_again_after_an_edit(

@@ -11,7 +11,7 @@ here) with `of(model)`, which gives None for what it does not know. Knows nothin
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -40,14 +40,26 @@ class Forward(Protocol):
             kept: (rows,) the token of each row that gets logits; None: all do.
         """
 
+    def hidden(
+        self, inputs: Tensor, positions: Tensor, attend: Attend, kept: Tensor | None = None
+    ) -> Tensor:
+        """(rows, tokens kept, width): the same without the head."""
 
-def short_forward(model: PreTrainedModel) -> Forward | None:
+
+def short_forward(
+    model: PreTrainedModel, architectures: Mapping[str, str] = ARCHITECTURES
+) -> Forward | None:
     """The forward pass of the model's architecture; None where its modules have to be used."""
     kind = getattr(model.config, "model_type", None)
-    if ARCHITECTURES.get(kind or "") != type(model).__name__ or not _is_plain(model):
+    if architectures.get(kind or "") != type(model).__name__ or not _is_plain(model):
         return None
     found: Forward | None = import_module(f"{__name__}.{kind}").Forward.of(model)
     return found
+
+
+def heads_of(model: Any) -> list[Any]:
+    """The layer that gives logits over a vocabulary, where there is one."""
+    return [model.lm_head] if hasattr(model, "lm_head") else []
 
 
 def chosen(x: Tensor, kept: Tensor | None) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hfcli.models.forward import Attend, chosen
+from hfcli.models.forward import Attend, chosen, heads_of
 from hfcli.models.prepack import are_linear, linear, linear_add, linear_gelu
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ class Forward:
             return None
         if config.reorder_and_upcast_attn:
             return None
-        layers = [model.lm_head]
+        layers = heads_of(model)
         for block in model.transformer.h:
             attention, mlp = block.attn, block.mlp
             layers += [attention.c_attn, attention.c_proj, mlp.c_fc, mlp.c_proj]
@@ -46,6 +46,12 @@ class Forward:
         self, inputs: Tensor, positions: Tensor, attend: Attend, kept: Tensor | None = None
     ) -> Tensor:
         """See `hfcli.models.forward.Forward`."""
+        return linear(self.model.lm_head, self.hidden(inputs, positions, attend, kept))
+
+    def hidden(
+        self, inputs: Tensor, positions: Tensor, attend: Attend, kept: Tensor | None = None
+    ) -> Tensor:
+        """See `hfcli.models.forward.Forward`."""
         from torch.nn.functional import embedding
 
         rows, tokens = inputs.shape
@@ -55,8 +61,7 @@ class Forward:
             q, k, v = joint.view(rows, tokens, 3, self.heads, -1).unbind(2)
             x = linear_add(attention["c_proj"], attend(i, q, k, v, scale), x)
             x = linear_add(mlp["c_proj"], linear_gelu(mlp["c_fc"], self._norm(between, x)), x)
-        x = chosen(x, kept)
-        return linear(self.model.lm_head, self._norm(self.last, x))
+        return self._norm(self.last, chosen(x, kept))
 
     def _norm(self, module: Any, x: Tensor) -> Tensor:
         from torch import layer_norm

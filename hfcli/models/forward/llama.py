@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hfcli.models.forward import Attend, chosen
+from hfcli.models.forward import Attend, chosen, heads_of
 from hfcli.models.prepack import are_linear, linear, linear_add
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ class Forward:
         """None where the model has other parts."""
         if model.config.hidden_act != "silu":
             return None
-        layers = [model.lm_head]
+        layers = heads_of(model)
         for block in model.model.layers:
             attention, mlp = block.self_attn, block.mlp
             layers += [attention.q_proj, attention.k_proj, attention.v_proj, attention.o_proj]
@@ -48,6 +48,12 @@ class Forward:
         self, inputs: Tensor, positions: Tensor, attend: Attend, kept: Tensor | None = None
     ) -> Tensor:
         """See `hfcli.models.forward.Forward`."""
+        return linear(self.model.lm_head, self.hidden(inputs, positions, attend, kept))
+
+    def hidden(
+        self, inputs: Tensor, positions: Tensor, attend: Attend, kept: Tensor | None = None
+    ) -> Tensor:
+        """See `hfcli.models.forward.Forward`."""
         import torch
         from torch.nn.functional import embedding, silu
 
@@ -66,8 +72,7 @@ class Forward:
             y = _norm(between, x)
             gate = silu(linear(mlp["gate_proj"], y))
             x = linear_add(mlp["down_proj"], gate * linear(mlp["up_proj"], y), x)
-        x = chosen(x, kept)
-        return linear(self.model.lm_head, _norm(self.last, x))
+        return _norm(self.last, chosen(x, kept))
 
 
 def _norm(module: Any, x: Tensor) -> Tensor:

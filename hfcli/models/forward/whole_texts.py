@@ -1,0 +1,81 @@
+"""The short forward pass in the place of a model's own, for scoring texts that are read whole.
+
+The model keeps its head and what it does with it. Texts are padded on the right, where causal
+attention does not look: no mask is needed, and no cache of keys and values is filled. Inputs of
+any other kind go the model's own way.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from hfcli.models.forward import ARCHITECTURES, short_forward
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import PreTrainedModel
+
+    from hfcli.models.forward import Forward
+
+TOKENS = 2048  # in a batch, with which products are as fast as with more
+LENGTHS = 128  # a batch is filled up to a multiple of so many tokens
+CLASSIFIERS = {"gpt2": "GPT2ForSequenceClassification", "llama": "LlamaForSequenceClassification"}
+
+
+def shorten(model: PreTrainedModel) -> bool:
+    """Let a model compute in fewer operations, for good; whether its architecture is known.
+
+    Args:
+        model: in inference mode, on a CPU; its linear layers may be packed.
+    """
+    from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
+
+    short = short_forward(model, ARCHITECTURES) or short_forward(model, CLASSIFIERS)
+    if short is None:
+        return False
+    body: Any = model.base_model
+    own = body.forward
+
+    def forward(
+        input_ids: Tensor | None = None, attention_mask: Tensor | None = None, **others: Any
+    ) -> Any:
+        given = any(value is not None and value is not False for value in others.values())
+        if input_ids is None or given or not _padded_right(attention_mask):
+            return own(input_ids=input_ids, attention_mask=attention_mask, **others)
+        hidden = _read(short, input_ids)
+        return BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=hidden)
+
+    body.forward = forward
+    return True
+
+
+def _read(short: Forward, ids: Tensor) -> Tensor:
+    """(rows, tokens, width) hidden states of ids (rows, tokens), all tokens in one row on the way.
+
+    The matrix library writes code for every number of tokens that it has not seen, which takes as
+    long as reading a few hundred of them; so the row is filled up to a length that recurs.
+    """
+    import torch
+
+    rows, tokens = ids.shape
+    n = rows * tokens
+    filled = torch.nn.functional.pad(ids.flatten(), (0, -n % LENGTHS))[None]
+    positions = torch.arange(filled.shape[1]).remainder_(tokens)[None]
+
+    def attend(_layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
+        """Every token reads itself and those before it in its own text."""
+        read = q.new_zeros(*q.shape[:2], q.shape[2] * q.shape[3])
+        q, k, v = (
+            part[0, :n].view(rows, tokens, *part.shape[2:]).transpose(1, 2) for part in (q, k, v)
+        )
+        found = torch.nn.functional.scaled_dot_product_attention(
+            q, k, v, is_causal=True, scale=scale, enable_gqa=k.shape[1] != q.shape[1]
+        )
+        read[0, :n] = found.transpose(1, 2).reshape(n, -1)
+        return read
+
+    return short.hidden(filled, positions, attend)[0, :n].view(rows, tokens, -1)
+
+
+def _padded_right(mask: Tensor | None) -> bool:
+    return mask is None or (mask.ndim == 2 and bool((mask[:, 1:] <= mask[:, :-1]).all()))

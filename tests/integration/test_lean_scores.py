@@ -1,0 +1,71 @@
+"""A score starts without what it needs at its end only, or not at all, and is the same score."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.helpers import ROOT
+
+# Argument "plain" imports transformers whole.
+CODE = """
+import json, sys
+from pathlib import Path
+from types import ModuleType
+from hfcli.evaluation.run import EvalOptions, evaluate
+from hfcli.evaluation.target import EvalFlags, resolve_target
+from hfcli.models import lean
+from hfcli.results import RowsScored
+
+def here(*names):
+    return [name for name in names if type(sys.modules.get(name)) is ModuleType]
+
+model, data, output, how = sys.argv[1:]
+if how == "lean": lean.allow()
+early = None
+def listen(event):
+    global early
+    if isinstance(event, RowsScored) and early is None:
+        early = here("evaluate", "sklearn", "scipy", "sympy", "torch._dynamo")
+flags = EvalFlags(model=model, data=(data,), device="cpu", windows="full")
+recipe = resolve_target(target=None, flags=flags, overrides=[], listener=listen, offline=True)
+options = EvalOptions(output_dir=Path(output), offline=True)
+result = evaluate(recipe=recipe, listener=listen, options=options)
+import scipy.special
+late = here("evaluate", "scipy", "scipy.special")
+print(json.dumps([early, late, result.metrics, result.intervals]))
+"""
+
+
+def score(model: Path, data: Path, output: Path, how: str) -> Any:
+    done = subprocess.run(
+        [sys.executable, "-c", CODE, str(model), str(data), str(output), how],
+        capture_output=True, text=True, cwd=ROOT,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_nothing_that_waits_is_imported_before_the_first_row(
+    tiny_gpt2: Path, tmp_path: Path
+) -> None:
+    import torch
+
+    data = tmp_path / "texts.jsonl"
+    lines = [json.dumps({"text": f"The boat {i} lay in the harbour."}) for i in range(20)]
+    data.write_text("\n".join(lines), encoding="utf-8")
+    early, late, *lean = score(tiny_gpt2, data, tmp_path / "lean", "lean")
+    if torch.accelerator.is_available() or not torch.distributed.is_available():
+        pytest.skip("this machine has other devices, or torch without distributed")
+    assert early == []
+    assert late == ["scipy", "scipy.special"], "no placeholders are left"
+    early, _late, *whole = score(tiny_gpt2, data, tmp_path / "plain", "plain")
+    assert "torch._dynamo" in early, "what is looked for can be found"
+    assert lean == whole
+    one, other = ((tmp_path / how / "predictions.jsonl").read_bytes() for how in ("lean", "plain"))
+    assert one == other
