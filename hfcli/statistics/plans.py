@@ -97,7 +97,7 @@ def plan_of(metric: Metric, drawn: Drawn, options: Options, value: float, second
     draws = draws_for(numbers_of(metric, inputs, units), REPLICATES)
     form = known_form(metric, inputs, units, value)
     if form is not None:
-        return Plan(value, units, form.estimate, draws, _percentile, form)
+        return Plan(value, units, form.drawn or form.estimate, draws, _percentile, form)
     statistic = weighted(metric, inputs, value, units.counts)
     if statistic is None:
         units, inputs = drawn.single_rows()

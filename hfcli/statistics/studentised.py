@@ -15,6 +15,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from hfcli.statistics.long_tails import drawn_sums, expected_sums, tail_of
 from hfcli.statistics.proportions import CONFIDENCE
 from hfcli.statistics.spread import defined_draws
 from hfcli.statistics.sums import centred, floats
@@ -31,10 +32,14 @@ class Studentised:
     Args:
         estimate: weights (replicates, units) -> value and standard error there, (replicates, 2).
         back: from that scale to the metric's.
+        drawn: the same on draws, where these are not of the rows alone.
+        centre: what draws are around, there.
     """
 
     estimate: Statistic
     back: Callable[[float], float]
+    drawn: Statistic | None = None
+    centre: float | None = None
 
     def value(self, counts: Array) -> float:
         """The metric on the rows as they are, `counts` of each unit."""
@@ -60,8 +65,9 @@ def symmetric(form: Studentised, counts: Array, draws: Array) -> tuple[float, fl
     value, error = form.estimate(counts[None])[0].tolist()
     if not error > LEAST_ERROR:
         return None
+    centre = value if form.centre is None else form.centre
     with np.errstate(divide="ignore", invalid="ignore"):
-        distances = defined_draws(np.abs(draws[:, 0] - value) / draws[:, 1])
+        distances = defined_draws(np.abs(draws[:, 0] - centre) / draws[:, 1])
     if distances is None:
         return None
     half = float(np.quantile(distances, CONFIDENCE)) * error
@@ -79,8 +85,13 @@ def mean_of_shares(values: Array, most: float = 1.0) -> Studentised:
     return Studentised(_delta(values[:, None] / most, _logit), lambda x: most * _expit(x))
 
 
-def root_of_mean(values: Array) -> Studentised:
-    return Studentised(_delta(values[:, None], _log), lambda x: _exp(x / 2))
+def mean_with_tail(values: Array) -> Studentised:
+    """The mean of values that are not negative, and some of which may be large."""
+    return _with_tail(values[:, None], _log, _exp)
+
+
+def root_of_mean_with_tail(values: Array) -> Studentised:
+    return _with_tail(values[:, None], _log, lambda x: _exp(x / 2))
 
 
 def ratio(
@@ -117,7 +128,7 @@ def r2(inputs: Inputs) -> Studentised:
     errors = predictions - floats(inputs["references"])
     spread = y.std() or 1.0
     columns = _stack([(errors / spread) ** 2, y / spread, (y / spread) ** 2])
-    return Studentised(_delta(columns, _log_unexplained), lambda x: 1 - _exp(x))
+    return _with_tail(columns, _log_unexplained, lambda x: 1 - _exp(x))
 
 
 def exp(value: float) -> float:
@@ -140,24 +151,47 @@ def _delta(columns: Array, function: Function) -> Statistic:
         columns: (units, k).
         function: means (replicates, k) -> values (replicates,), and their slopes (replicates, k).
     """
+
+    table = _with_products(columns)
+    return lambda weights: _estimates(weights @ table, weights.sum(axis=1), function)
+
+
+def _with_tail(columns: Array, function: Function, back: Callable[[float], float]) -> Studentised:
+    """The same, the largest values of the first column being drawn from their tail."""
+    estimate, tail = _delta(columns, function), tail_of(columns[:, 0])
+    if tail is None:
+        return Studentised(estimate, back)
+    sums = drawn_sums(columns, tail, _with_products)
+    return Studentised(
+        estimate,
+        back,
+        drawn=lambda weights: _estimates(sums(weights), weights.sum(axis=1), function),
+        centre=float(function(expected_sums(columns, tail)[None] / len(columns))[0][0]),
+    )
+
+
+def _with_products(columns: Array) -> Array:
+    """Columns (n, k), and the products of each two of them."""
     import numpy as np
 
-    k = columns.shape[1]
+    i, j = np.triu_indices(columns.shape[1])
+    return np.hstack([columns, columns[:, i] * columns[:, j]])
+
+
+def _estimates(sums: Array, n: Array, function: Function) -> Array:
+    """Values and standard errors (replicates, 2) from sums of columns and their products."""
+    import numpy as np
+
+    k = next(k for k in range(1, sums.shape[1] + 1) if k * (k + 3) == 2 * sums.shape[1])
     i, j = np.triu_indices(k)
-    twice = np.where(i == j, 1.0, 2.0)
-    table = np.hstack([columns, columns[:, i] * columns[:, j]])
-
-    def estimate(weights: Array) -> Array:
-        n = weights.sum(axis=1)
-        means = weights @ table / n[:, None]
-        first, products = means[:, :k], means[:, k:]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            values, slopes = function(first)
-            covariances = products - first[:, i] * first[:, j]
-            variances = (slopes[:, i] * slopes[:, j] * covariances * twice).sum(axis=1) / (n - 1)
-        return _stack([values, np.sqrt(np.maximum(variances, 0))])
-
-    return estimate
+    means = sums / n[:, None]
+    first, products = means[:, :k], means[:, k:]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        values, slopes = function(first)
+        covariances = products - first[:, i] * first[:, j]
+        twice = np.where(i == j, 1.0, 2.0)
+        variances = (slopes[:, i] * slopes[:, j] * covariances * twice).sum(axis=1) / (n - 1)
+    return _stack([values, np.sqrt(np.maximum(variances, 0))])
 
 
 def _log(means: Array) -> tuple[Array, Array]:
