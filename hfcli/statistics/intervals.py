@@ -18,24 +18,20 @@ from hfcli.metrics.base import Metric
 from hfcli.statistics.neighbours import interval_in_order
 from hfcli.statistics.plans import FEWER, REPLICATES, Drawn, Plan, known_form, plan_of
 from hfcli.statistics.proportions import wilson
-from hfcli.statistics.relabelled import interval_by_labels
 from hfcli.statistics.resamplers import (
     BY_CHANCE,
     CLOSED,
     OF_DOCUMENTS,
     PROPORTIONS,
-    form_of_labels,
     same,
     value_of,
 )
 from hfcli.statistics.spread import defined_draws
 from hfcli.statistics.studentised import symmetric
-from hfcli.statistics.sums import floats
 from hfcli.statistics.weights import Array, Inputs, Options, resampled
 
 LEAST_ROWS = 10  # of fewer, draws are too much alike: the interval would cover far less than 95 %
 ROUNDING = 1e-12  # relative
-FEW_LABELS = 10_000  # rows times labels; with more, drawing rows is as good, and cheaper
 
 
 @dataclass(frozen=True)
@@ -86,7 +82,8 @@ def intervals(
         value = float(value_of(metric, inputs, options))
         seconds = time.perf_counter() - start
         closed = _without_draws(metric, value, inputs, n)
-        closed = closed or _by_model(metric, drawn, value, seed, in_order)
+        if closed is None and in_order:
+            closed = _in_order(metric, drawn, value, seed)
         if closed is None:
             plans[name] = plan_of(metric, drawn, options, value, seconds)
         else:
@@ -122,31 +119,13 @@ def _without_draws(metric: Metric, value: float, inputs: Inputs, n: int) -> Inte
     return None
 
 
-def _by_model(
-    metric: Metric, drawn: Drawn, value: float, seed: int, in_order: bool
-) -> Interval | None:
-    """Of rows that follow each other, and of losses of few rows; None where neither is so."""
+def _in_order(metric: Metric, drawn: Drawn, value: float, seed: int) -> Interval | None:
+    """Of rows that follow each other."""
     units, inputs = drawn.single_rows()
-    if in_order:
-        form = known_form(metric, inputs, units, value)
-        found = form and interval_in_order(form, units.counts, seed, REPLICATES)
-        how = "studentised sieve bootstrap"
-    else:
-        found = _by_labels(metric, inputs, value, seed) if units.strata is None else None
-        how = "studentised bootstrap of labels"
-    return Interval(value, *found, f"{how}, {REPLICATES:,} draws", units.n) if found else None
-
-
-def _by_labels(
-    metric: Metric, inputs: Inputs, value: float, seed: int
-) -> tuple[float, float] | None:
-    form = form_of_labels(metric, inputs)
-    if form is None or len(inputs["probabilities"]) * len(inputs["probabilities"][0]) > FEW_LABELS:
-        return None
-    import numpy as np
-
-    probabilities, references = floats(inputs["probabilities"]), np.asarray(inputs["references"])
-    return interval_by_labels(form, probabilities, references, seed, REPLICATES)
+    form = known_form(metric, inputs, units, value)
+    found = form and interval_in_order(form, units.counts, seed, REPLICATES)
+    how = f"studentised sieve bootstrap, {REPLICATES:,} draws"
+    return Interval(value, *found, how, units.n) if found else None
 
 
 def _draw(plans: Mapping[str, Plan], seed: int) -> dict[str, Array]:

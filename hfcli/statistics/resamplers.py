@@ -78,23 +78,12 @@ def studentised_form(metric: Metric, inputs: Inputs) -> Studentised | None:
     if name in OF_SHARES:
         return studentised.mean_of_shares(MEANS[name](metric, inputs))
     if name == "brier":
-        return studentised.mean_of_shares(MEANS[name](metric, inputs), _worst_brier(inputs))
+        return studentised.mean_of_shares(_brier(metric, inputs), _worst_brier(inputs))
     if name in OF_DOCUMENTS:
         below, back = OF_DOCUMENTS[name]
         return studentised.ratio(inputs["nll"], inputs[below], back)
     build = STUDENTISED.get(name)
     return None if build is None else build(inputs)
-
-
-def form_of_labels(metric: Metric, inputs: Inputs) -> Studentised | None:
-    """The same as a function of the weight of every label of every row, or None."""
-    losses = OF_EACH_LABEL.get(metric.name)
-    if losses is None:
-        return None
-    of_labels = losses(sums.floats(inputs["probabilities"])).ravel()
-    if metric.name == "brier":
-        return studentised.mean_of_shares(of_labels, _worst_brier(inputs))
-    return studentised.mean(of_labels)
 
 
 def repeated(metric: Metric, inputs: Inputs, options: Options) -> Statistic:
@@ -140,23 +129,22 @@ def _f1_of_rows(metric: Metric, inputs: Inputs) -> Array:
     return labels.ratio(2 * (predicted * true).sum(axis=1), (predicted + true).sum(axis=1))
 
 
-def _log_losses(probabilities: Array) -> Array:
+def _log_losses(metric: Metric, inputs: Inputs) -> Array:
     import numpy as np
 
     eps = np.finfo(float).eps
-    return -np.log(np.clip(probabilities, eps, 1 - eps))
+    table = np.asarray(inputs["probabilities"], float)
+    right = table[np.arange(len(table)), np.asarray(inputs["references"])]
+    return -np.log(np.clip(right, eps, 1 - eps))
 
 
-def _briers(probabilities: Array) -> Array:
-    squares = (probabilities**2).sum(axis=1, keepdims=True) - 2 * probabilities + 1
-    return squares / 2 if probabilities.shape[1] == 2 else squares
-
-
-def _of_the_right_label(metric: Metric, inputs: Inputs) -> Array:
+def _brier(metric: Metric, inputs: Inputs) -> Array:
     import numpy as np
 
-    losses = OF_EACH_LABEL[metric.name](sums.floats(inputs["probabilities"]))
-    return losses[np.arange(len(losses)), np.asarray(inputs["references"])]
+    table = np.asarray(inputs["probabilities"], float)
+    truth = np.eye(table.shape[1])[np.asarray(inputs["references"])]
+    total = ((table - truth) ** 2).sum(axis=1)
+    return total / 2 if table.shape[1] == 2 else total
 
 
 def _worst_brier(inputs: Inputs) -> float:
@@ -175,17 +163,15 @@ def _losses(metric: Metric, inputs: Inputs) -> Array:
     return sums.floats(inputs["nll"])
 
 
-# Losses of a row by its probabilities -> what each label would cost, (rows, labels).
-OF_EACH_LABEL: dict[str, Callable[[Array], Array]] = {"log_loss": _log_losses, "brier": _briers}
 # Metrics that are a mean over rows -> the value of each row.
 MEANS: dict[str, Callable[[Metric, Inputs], Array]] = {
     "accuracy": _hits,
     "subset_accuracy": _all_labels,
     "hamming_loss": _wrong_labels,
     "multilabel_f1_samples": _f1_of_rows,
-    "log_loss": _of_the_right_label,
+    "log_loss": _log_losses,
     "row_loss": _losses,
-    "brier": _of_the_right_label,
+    "brier": _brier,
     "mse": _squares,
     "mae": _distances,
     **dict.fromkeys(

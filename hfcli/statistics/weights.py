@@ -72,7 +72,7 @@ def resampled(units: Units, replicates: int, seed: int) -> Iterator[Array]:
     import numpy as np
 
     random = np.random.default_rng(seed)
-    for size in blocks(len(units.counts), replicates):
+    for size in _blocks(len(units.counts), replicates):
         if units.strata is None:
             yield _drawn(random, units.counts, size)
             continue
@@ -88,7 +88,7 @@ def swapped(units: Units, replicates: int, seed: int) -> Iterator[Array]:
     import numpy as np
 
     random = np.random.default_rng(seed)
-    for size in blocks(len(units.counts), replicates):
+    for size in _blocks(len(units.counts), replicates):
         shape = (size, len(units.counts))
         if units.single:
             yield random.integers(0, 2, shape, dtype=np.int8).astype(float)
@@ -108,7 +108,7 @@ def _drawn(random: Any, counts: Array, size: int) -> Array:
     return counted.reshape(size, units).astype(float)
 
 
-def blocks(units: int, replicates: int) -> Iterator[int]:
+def _blocks(units: int, replicates: int) -> Iterator[int]:
     size = max(1, NUMBERS_AT_ONCE // units)
     for start in range(0, replicates, size):
         yield min(size, replicates - start)
