@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from hfcli.statistics.labels import group_sums
-from hfcli.statistics.proportions import TAIL, Z
+from hfcli.statistics.proportions import CONFIDENCE, Z
 from hfcli.statistics.sums import floats
 from hfcli.statistics.weights import Array, Inputs, Statistic
 
@@ -51,9 +51,10 @@ def ece_interval(inputs: Inputs, value: float) -> tuple[float, float]:
 
 
 def ece_by_chance(inputs: Inputs, seed: int) -> float:
-    """What the ece of a model whose probabilities are true exceeds in 1 of 40 sets of these rows.
+    """What the ece of a model whose probabilities are true exceeds in 1 of 20 sets of these rows.
 
-    It is never 0, since the rows of a bin are few: up to here, 0 is a value like any other.
+    It is never 0, since the rows of a bin are few: up to here, 0 is a value like any other. No
+    interval about 0 can be too high, so that the whole 5 % are on the other side.
     """
     import numpy as np
 
@@ -63,7 +64,7 @@ def ece_by_chance(inputs: Inputs, seed: int) -> float:
         np.abs(of_bins((random.random((CHANCES // 100, len(top))) < top) - top)).sum(axis=1)
         for _ in range(100)
     ]
-    return float(np.quantile(np.concatenate(draws), 1 - TAIL)) / len(top)
+    return float(np.quantile(np.concatenate(draws), CONFIDENCE)) / len(top)
 
 
 def _without_chance(seen: Array, errors: Array) -> Array:

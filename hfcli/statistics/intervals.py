@@ -10,47 +10,28 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from hfcli.metrics.base import Metric
+from hfcli.statistics.neighbours import interval_in_order
+from hfcli.statistics.plans import FEWER, REPLICATES, Drawn, Plan, known_form, plan_of
 from hfcli.statistics.proportions import wilson
 from hfcli.statistics.resamplers import (
-    AREAS,
-    BUILDERS,
     BY_CHANCE,
     CLOSED,
     OF_DOCUMENTS,
-    OF_LABELS,
     PROPORTIONS,
-    SKEWED,
-    repeated,
     same,
-    studentised_form,
     value_of,
-    weighted,
 )
-from hfcli.statistics.spread import bca, by_logit, defined_draws, percentile
-from hfcli.statistics.studentised import Studentised, of_neighbours, symmetric
-from hfcli.statistics.weights import (
-    Array,
-    Inputs,
-    Options,
-    Statistic,
-    Units,
-    equal_rows_as_units,
-    resampled,
-    rows_as_units,
-)
+from hfcli.statistics.spread import defined_draws
+from hfcli.statistics.studentised import symmetric
+from hfcli.statistics.weights import Array, Inputs, Options, resampled
 
-REPLICATES = 2_000
-ALL_REPLICATES_UP_TO = 50_000  # numbers a draw, rows times classes; of more, fewer draws
-LEAST_REPLICATES = 500
 LEAST_ROWS = 10  # of fewer, draws are too much alike: the interval would cover far less than 95 %
-SECONDS = 2.0  # for a metric without a fast form
 ROUNDING = 1e-12  # relative
-FEWER = (REPLICATES, 1_000, 500, 200, 100)
 
 
 @dataclass(frozen=True)
@@ -69,29 +50,6 @@ class Interval:
     high: float | None
     method: str
     n: int
-
-
-@dataclass(frozen=True)
-class Plan:
-    """A metric that is to be resampled.
-
-    Args:
-        value: of the metric.
-        units: what is drawn.
-        draw: weights -> what is kept of each draw: the metric, or what `form` estimates.
-        replicates: how many draws; 0: one takes too long.
-        ends: the interval from the defined values of the draws, and its name.
-        form: the metric with its standard error, where that is known.
-        stretch: of that standard error.
-    """
-
-    value: float
-    units: Units
-    draw: Statistic
-    replicates: int
-    ends: Callable[[Array], tuple[tuple[float, float] | None, str]]
-    form: Studentised | None = None
-    stretch: float = 1.0
 
 
 def intervals(
@@ -124,9 +82,10 @@ def intervals(
         value = float(value_of(metric, inputs, options))
         seconds = time.perf_counter() - start
         closed = _without_draws(metric, value, inputs, n)
+        if closed is None and in_order:
+            closed = _in_order(metric, drawn, value, seed)
         if closed is None:
-            plans[name] = _plan(metric, drawn, options, value, seconds)
-            plans[name] = _stretched(plans[name]) if in_order else plans[name]
+            plans[name] = plan_of(metric, drawn, options, value, seconds)
         else:
             found[name] = closed
     draws = _draw(plans, seed)
@@ -138,54 +97,12 @@ def intervals(
     }
 
 
-class Drawn:
-    """The rows, and what is drawn of them; made once for all metrics."""
-
-    def __init__(self, inputs: Inputs, strata: Sequence[Any] | None) -> None:
-        self.inputs = inputs
-        self._strata = strata
-        self._known: dict[bool, tuple[Units, Inputs]] = {}
-
-    def of(self, metric: Metric) -> tuple[Units, Inputs]:
-        """Units and their inputs: single rows, or for a metric of labels, equal rows together."""
-        together = metric.name in OF_LABELS
-        if together not in self._known:
-            self._known[together] = self._equal_rows() if together else self.single_rows()
-        return self._known[together]
-
-    def single_rows(self) -> tuple[Units, Inputs]:
-        n = len(next(iter(self.inputs.values())))
-        return rows_as_units(n, self._strata), self.inputs
-
-    def _equal_rows(self) -> tuple[Units, Inputs]:
-        columns = {name: self.inputs[name] for name in ("predictions", "references")}
-        units = equal_rows_as_units(list(columns.values()), self._strata)
-        first = units.first.tolist()
-        return units, {name: [values[i] for i in first] for name, values in columns.items()}
-
-
-def affordable(seconds: float) -> int:
-    """Replicates of a metric that takes so long; 0 when even the least number takes too long."""
-    return next((count for count in FEWER if count * seconds < SECONDS), 0)
-
-
 def _down_to_chance(metric: Metric, found: Interval, inputs: Inputs, seed: int) -> Interval:
     """From 0, where the data do not exclude it, though no draw of them comes near."""
     by_chance = BY_CHANCE.get(metric.name)
     if by_chance is None or found.low is None or found.value > by_chance(inputs, seed):
         return found
     return replace(found, low=0.0)
-
-
-def draws_for(numbers: int, wanted: int) -> int:
-    """How many draws are affordable, by what one costs (see `numbers_of`) and nothing else."""
-    return max(LEAST_REPLICATES, min(wanted, wanted * ALL_REPLICATES_UP_TO // numbers))
-
-
-def numbers_of(metric: Metric, inputs: Inputs, units: Units) -> int:
-    """What one draw costs: the units, as often as the metric goes over them."""
-    of_classes = metric.name in BUILDERS and "probabilities" in metric.inputs
-    return len(units.counts) * (len(inputs["probabilities"][0]) if of_classes else 1)
 
 
 def _without_draws(metric: Metric, value: float, inputs: Inputs, n: int) -> Interval | None:
@@ -202,40 +119,13 @@ def _without_draws(metric: Metric, value: float, inputs: Inputs, n: int) -> Inte
     return None
 
 
-def _plan(metric: Metric, drawn: Drawn, options: Options, value: float, seconds: float) -> Plan:
-    units, inputs = drawn.of(metric)
-    form = studentised_form(metric, inputs)
-    if form is not None and same(form.value(units.counts), value):
-        draws = draws_for(numbers_of(metric, inputs, units), REPLICATES)
-        return Plan(value, units, form.estimate, draws, _percentile, form)
-    statistic = weighted(metric, inputs, value, units.counts)
-    if statistic is None:
-        units, inputs = drawn.single_rows()
-        statistic, draws = repeated(metric, inputs, options), affordable(seconds)
-        return Plan(value, units, statistic, draws, _percentile)
-    draws = draws_for(numbers_of(metric, inputs, units), REPLICATES)
-    return Plan(value, units, statistic, draws, _ends(metric, inputs, value, statistic, units))
-
-
-def _stretched(plan: Plan) -> Plan:
-    """For rows whose neighbours are alike."""
-    if plan.form is None:
-        return plan
-    return replace(plan, stretch=of_neighbours(plan.form, plan.units.counts))
-
-
-def _ends(metric: Metric, inputs: Inputs, value: float, statistic: Statistic, units: Units) -> Any:
-    """How the interval of a metric comes from its draws (see `Plan.ends`)."""
-    if metric.name in AREAS:
-        degrees = AREAS[metric.name](inputs)
-        return lambda draws: (by_logit(value, draws, degrees), "logit bootstrap")
-    if metric.name in SKEWED:
-        return lambda draws: (bca(statistic, units, value, draws), "BCa bootstrap")
-    return _percentile
-
-
-def _percentile(draws: Array) -> tuple[tuple[float, float], str]:
-    return percentile(draws), "percentile bootstrap"
+def _in_order(metric: Metric, drawn: Drawn, value: float, seed: int) -> Interval | None:
+    """Of rows that follow each other."""
+    units, inputs = drawn.single_rows()
+    form = known_form(metric, inputs, units, value)
+    found = form and interval_in_order(form, units.counts, seed, REPLICATES)
+    how = f"studentised sieve bootstrap, {REPLICATES:,} draws"
+    return Interval(value, *found, how, units.n) if found else None
 
 
 def _draw(plans: Mapping[str, Plan], seed: int) -> dict[str, Array]:
@@ -262,7 +152,7 @@ def _interval(plan: Plan, draws: Array | None) -> Interval:
     if draws is None:
         return Interval(value, None, None, f"too slow for {FEWER[-1]} draws", n)
     if plan.form is not None:
-        found = symmetric(plan.form, plan.units.counts, draws, plan.stretch)
+        found = symmetric(plan.form, plan.units.counts, draws)
         if found is not None:
             return Interval(value, *found, f"studentised bootstrap, {len(draws):,} draws", n)
         draws = plan.form.values(draws)

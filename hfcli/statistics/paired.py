@@ -12,13 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hfcli.metrics.base import Metric
-from hfcli.statistics.intervals import (
-    LEAST_ROWS,
-    REPLICATES,
-    affordable,
-    draws_for,
-    numbers_of,
-)
+from hfcli.statistics.intervals import LEAST_ROWS
+from hfcli.statistics.plans import REPLICATES, affordable, draws_for, numbers_of
 from hfcli.statistics.proportions import mcnemar_exact
 from hfcli.statistics.resamplers import (
     OF_LABELS,

@@ -73,6 +73,8 @@ def studentised_form(metric: Metric, inputs: Inputs) -> Studentised | None:
     name = metric.name
     if name in OF_LOSSES:
         return studentised.mean(MEANS[name](metric, inputs))
+    if name in OF_ERRORS:
+        return studentised.mean_with_tail(MEANS[name](metric, inputs))
     if name in OF_SHARES:
         return studentised.mean_of_shares(MEANS[name](metric, inputs))
     if name == "brier":
@@ -210,14 +212,16 @@ OF_DOCUMENTS: dict[str, tuple[str, Callable[[float], float]]] = {
     "word_perplexity": ("n_words", studentised.exp),
     "bits_per_byte": ("n_bytes", studentised.per_bit),
 }
-# Means over rows of values that are not negative; and of those from 0 to 1.
-OF_LOSSES = frozenset(["log_loss", "row_loss", "mse", "mae"])
+# Means over rows of values that are not negative; of those that may be of any size; and of those
+# from 0 to 1.
+OF_LOSSES = frozenset(["log_loss", "row_loss"])
+OF_ERRORS = frozenset(["mse", "mae"])
 OF_SHARES = frozenset(
     ["hamming_loss", "multilabel_f1_samples", "token_f1", "rouge1", "rouge2", "rougeL"]
 )
 # Others with a standard error -> their form.
 STUDENTISED: dict[str, Callable[[Inputs], Studentised]] = {
-    "rmse": lambda inputs: studentised.root_of_mean(sums.squares(inputs)),
+    "rmse": lambda inputs: studentised.root_of_mean_with_tail(sums.squares(inputs)),
     "r2": studentised.r2,
     "pearson": studentised.pearson,
 }
