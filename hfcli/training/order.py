@@ -1,9 +1,9 @@
 """The order of training rows: a function of seed and epoch alone.
 
 Upstream's sampler for length grouping draws from the global random state, so that a resumed run
-sees another order from the second epoch on; it pads small data sets twofold, since it sorts at most
-a quarter of the rows at a time, and then trains on falling lengths. Made in a factory, because a sampler must subclass a
-torch class. Knows nothing about rows but their lengths.
+sees another order from the second epoch on. It sorts at most a quarter of the rows at a time, so
+that small data sets are padded twofold, and it leaves the steps in order of length. Made in a
+factory, because a sampler must subclass a torch class. Knows nothing about rows but their lengths.
 """
 
 from __future__ import annotations

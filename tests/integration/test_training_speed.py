@@ -16,6 +16,7 @@ from hfcli.results import Choice, Event
 from hfcli.training import attention, dropout
 from hfcli.training.clipping import clip_gradients
 from hfcli.training.freed_memory import keep_freed_memory
+from hfcli.training.optimizer import OPTIMIZER
 from hfcli.training.speed import PARTS, speed_up
 from tests.integration.test_training import run, write_recipe
 
@@ -25,7 +26,7 @@ MASK = (IDS > 0).long()
 
 def test_parts_have_the_names_of_the_recipe() -> None:
     (names,) = get_args(TrainingSection.model_fields["plain"].annotation)
-    assert set(get_args(names)) == set(PARTS)
+    assert set(get_args(names)) == {*PARTS, OPTIMIZER}
 
 
 def test_dropout_drops_as_many_and_keeps_the_mean() -> None:
