@@ -25,7 +25,7 @@ from hfcli.training import checkpoints
 from hfcli.training.choices import choices
 from hfcli.training.clipping import clip_gradients
 from hfcli.training.head_loss import HeadLoss, head_loss
-from hfcli.training.optimizer import OPTIMIZER, make_state, quicken
+from hfcli.training.optimizer import OPTIMIZER, quicken
 from hfcli.training.order import Strategy, make_sampler
 from hfcli.training.setup import RunSetup
 from hfcli.training.speed import speed_up
@@ -123,10 +123,6 @@ def _trainer_class(setup: RunSetup, order: Order, own_loss: HeadLoss | None, qui
             if quick and self._alone():
                 quicken(made, setup.loaded.model)
             return made
-
-        def _load_optimizer_and_scheduler(self, checkpoint: Any) -> None:
-            super()._load_optimizer_and_scheduler(checkpoint)  # type: ignore[no-untyped-call]
-            make_state(self.optimizer)
 
         def training_step(
             self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None
