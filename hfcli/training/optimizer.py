@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from torch.nn import Module
     from torch.optim import Optimizer
-    from transformers import PreTrainedModel
 
 OPTIMIZER = "optimizer"  # what switches it off in `training.plain`
 MOST_SEEN = 1 / 3  # of the rows; beyond it, collecting them takes longer than it saves
 SMALLEST = 16 * 2**20  # bytes of an embedding; below it, there is nothing to save
 
 
-def quicken(optimizer: Optimizer, model: PreTrainedModel) -> bool:
+def quicken(optimizer: Optimizer, model: Module) -> bool:
     """Make a fused AdamW one that reads and writes less, for good.
 
     Args:
@@ -62,7 +62,7 @@ def make_state(optimizer: Any) -> None:
                 quick.state[parameter].update(_new_state(parameter))
 
 
-def _word_embeddings(model: Any) -> list[Any]:
+def _word_embeddings(model: Module) -> list[Any]:
     """Large embeddings whose weights no other module has."""
     import torch
 
