@@ -151,17 +151,22 @@ def _trainer_class(setup: RunSetup, order: Order, own_loss: HeadLoss | None, qui
             sharded = self.is_fsdp_enabled or self.is_deepspeed_enabled
             return self.accelerator.num_processes == 1 and self.args.n_gpu <= 1 and not sharded
 
-        def _clip_grad_norm(self, model: Any) -> Any:
+        def _clip_grad_norm(self, model: Any, longest: float | None = None) -> Any:
+            longest = self.args.max_grad_norm if longest is None else longest
             if self.args.device.type == "cpu" and self._alone():
-                norm: Any = clip_gradients(
-                    model.parameters(), self.args.max_grad_norm, self.optimizer
-                )
+                norm: Any = clip_gradients(model.parameters(), longest, self.optimizer)
             else:
                 norm = super()._clip_grad_norm(model)  # type: ignore[no-untyped-call]
             # A gradient scaler (fp16 on a GPU) meets infinite gradients and deals with them.
             if self.accelerator.scaler is None and norm is not None and not math.isfinite(norm):
                 raise self._not_finite(f"the norm of the gradients is {float(norm)}", [])
             return norm
+
+        def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> Any:
+            # Without clipping; torch's own knows no gradients by rows.
+            if grad_norm is None and self.args.device.type == "cpu" and self._alone():
+                grad_norm = self._clip_grad_norm(model, math.inf)
+            return super()._get_grad_norm(model, grad_norm)  # type: ignore[no-untyped-call]
 
         def _not_finite(self, what: str, origins: list[str]) -> RunError:
             good = checkpoints.last_checkpoint(Path(str(self.args.output_dir)))

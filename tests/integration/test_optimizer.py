@@ -207,3 +207,16 @@ def test_a_resumed_run_equals_an_uninterrupted_one(
     losses = [[line["loss"] for line in log(f) if "loss" in line] for f in (reference, plain)]
     assert len(losses[0]) > 6
     torch.testing.assert_close(*map(torch.tensor, losses), rtol=1e-3, atol=0)
+
+
+def test_a_run_that_does_not_clip_tells_the_norm_of_its_gradients(
+    tiny_gpt2: Path, tmp_path: Path
+) -> None:
+    path = write_recipe(tmp_path, tiny_gpt2, **RUNS["grouped"])
+    short = ("training.max_grad_norm=0", "training.max_steps=3", "training.logging_steps=1")
+    quick = run(path, f"output_dir={tmp_path / 'quick'}", *short)
+    plain = run(path, f"output_dir={tmp_path / 'plain'}", *short, f"training.plain=[{OPTIMIZER}]")
+    norms = [[line["grad_norm"] for line in log(f) if "loss" in line] for f in (quick, plain)]
+    assert len(norms[0]) == 3
+    assert min(norms[0]) > 0
+    torch.testing.assert_close(*map(torch.tensor, norms), rtol=1e-3, atol=0)
