@@ -48,7 +48,7 @@ def cases(context: Context) -> list[Case]:
     """The rows of the table about training."""
     return [
         _classification(
-            context, "classify-padded", "classify_padded.py", 1 if context.quick else 5,
+            context, "classify-padded", "classify_padded.py", 1 if context.quick else 8,
             "Trainer, padding=max_length 128, defaults", at_least=10, aim=25,
         ),
         _classification(
@@ -79,7 +79,7 @@ def _classification(
         sst2_like(held, BATCH, seed=1)
 
     def ours(folder: Path) -> list[str]:
-        return _finetune(folder, CLASSIFICATION, model=model, data=data, held=held, batch=BATCH)
+        return finetune(folder, CLASSIFICATION, model=model, data=data, held=held, batch=BATCH)
 
     def theirs(folder: Path) -> list[str]:
         return plain(script, str(model), str(data), str(folder / "out"), str(BATCH))
@@ -110,7 +110,7 @@ def _blocks(context: Context, steps: int) -> Case:
 
     def ours(folder: Path) -> list[str]:
         named = {"model": model, "data": data, "held": held, "batch": BLOCK_BATCH}
-        return _finetune(folder, BLOCKS, **named, steps=steps)
+        return finetune(folder, BLOCKS, **named, steps=steps)
 
     def theirs(folder: Path) -> list[str]:
         output = str(folder / "out")
@@ -132,7 +132,8 @@ def _blocks(context: Context, steps: int) -> Case:
     )
 
 
-def _finetune(folder: Path, recipe: str, **named: Any) -> list[str]:
+def finetune(folder: Path, recipe: str, **named: Any) -> list[str]:
+    """The command that tunes as a recipe says, once its names are filled in."""
     path = folder / "recipe.yaml"
     path.write_text(recipe.format(**named), encoding="utf-8")
     return hfcli("finetune", str(path), "-o", str(folder / "out"), "--json")

@@ -50,11 +50,12 @@ class TrainingSection(Section):
         description="Of a language model: `chunked_nll` never holds the logits of all tokens;"
         " `nll` is the model's own way to the same loss.",
     )
-    plain: list[Literal["memory", "activation", "dropout", "attention"]] = Field(
+    plain: list[Literal["memory", "activation", "dropout", "attention", "optimizer"]] = Field(
         default_factory=list,
         description="On a CPU: what is left as transformers and the system do it. `memory`: freed"
         " memory goes back to the system; `activation`: GELU as eight operations; `dropout`,"
-        " `attention`: torch's own, which draw a random number for every element.",
+        " `attention`: torch's own, which draw a random number for every element; `optimizer`:"
+        " AdamW over every row of the word embedding, and clipping before it.",
     )
     train_sampling_strategy: Literal["random", "sequential", "group_by_length"] | None = Field(
         None,

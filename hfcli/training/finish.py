@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from hfcli.recipe.schema import Recipe
 from hfcli.results import FinetuneResult
 from hfcli.training.setup import RunSetup
-from hfcli.training.trainer import validation_scores
+from hfcli.training.validation import validation_scores
 
 if TYPE_CHECKING:
     from transformers import Trainer

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from hfcli.errors import RunError
 from hfcli.results import Listener, Note
 from hfcli.training import checkpoints
+from hfcli.training.optimizer import make_state
 
 if TYPE_CHECKING:
     from transformers import Trainer, TrainerCallback
@@ -107,6 +108,7 @@ def _watch(step: StepState, checkpoint: Path | None) -> TrainerCallback:
 
         def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             self.trainer.restore_loss_window(checkpoint)
+            make_state(kwargs["optimizer"])
 
         def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             step.random = torch.get_rng_state()

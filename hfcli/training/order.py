@@ -1,8 +1,9 @@
 """The order of training rows: a function of seed and epoch alone.
 
 Upstream's sampler for length grouping draws from the global random state, so that a resumed run
-sees another order from the second epoch on. Made in a factory, because a sampler must subclass a
-torch class. Knows nothing about rows but their lengths.
+sees another order from the second epoch on. It sorts at most a quarter of the rows at a time, so
+that small data sets are padded twofold, and it leaves the steps in order of length. Made in a
+factory, because a sampler must subclass a torch class. Knows nothing about rows but their lengths.
 """
 
 from __future__ import annotations
@@ -11,9 +12,12 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
+    import torch
     from torch.utils.data import Sampler
 
 Strategy = Literal["random", "sequential", "group_by_length"]
+SORTED_STEPS = 50  # steps whose rows are sorted by length together, as upstream
+BLUR = 0.1  # of lengths, either way; AllenNLP's padding_noise
 EPOCH_STEP = 0x9E3779B9  # odd, so that seed + epoch * step meets no other run's for a long time
 
 
@@ -31,14 +35,37 @@ def epoch_order(
             the order does not depend on how a step is divided into batches.
     """
     import torch
-    from transformers.trainer_pt_utils import get_length_grouped_indices
 
     if strategy == "sequential":
         return list(range(len(lengths)))
     generator = torch.Generator().manual_seed((seed + EPOCH_STEP * epoch) % 2**63)
+    order: list[int] = torch.randperm(len(lengths), generator=generator).tolist()
     if strategy == "random":
-        return torch.randperm(len(lengths), generator=generator).tolist()
-    return [int(i) for i in get_length_grouped_indices(lengths, rows_per_step, generator=generator)]
+        return order
+    return _grouped(order, lengths, rows_per_step, generator)
+
+
+def _grouped(
+    order: Sequence[int], lengths: Sequence[int], rows_per_step: int, generator: torch.Generator
+) -> list[int]:
+    """Rows of like length in each step, the longest in the first; else steps are in any order."""
+    import torch
+
+    window = SORTED_STEPS * rows_per_step
+    # Where all rows are sorted together, the same ones would meet in every epoch.
+    blur = BLUR if len(order) <= window else 0.0
+    drawn = torch.rand(len(order), generator=generator).tolist()
+    blurred = {i: lengths[i] * (1 + blur * (2 * share - 1)) for i, share in enumerate(drawn)}
+    rows: list[int] = []
+    for start in range(0, len(order), window):
+        rows += sorted(order[start : start + window], key=lambda i: -blurred[i])
+    whole = len(rows) // rows_per_step * rows_per_step  # the last step may be a partial one
+    steps = [rows[i : i + rows_per_step] for i in range(0, whole, rows_per_step)]
+    shuffled = [steps[i] for i in torch.randperm(len(steps), generator=generator).tolist()]
+    # Memory that does not suffice shows at once. (No step is whole in a very small data set.)
+    longest = max(shuffled, key=lambda step: max(lengths[i] for i in step), default=[])
+    others = [step for step in shuffled if step is not longest]
+    return [i for step in [longest, *others, rows[whole:]] for i in step]
 
 
 def make_sampler(

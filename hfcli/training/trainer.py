@@ -14,27 +14,26 @@ from __future__ import annotations
 import functools
 import json
 import math
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hfcli.errors import RunError
-from hfcli.metrics import shipped_metrics
 from hfcli.tasks.base import Feature, Task
-from hfcli.tasks.scoring import score
 from hfcli.training import checkpoints
 from hfcli.training.choices import choices
 from hfcli.training.clipping import clip_gradients
 from hfcli.training.head_loss import HeadLoss, head_loss
+from hfcli.training.optimizer import OPTIMIZER, quicken
 from hfcli.training.order import Strategy, make_sampler
 from hfcli.training.setup import RunSetup
 from hfcli.training.speed import speed_up
+from hfcli.training.validation import validation_scores
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainingArguments
+    from transformers import Trainer, TrainerCallback, TrainingArguments
 
 LOSS_FILE = "loss_window.json"  # in a checkpoint: the losses since the last logging step
 ORIGINS = "origins"
@@ -76,8 +75,10 @@ def make_trainer(
     labels = {name: setup.train.counts.labels[name] for name in setup.train.labels or ()}
     own = chunked and task.generates and not label_smoothing
     own_loss = head_loss(setup.loaded.model) if own else None
-    sped_up = speed_up(setup.loaded.model, plain) if arguments.device.type == "cpu" else []
-    trainer: Trainer = _trainer_class(setup, order, own_loss)(
+    on_cpu = arguments.device.type == "cpu"
+    sped_up = speed_up(setup.loaded.model, plain) if on_cpu else []
+    quick = on_cpu and OPTIMIZER not in plain
+    trainer: Trainer = _trainer_class(setup, order, own_loss, quick)(
         model=setup.loaded.model,
         args=arguments,
         data_collator=functools.partial(_collate, task, pad_token_id),
@@ -91,7 +92,7 @@ def make_trainer(
     )
     trainer.remove_callback(PrinterCallback)  # it prints to stdout
     trainer.choices = [  # type: ignore[attr-defined]
-        *choices(arguments, order.strategy, own_loss is not None),
+        *choices(arguments, order.strategy, own_loss is not None, quick),
         *sped_up,
     ]
     return trainer
@@ -103,7 +104,7 @@ def _collate(task: Task, pad_token_id: int, features: list[Feature]) -> dict[str
     return {**batch, ORIGINS: [feature["origin"] for feature in features]}
 
 
-def _trainer_class(setup: RunSetup, order: Order, own_loss: HeadLoss | None) -> Any:
+def _trainer_class(setup: RunSetup, order: Order, own_loss: HeadLoss | None, quick: bool) -> Any:
     from transformers import Trainer
 
     class HfcliTrainer(Trainer):
@@ -116,6 +117,12 @@ def _trainer_class(setup: RunSetup, order: Order, own_loss: HeadLoss | None) -> 
         def _get_train_sampler(self, train_dataset: Any = None) -> Any:
             lengths, seed = setup.train.lengths, self.args.seed
             return make_sampler(lengths, order.strategy, seed, order.rows_per_step)
+
+        def create_optimizer(self, model: Any = None) -> Any:
+            made = super().create_optimizer(model)
+            if quick and self._alone():
+                quicken(made, setup.loaded.model)
+            return made
 
         def training_step(
             self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None
@@ -141,17 +148,25 @@ def _trainer_class(setup: RunSetup, order: Order, own_loss: HeadLoss | None) -> 
 
         def _alone(self) -> bool:
             """One process, one device: nothing is scaled or sharded."""
-            return bool(self.accelerator.num_processes == 1 and self.args.n_gpu <= 1)
+            sharded = self.is_fsdp_enabled or self.is_deepspeed_enabled
+            return self.accelerator.num_processes == 1 and self.args.n_gpu <= 1 and not sharded
 
-        def _clip_grad_norm(self, model: Any) -> Any:
+        def _clip_grad_norm(self, model: Any, longest: float | None = None) -> Any:
+            longest = self.args.max_grad_norm if longest is None else longest
             if self.args.device.type == "cpu" and self._alone():
-                norm: Any = clip_gradients(model.parameters(), self.args.max_grad_norm)
+                norm: Any = clip_gradients(model.parameters(), longest, self.optimizer)
             else:
                 norm = super()._clip_grad_norm(model)  # type: ignore[no-untyped-call]
             # A gradient scaler (fp16 on a GPU) meets infinite gradients and deals with them.
             if self.accelerator.scaler is None and norm is not None and not math.isfinite(norm):
                 raise self._not_finite(f"the norm of the gradients is {float(norm)}", [])
             return norm
+
+        def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> Any:
+            # Without clipping; torch's own knows no gradients by rows.
+            if grad_norm is None and self.args.device.type == "cpu" and self._alone():
+                grad_norm = self._clip_grad_norm(model, math.inf)
+            return super()._get_grad_norm(model, grad_norm)  # type: ignore[no-untyped-call]
 
         def _not_finite(self, what: str, origins: list[str]) -> RunError:
             good = checkpoints.last_checkpoint(Path(str(self.args.output_dir)))
@@ -219,39 +234,3 @@ def _trainer_class(setup: RunSetup, order: Order, own_loss: HeadLoss | None) -> 
                 self._globalstep_last_logged = window["since"]
 
     return HfcliTrainer
-
-
-def validation_scores(setup: RunSetup, batch_size: int) -> dict[str, Any]:
-    """Loss and the task's metrics on the validation rows."""
-    assert setup.validation is not None, "evaluation is off without a validation split"
-    with _own_forward(setup.loaded.model):
-        scores = score(
-            task=setup.task,
-            model=setup.loaded.model,
-            prepared=setup.validation,
-            batch_size=batch_size,
-            pad_token_id=int(setup.loaded.tokenizer.pad_token_id),
-        )
-    metrics: dict[str, Any] = {"loss": scores.loss}
-    for name in setup.task.metrics():
-        metric = shipped_metrics()[name]
-        options = {key: scores.options[key] for key in metric.options}
-        inputs = {key: scores.inputs[key] for key in metric.inputs}
-        metrics[name] = metric.compute(**inputs, **options)
-    return metrics
-
-
-@contextmanager
-def _own_forward(model: PreTrainedModel) -> Iterator[None]:
-    """The model without the autocast that accelerate wraps around its `forward` for training.
-
-    Scores are those of the saved weights in float32, as `hfcli eval` will compute them.
-    """
-    wrapped = model.__dict__.get("forward")
-    if wrapped is not None:
-        del model.forward
-    try:
-        yield
-    finally:
-        if wrapped is not None:
-            model.forward = wrapped

@@ -23,7 +23,8 @@ from hfcli.tasks.losses import LossOptions, binary_cross_entropy, cross_entropy,
 from hfcli.tasks.text_classification import TextClassification
 from hfcli.training.arguments import training_arguments
 from hfcli.training.setup import RunSetup, set_up
-from hfcli.training.trainer import Order, make_trainer, validation_scores
+from hfcli.training.trainer import Order, make_trainer
+from hfcli.training.validation import validation_scores
 from tests.conftest import SENTENCES
 
 CPU = Placement(torch.device("cpu"))

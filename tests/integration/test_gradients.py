@@ -20,7 +20,8 @@ from hfcli.tasks.packing import Packed, best_fit, check_packing
 from hfcli.tasks.text_generation import TextGeneration
 from hfcli.training.arguments import training_arguments
 from hfcli.training.setup import RunSetup, set_up
-from hfcli.training.trainer import Order, make_trainer, validation_scores
+from hfcli.training.trainer import Order, make_trainer
+from hfcli.training.validation import validation_scores
 from tests.conftest import SENTENCES
 from tests.helpers import prepared
 from tests.integration.test_training import write_recipe

@@ -16,6 +16,7 @@ from hfcli.recipe.training import TrainingSection
 from hfcli.results import Choice, Event
 from hfcli.training import attention, dropout
 from hfcli.training.clipping import clip_gradients
+from hfcli.training.optimizer import OPTIMIZER, quicken
 from hfcli.training.speed import PARTS, speed_up
 from tests.integration.test_training import run, write_recipe
 
@@ -25,7 +26,7 @@ MASK = (IDS > 0).long()
 
 def test_parts_have_the_names_of_the_recipe() -> None:
     (names,) = get_args(TrainingSection.model_fields["plain"].annotation)
-    assert set(get_args(names)) == set(PARTS)
+    assert set(get_args(names)) == {*PARTS, OPTIMIZER}
 
 
 def test_dropout_drops_as_many_and_keeps_the_mean() -> None:
@@ -173,20 +174,26 @@ def test_memory_is_kept_where_there_is_a_switch() -> None:
     assert keep_freed_memory() == glibc
 
 
-def _curve(folder: Path, plain: tuple[str, ...], **rates: float) -> torch.Tensor:
+def _curve(
+    folder: Path, plain: tuple[str, ...], bf16: bool = False, **rates: float
+) -> torch.Tensor:
     """Losses of 200 steps on the same batches."""
     model = AutoModelForCausalLM.from_pretrained(folder, use_cache=False, **rates)
     speed_up(model, plain)
     model.train()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True, weight_decay=0.0)
+    if OPTIMIZER not in plain:
+        assert quicken(optimizer, model)
     batches = torch.Generator().manual_seed(1)
     torch.manual_seed(2)
     losses = []
     for _ in range(200):
         starts = torch.randint(0, 40, (8, 1), generator=batches)
         ids = (starts + torch.arange(12) * (1 + starts % 3)) % 50 + 1
-        loss = model(input_ids=ids, labels=ids).loss
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            loss = model(input_ids=ids, labels=ids).loss
         loss.backward()
+        clip_gradients(model.parameters(), 1.0, optimizer)
         optimizer.step()
         optimizer.zero_grad()
         losses.append(loss.detach())
@@ -200,13 +207,14 @@ def _apart(one: torch.Tensor, other: torch.Tensor) -> float:
 
 
 def test_the_loss_falls_as_with_transformers_own_code(tiny_gpt2: Path) -> None:
-    plain = _curve(tiny_gpt2, tuple(PARTS))
+    plain = _curve(tiny_gpt2, (*PARTS, OPTIMIZER))
     ours = _curve(tiny_gpt2, ())
     assert plain[-20:].mean() < 0.7 * plain[:20].mean()
     assert not torch.equal(ours, plain)  # other random numbers
     assert _apart(ours, plain) < 3
+    assert _apart(_curve(tiny_gpt2, (), bf16=True), plain) < 3
     # The test sees what is worth seeing: less dropout.
-    less = {"attn_pdrop": 0.02, "resid_pdrop": 0.02, "embd_pdrop": 0.02}
+    less: dict[str, Any] = {"attn_pdrop": 0.02, "resid_pdrop": 0.02, "embd_pdrop": 0.02}
     assert _apart(_curve(tiny_gpt2, (), **less), plain) > 3
 
 
