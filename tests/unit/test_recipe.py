@@ -190,7 +190,7 @@ def test_an_override_is_named_when_it_is_wrong(tmp_path: Path) -> None:
 
 def test_an_empty_section_has_its_defaults(tmp_path: Path) -> None:
     recipe = load_recipe(write(tmp_path, GOOD + "evaluation:\n"))
-    assert recipe.evaluation.batch_size == 16
+    assert recipe.evaluation.batch_size is None
 
 
 def test_a_missing_recipe_suggests_its_neighbour(tmp_path: Path) -> None:
