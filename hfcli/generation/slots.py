@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from hfcli.generation.slot_attention import SlotAttention, additive
 from hfcli.generation.slot_cache import slot_cache
 from hfcli.models.attention import plain_attention
-from hfcli.models.forward import short_forward
+from hfcli.models.forward import short_forward, whole_texts
 from hfcli.models.prepack import plain_weights
 from hfcli.tasks.base import pad_right
 
@@ -113,8 +113,12 @@ class Slots(_Model):
 
         n, longest = inputs.shape
         positions = torch.arange(longest, device=inputs.device)[None]
+        attend = SlotAttention(self.cache, self.view)
+        if self.forward is not None and n > 1:
+            hidden = whole_texts.read(self.forward, inputs, attend)
+            return self.forward.logits(hidden[torch.arange(n), ends])
         if self.forward is not None:
-            return self.forward(inputs, positions, SlotAttention(self.cache, self.view), ends)[:, 0]
+            return self.forward(inputs, positions, attend, ends)[:, 0]
         # transformers keeps the same tokens of all rows.
         kept = torch.unique(ends) if self._last_only else positions[0]
         output = self.model(

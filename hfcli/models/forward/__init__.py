@@ -45,6 +45,9 @@ class Forward(Protocol):
     ) -> Tensor:
         """(rows, tokens kept, width): the same without the head."""
 
+    def logits(self, hidden: Tensor) -> Tensor:
+        """(..., vocabulary) logits of hidden states (..., width)."""
+
 
 def short_forward(
     model: PreTrainedModel, architectures: Mapping[str, str] = ARCHITECTURES

@@ -46,7 +46,11 @@ class Forward:
         self, inputs: Tensor, positions: Tensor, attend: Attend, kept: Tensor | None = None
     ) -> Tensor:
         """See `hfcli.models.forward.Forward`."""
-        return linear(self.model.lm_head, self.hidden(inputs, positions, attend, kept))
+        return self.logits(self.hidden(inputs, positions, attend, kept))
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """See `hfcli.models.forward.Forward`."""
+        return linear(self.model.lm_head, hidden)
 
     def hidden(
         self, inputs: Tensor, positions: Tensor, attend: Attend, kept: Tensor | None = None

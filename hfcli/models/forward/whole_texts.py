@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hfcli.models.forward import ARCHITECTURES, short_forward
+from hfcli.models.forward import ARCHITECTURES, Attend, short_forward
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,6 +20,17 @@ if TYPE_CHECKING:
 TOKENS = 2048  # in a batch, with which products are as fast as with more
 LENGTHS = 128  # a batch is filled up to a multiple of so many tokens
 CLASSIFIERS = {"gpt2": "GPT2ForSequenceClassification", "llama": "LlamaForSequenceClassification"}
+
+
+def attend_alone(_layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
+    """Every token reads itself and those before it in its own text; nothing is kept."""
+    from torch.nn.functional import scaled_dot_product_attention
+
+    rows, tokens, heads, width = q.shape
+    shared = heads != k.shape[2]
+    q, k, v = (part.transpose(1, 2) for part in (q, k, v))
+    found = scaled_dot_product_attention(q, k, v, is_causal=True, scale=scale, enable_gqa=shared)
+    return found.transpose(1, 2).reshape(rows, tokens, heads * width)
 
 
 def shorten(model: PreTrainedModel) -> bool:
@@ -42,18 +53,23 @@ def shorten(model: PreTrainedModel) -> bool:
         given = any(value is not None and value is not False for value in others.values())
         if input_ids is None or given or not _padded_right(attention_mask):
             return own(input_ids=input_ids, attention_mask=attention_mask, **others)
-        hidden = _read(short, input_ids)
+        hidden = read(short, input_ids)
         return BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=hidden)
 
     body.forward = forward
     return True
 
 
-def _read(short: Forward, ids: Tensor) -> Tensor:
+def read(short: Forward, ids: Tensor, attend: Attend = attend_alone) -> Tensor:
     """(rows, tokens, width) hidden states of ids (rows, tokens), all tokens in one row on the way.
 
     The matrix library writes code for every number of tokens that it has not seen, which takes as
     long as reading a few hundred of them; so the row is filled up to a length that recurs.
+
+    Args:
+        short: the model's forward pass.
+        ids: padded on the right.
+        attend: gets the tokens in their rows.
     """
     import torch
 
@@ -62,19 +78,13 @@ def _read(short: Forward, ids: Tensor) -> Tensor:
     filled = torch.nn.functional.pad(ids.flatten(), (0, -n % LENGTHS))[None]
     positions = torch.arange(filled.shape[1]).remainder_(tokens)[None]
 
-    def attend(_layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
-        """Every token reads itself and those before it in its own text."""
-        read = q.new_zeros(*q.shape[:2], q.shape[2] * q.shape[3])
-        q, k, v = (
-            part[0, :n].view(rows, tokens, *part.shape[2:]).transpose(1, 2) for part in (q, k, v)
-        )
-        found = torch.nn.functional.scaled_dot_product_attention(
-            q, k, v, is_causal=True, scale=scale, enable_gqa=k.shape[1] != q.shape[1]
-        )
-        read[0, :n] = found.transpose(1, 2).reshape(n, -1)
-        return read
+    def in_rows(layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
+        whole = q.new_zeros(*q.shape[:2], q.shape[2] * q.shape[3])
+        q, k, v = (part[0, :n].view(rows, tokens, *part.shape[2:]) for part in (q, k, v))
+        whole[0, :n] = attend(layer, q, k, v, scale).view(n, -1)
+        return whole
 
-    return short.hidden(filled, positions, attend)[0, :n].view(rows, tokens, -1)
+    return short.hidden(filled, positions, in_rows)[0, :n].view(rows, tokens, -1)
 
 
 def _padded_right(mask: Tensor | None) -> bool:
