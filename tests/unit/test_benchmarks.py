@@ -77,7 +77,8 @@ def test_a_process_is_watched(tmp_path: Path) -> None:
     assert done.stdout() == "a\nc\n"
     at = {line.text: line.seconds for line in done.lines}
     assert done.first_byte is not None
-    assert done.first_byte <= at["a"] < at["a"] + 0.15 < at["b"] <= done.seconds
+    assert done.first_byte <= at["a"] < at["a"] + 0.15 < at["b"]
+    assert at["b"] <= done.seconds + 0.05, "who reads may be told a moment after the end"
     with pytest.raises(SideError, match="exit code 3"):
         run([sys.executable, "-c", "import sys; sys.exit(3)"], tmp_path)
 
