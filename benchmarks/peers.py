@@ -29,7 +29,6 @@ def decoders(
     return [
         side("llama.cpp, float16", "llama_cpp", "peer_llama_cpp.py", gguf, "float16"),
         side("llama.cpp, Q8_0", "llama_cpp", "peer_llama_cpp.py", gguf, "q8_0"),
-        side("CTranslate2, float32", "ctranslate2", "peer_ctranslate2.py", model, "float32"),
         side("CTranslate2, int8", "ctranslate2", "peer_ctranslate2.py", model, "int8"),
         side("OpenVINO, bfloat16", "openvino", "peer_openvino.py", model),
     ]
