@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ _ISOLATED = {
 for _name, _value in _ISOLATED.items():
     os.environ[_name] = _value
 os.environ.pop("HFCLI_MODEL", None)
+# Started in the background, a shell's job ignores Ctrl-C, and so would every command tested here.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SENTENCES = (
     "The harbour was quiet and the boats lay still.",

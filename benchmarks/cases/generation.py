@@ -17,11 +17,13 @@ import random
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from benchmarks.case import Case, Context, Outcome, Side
 from benchmarks.made import LANGUAGE_MODEL, Texts, gpt2_small
+from benchmarks.peers import decoders
 from benchmarks.processes import ROOT, Finished, SideError, hfcli, plain
 
 PROMPT = "The world is a beautiful place,"
@@ -39,8 +41,10 @@ def cases(context: Context) -> list[Case]:
              "the five-line pipeline script", n, at_least=3, aim=5),
         _one(context, "first-token", "start to first token on stdout", "pipeline_stream.py",
              "pipeline with a streamer", 8, at_least=2, aim=4),
-        _one(context, "decode", f"decode, one stream, {n} tokens", "generate_loop.py",
-             "generate(), defaults", n, at_least=2.7, aim=6),
+        _with_peers(context, n, _one(
+            context, "decode", f"decode, one stream, {n} tokens", "generate_loop.py",
+            "generate(), defaults", n, at_least=2.7, aim=6,
+        )),
         _one(context, "decode-unguessed", f"the same, --without guesses, {n} tokens",
              "generate_loop.py", "generate(), defaults", n, at_least=1, aim=1,
              more=["--without", "guesses"]),
@@ -100,16 +104,26 @@ def _one(
     )
 
 
+def _with_peers(context: Context, n: int, case: Case) -> Case:
+    model, file = (context.work.absolute() / f"{LANGUAGE_MODEL}{end}" for end in ("", ".gguf"))
+    peers = decoders(model, file, PROMPT, n, case.ours.measure)
+    return replace(case, peers=peers, prepare=lambda: _make_gguf(context.work, file))
+
+
+def _make_gguf(work: Path, file: Path) -> None:
+    folder = gpt2_small(work)
+    if not file.is_file():
+        command = [sys.executable, "-m", "benchmarks.gguf_file", str(folder), str(file)]
+        subprocess.run(command, check=True, cwd=ROOT, stdout=sys.stderr)
+
+
 def _gguf(context: Context) -> Case:
     """hfcli has started with the file before; transformers has nothing to remember it by."""
     file = context.work.absolute() / f"{LANGUAGE_MODEL}.gguf"
     flags = ["--model", str(file), "--greedy", "--max-new-tokens", "8"]
 
     def prepare() -> None:
-        folder = gpt2_small(context.work)
-        if not file.is_file():
-            command = [sys.executable, "-m", "benchmarks.gguf_file", str(folder), str(file)]
-            subprocess.run(command, check=True, cwd=ROOT, stdout=sys.stderr)
+        _make_gguf(context.work, file)
         first = warm(context, hfcli("generate", PROMPT, *flags))
         subprocess.run(first, check=True, cwd=ROOT, stdout=sys.stderr, stdin=subprocess.DEVNULL)
 

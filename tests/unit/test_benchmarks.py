@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from benchmarks.case import Case, Context, Outcome, Side, all_cases, differences
-from benchmarks.processes import PLAIN, Finished, SideError, run, split_lines
+from benchmarks.processes import PLAIN, ROOT, Finished, SideError, run, split_lines
 from benchmarks.run import measure, summarize
 
 WORK = {"tokens": 256, "loss": 0.70}
@@ -29,7 +30,26 @@ def test_every_case_names_its_plain_script() -> None:
 
 
 def test_every_plain_script_is_used() -> None:
-    assert {path.name for path in PLAIN.glob("*.py")} == {case.script for case in CASES} - {None}
+    of_peers = {_script(side) for case in CASES for side in case.peers}
+    used = {case.script for case in CASES} - {None} | of_peers
+    assert {path.name for path in PLAIN.glob("*.py")} == used
+
+
+def test_peers_have_scripts_and_modules_that_the_docs_name() -> None:
+    peers = [side for case in CASES for side in case.peers]
+    assert peers
+    docs = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
+    for side in peers:
+        assert (PLAIN / _script(side)).is_file()
+        assert f"`{side.needs}`" in docs, side.name
+        assert f"| {side.name} |" in docs, side.name
+
+
+def test_a_peer_that_is_not_installed_is_left_out() -> None:
+    here = Side("here", _case().ours.command, _case().ours.measure, needs="sys")
+    gone = replace(here, name="gone", needs="no_such_module")
+    pairs = measure(replace(_case(), peers=[here, gone]), 1, lambda _: None).pairs
+    assert [pair.side for pair in pairs] == ["hfcli", "here"]
 
 
 def test_equal_work_gives_ratios_turn_by_turn() -> None:
@@ -88,6 +108,11 @@ def test_a_line_has_the_time_of_its_end() -> None:
     assert [(line.seconds, line.text) for line in lines] == [
         (2.0, "one"), (2.0, "two"), (3.0, "three"),
     ]  # fmt: skip
+
+
+def _script(side: Side) -> str:
+    (script,) = (Path(word).name for word in side.command(Path()) if word.endswith(".py"))
+    return script
 
 
 def _case(code: str = "print()") -> Case:
