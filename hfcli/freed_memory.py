@@ -1,4 +1,4 @@
-"""Freed memory stays with the process while it trains, scores, or writes many texts.
+"""Freed memory stays with the process while it trains or scores.
 
 Gradients, activations and logits are freed and asked for again in every step. glibc gives blocks
 that large back to the system and fetches them anew, page by page, each cleared first: a step of

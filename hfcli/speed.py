@@ -18,7 +18,6 @@ SWITCHES = {
     "lean-start": "import transformers without what inference on a CPU never uses",
     "forward": "compute GPT-2 and Llama models in fewer operations than their modules take",
     "prepack": "lay weights out for the processor",
-    "freed-memory": "keep the memory of one batch for the next",
     "guesses": "check several tokens at once where a text repeats itself",
     "bfloat16": "for one text at a time, where float32 was not asked for",
     "gguf-cache": "keep what a GGUF file was converted to",

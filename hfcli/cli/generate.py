@@ -187,7 +187,7 @@ def _generate(*, context: typer.Context, flags: dict[str, Any]) -> None:
         write_out("\n")
     else:
         write_out("\n".join(f"{result.text}\n" for result in results))
-    show_generate(results)
+    show_generate(results, guesses=bool(flags["prompt_lookup"] or flags["draft_model"]))
 
 
 def _generate_file(flags: dict[str, Any]) -> None:

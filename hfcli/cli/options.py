@@ -32,8 +32,8 @@ Dtype = Annotated[
 Without = Annotated[
     list[str] | None,
     typer.Option(
-        help="Switch off what makes it faster: lean-start, forward, prepack, freed-memory,"
-        " guesses, bfloat16 or gguf-cache; repeatable.",
+        help="Switch off what makes it faster: lean-start, forward, prepack, guesses,"
+        " bfloat16 or gguf-cache; repeatable.",
         show_default=False,
     ),
 ]

@@ -23,6 +23,7 @@ from hfcli.results import Listener, Note
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from hfcli.models.forward import Forward
     from hfcli.models.load import LoadedModel
 
 
@@ -31,7 +32,7 @@ class Batched(Protocol):
 
     Args:
         longest: tokens that a row may have.
-        short: whether forward passes may be those of `hfcli.models.forward`.
+        forward: the model's forward pass in fewer operations; None: its modules.
         exact: whether choices that rounding could have changed are made again.
         proposer: guesses tokens of a single row.
         listener: gets notes.
@@ -40,7 +41,7 @@ class Batched(Protocol):
     loaded: LoadedModel
     counts: Counts
     longest: int
-    short: bool
+    forward: Forward | None
     exact: bool
     proposer: Proposer | None
     listener: Listener
@@ -62,7 +63,8 @@ class Batch:
         self.filling = True
 
     def _fresh(self) -> Rows:
-        return open_rows(self.engine.loaded.model, self.engine.longest, short=self.engine.short)
+        engine = self.engine
+        return open_rows(engine.loaded.model, engine.longest, engine.forward)
 
     def advance(self, waiting: list[Row]) -> list[Row]:
         """Start rows where there is room, else write one token of every row; rows now done.

@@ -9,7 +9,7 @@ import json
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,7 @@ from hfcli.results import Listener
 from hfcli.tasks.base import context_length
 
 if TYPE_CHECKING:
+    from hfcli.models.forward import Forward
     from hfcli.models.load import LoadedModel
 
 
@@ -58,6 +59,7 @@ class Conversation:
         system: what it is told first.
         chat_template: False: plain text, turns on lines of their own, for models without one.
         seed: of the first answer; the n-th answer has `seed + n`.
+        forward: the model's forward pass in fewer operations; None: its modules.
 
     Raises:
         ModelError: the model has no chat template, and `chat_template` is not False.
@@ -71,7 +73,9 @@ class Conversation:
         system: str | None = None,
         chat_template: bool = True,
         seed: int = 0,
+        forward: Forward | None = None,
     ) -> None:
+        self.forward = forward
         self.loaded = loaded
         self.system = system
         self.seed = seed
@@ -88,7 +92,7 @@ class Conversation:
 
     def _forget(self) -> None:
         longest = context_length(self.loaded.tokenizer, self.loaded.model)
-        self._memory = open_rows(self.loaded.model, longest)
+        self._memory = open_rows(self.loaded.model, longest, self.forward)
         self._read: list[int] = []
 
     def undo(self) -> bool:
@@ -189,8 +193,8 @@ class Conversation:
         self._read = ids
         request = row.request
         while True:
-            step = [len(row.new)]
-            token = choose(row.rule(logits), [request.decoding], [request.seed], step).tokens[0]
+            how = ([request.decoding], [request.seed], [len(row.new)])
+            token = choose(row.rule(logits), *how, exact=False).tokens[0]
             row.take(token)
             if row.finish_reason:
                 return kept
@@ -214,6 +218,7 @@ def open_conversation(
         RecipeError: an engine that does not read a token at a time.
         ModelError, RunError: see `hfcli.errors`.
     """
+    choice = replace(choice, without=choice.without | {"guesses"})  # answers are not guessed
     opened = open_engine(engine, EngineOptions(choice=choice, listener=listener, one_stream=True))
     if not isinstance(opened, TransformersEngine):
         raise RecipeError(f"hfcli chat does not go with the engine {engine}")
@@ -224,4 +229,5 @@ def open_conversation(
         system=system,
         chat_template=chat_template,
         seed=seed,
+        forward=opened.forward,
     )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from hfcli.models.forward.whole_texts import attend_alone
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -26,13 +28,11 @@ class SlotAttention:
         from torch.nn.functional import scaled_dot_product_attention
 
         rows, tokens, heads, width = q.shape
-        shared = heads // k.shape[2]  # queries a head of keys
-        k, v = self.cache.update(k.transpose(1, 2), v.transpose(1, 2), layer)
+        held = self.cache.update(k.transpose(1, 2), v.transpose(1, 2), layer)
         if self.view.reading:
-            out = scaled_dot_product_attention(
-                q.transpose(1, 2), k, v, is_causal=True, scale=scale, enable_gqa=shared > 1
-            )
-            return out.transpose(1, 2).reshape(rows, tokens, heads * width)
+            return attend_alone(layer, q, k, v, scale)
+        shared = heads // k.shape[2]  # queries a head of keys
+        k, v = held
         if shared == 1:
             out = scaled_dot_product_attention(q.transpose(1, 2), k, v, self.mask, scale=scale)
             return out.transpose(1, 2).reshape(rows, tokens, heads * width)

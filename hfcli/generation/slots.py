@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from hfcli.generation.slot_attention import SlotAttention, additive
 from hfcli.generation.slot_cache import slot_cache
 from hfcli.models.attention import plain_attention
-from hfcli.models.forward import short_forward, whole_texts
+from hfcli.models.forward import whole_texts
 from hfcli.models.prepack import plain_weights
 from hfcli.tasks.base import pad_right
 
@@ -41,18 +41,18 @@ class Rows(Protocol):
     def alone(self, ids: Sequence[int]) -> Tensor: ...
 
 
-def open_rows(model: PreTrainedModel, longest: int, *, short: bool = True) -> Rows:
+def open_rows(model: PreTrainedModel, longest: int, forward: Forward | None = None) -> Rows:
     """The memory that fits the model, for rows of at most `longest` tokens.
 
     Args:
-        short: forward passes may be `hfcli.models.forward`'s.
+        forward: the model's forward pass in fewer operations; None: its modules.
     """
     own = getattr(model, "open_rows", None)
     if own is not None:  # weights that another library holds
         return own()  # type: ignore[no-any-return]
     if not plain_attention(model, longest):
         return OneRow(model)
-    return Slots(model, short_forward(model) if short else None)
+    return Slots(model, forward)
 
 
 class _Model:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from hfcli.generation.row import Row
+    from hfcli.models.forward import Forward
 
 LONGEST_NGRAM = 3  # of transformers' max_matching_ngram_size 2, one more: fewer false starts
 LOOKUP_TOKENS = 10
@@ -43,12 +44,13 @@ class PromptLookup:
         self.shortest = shortest
         self.tokens = LOOKUP_TOKENS
         self._after: dict[tuple[int, ...], int] = {}
-        self._seen: list[int] = []
+        self._row: Row | None = None
+        self._seen = 0  # tokens of it that are remembered
 
     def propose(self, row: Row, limit: int) -> list[int]:
         """Up to `limit` tokens after the latest earlier place of the last few tokens."""
         ids = row.ids
-        self._remember(ids)
+        self._remember(row, ids)
         for n in range(min(LONGEST_NGRAM, len(ids) - 1), self.shortest - 1, -1):
             at = self._after.get(tuple(ids[-n:]))
             if at is not None:
@@ -58,14 +60,14 @@ class PromptLookup:
     def learn(self, proposed: int, right: int) -> None:
         """Whoever asks for guesses by name gets them always."""
 
-    def _remember(self, ids: list[int]) -> None:
+    def _remember(self, row: Row, ids: Sequence[int]) -> None:
         """Where each run of tokens ended last, the end of the text apart."""
-        if self._seen != ids[: len(self._seen)]:  # another text
-            self._after, self._seen = {}, []
-        for end in range(max(1, len(self._seen)), len(ids)):
+        if row is not self._row:
+            self._after, self._row, self._seen = {}, row, 1
+        for end in range(self._seen, len(ids)):
             for n in range(self.shortest, min(LONGEST_NGRAM, end) + 1):
                 self._after[tuple(ids[end - n : end])] = end
-        self._seen = list(ids)
+        self._seen = len(ids)
 
 
 class Repeats(PromptLookup):
@@ -104,11 +106,14 @@ class DraftModel:
     Args:
         model: the draft.
         longest: most tokens it can read; a text that is longer goes on without guesses.
+        forward: its short forward pass, if any.
     """
 
-    def __init__(self, model: PreTrainedModel, longest: int) -> None:
+    def __init__(
+        self, model: PreTrainedModel, longest: int, forward: Forward | None = None
+    ) -> None:
         self.longest = longest
-        self.memory = open_rows(model, longest)
+        self.memory = open_rows(model, longest, forward)
         self._read: list[int] = []
 
     def propose(self, row: Row, limit: int) -> list[int]:
@@ -121,7 +126,8 @@ class DraftModel:
         logits = self._read_up_to(row.ids)
         for _ in range(limit):
             step = len(row.new) + len(drafted)
-            token = choose(logits, [request.decoding], [request.seed], [step]).tokens[0]
+            how = ([request.decoding], [request.seed], [step])
+            token = choose(logits, *how, exact=False).tokens[0]
             drafted.append(token)
             if token in request.eos or len(drafted) == limit:
                 break

@@ -84,11 +84,11 @@ def show_finetune(result: FinetuneResult) -> None:
         write_err(f"next: {command.format(folder=folder)}")
 
 
-def show_generate(results: Sequence[GenerateResult]) -> None:
-    """The closing line of a generation, on stderr."""
+def show_generate(results: Sequence[GenerateResult], *, guesses: bool) -> None:
+    """The closing line of a generation, on stderr; with what became of guesses, if asked for."""
     first = results[0]
     tokens = sum(result.n_new_tokens for result in results)
-    guessed = first.acceptance_rate
+    guessed = first.acceptance_rate if guesses else None
     write_err(
         f"{tokens} tokens, {first.tokens_per_second:.1f} tokens/s, {first.model},"
         f" seed {first.seed}" + ("" if guessed is None else f", {guessed:.0%} of the guesses stood")

@@ -8,6 +8,7 @@ weight decay so is their change. Clipping is a division within the step. The sta
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -92,10 +93,9 @@ def _new_state(parameter: Tensor) -> dict[str, Tensor]:
     }
 
 
-def _adamw_class(made: list[Any] = []) -> Any:  # noqa: B006 - one a process
+@functools.cache
+def _adamw_class() -> Any:
     """The optimizer's class, made once, since it must subclass a torch class."""
-    if made:
-        return made[0]
     import torch
 
     class QuickAdamW(torch.optim.AdamW):
@@ -152,5 +152,4 @@ def _adamw_class(made: list[Any] = []) -> Any:  # noqa: B006 - one a process
             mask: Tensor = known[id(state)][1]
             return mask
 
-    made.append(QuickAdamW)
     return QuickAdamW

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
 from hfcli.device import computes_bf16
-from hfcli.generation.slots import Slots, open_rows
+from hfcli.generation.batch import Batch
+from hfcli.generation.chat import open_conversation
+from hfcli.generation.engines.base import EngineOptions
+from hfcli.generation.engines.transformers import open_engine
+from hfcli.generation.fitting import Fit
+from hfcli.generation.loading import ModelChoice
+from hfcli.generation.slots import Slots
 from hfcli.models.forward import ARCHITECTURES, short_forward
 from hfcli.models.prepack import prepack
+from hfcli.recipe.generation import GenerationSettings
+from hfcli.results import Listener
 
 SIZES = {"vocab_size": 300, "bos_token_id": 0, "eos_token_id": 0}
 GPT2 = {"model_type": "gpt2", "n_embd": 64, "n_layer": 3, "n_head": 4, "n_positions": 64}
@@ -147,10 +156,17 @@ def test_a_configuration_that_is_not_known_keeps_its_modules(config: dict[str, A
     assert short_forward(made(config)) is None
 
 
-def test_it_is_switched_off_by_name() -> None:
-    model = made(GPT2)
-    on, off = open_rows(model, 64), open_rows(model, 64, short=False)
-    assert isinstance(on, Slots)
-    assert isinstance(off, Slots)
-    assert on.forward is not None
-    assert off.forward is None
+@pytest.mark.parametrize("off", [False, True], ids=["on", "off"])
+def test_it_is_switched_off_by_name(tiny_gpt2: Path, off: bool) -> None:
+    without = frozenset({"forward"} if off else ())
+    choice = ModelChoice(str(tiny_gpt2), device="cpu", without=without)
+    ignore: Listener = lambda _event: None  # noqa: E731
+    engine = open_engine(EngineOptions(choice=choice, listener=ignore))
+    talk = open_conversation(
+        choice=choice, settings=GenerationSettings(), system=None, chat_template=False, seed=0,
+        listener=ignore,
+    )  # fmt: skip
+    memories = (Batch(engine, Fit(1)).memory, talk._memory)
+    for memory in memories:
+        assert isinstance(memory, Slots)
+        assert (memory.forward is None) == off

@@ -12,7 +12,6 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from hfcli.errors import ModelError
-from hfcli.freed_memory import keep_freed_memory
 from hfcli.generation.batch import Batch
 from hfcli.generation.engines.base import EngineOptions
 from hfcli.generation.fitting import fit_to_memory
@@ -22,7 +21,7 @@ from hfcli.generation.request import Counts, Finished, Request
 from hfcli.generation.row import Row
 from hfcli.generation.scheduling import by_work
 from hfcli.generation.speculate import DraftModel, PromptLookup, Proposer, Repeats
-from hfcli.models.forward import short_forward
+from hfcli.models.forward import Forward, short_forward
 from hfcli.models.load import LoadedModel
 from hfcli.models.prepack import can_prepack, prepack
 from hfcli.results import Choice as Chosen
@@ -74,7 +73,7 @@ class TransformersEngine:
         self.options = options
         self.counts = Counts()
         self.longest = context_length(loaded.tokenizer, loaded.model)
-        self.short = options.choice.fast("forward")
+        self.forward = self._short(loaded)
         self.beams = getattr(loaded.model, "generate", None) is not None
         self.exact = str(loaded.model.dtype) == "torch.float32"
         self.proposer = self._proposer(draft)
@@ -88,16 +87,13 @@ class TransformersEngine:
             options.listener(
                 Chosen("guesses: what repeats itself is checked several tokens at once")
             )
-        if self.short and short_forward(loaded.model) is not None:
+        if self.forward is not None:
             options.listener(Chosen("forward: the short one of the model's architecture"))
         if not options.one_stream:
             self.pack()
-            self._keep_memory()
 
-    def _keep_memory(self) -> None:
-        fast = self.options.choice.fast("freed-memory")
-        if fast and self.loaded.model.device.type == "cpu" and keep_freed_memory():
-            self.listener(Chosen("freed-memory: the memory of a batch is kept for the next"))
+    def _short(self, loaded: LoadedModel) -> Forward | None:
+        return short_forward(loaded.model) if self.options.choice.fast("forward") else None
 
     def pack(self) -> None:
         """Pack the weights, once, where that wins."""
@@ -147,4 +143,5 @@ class TransformersEngine:
                 f"{draft.source.name}: its vocabulary is not that of {self.loaded.source.name}",
                 hint="a draft model must have the same tokenizer",
             )
-        return DraftModel(draft.model, context_length(draft.tokenizer, draft.model))
+        longest = context_length(draft.tokenizer, draft.model)
+        return DraftModel(draft.model, longest, self._short(draft))

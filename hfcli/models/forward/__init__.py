@@ -5,15 +5,18 @@ small costs them a fifth of its time beside the products. Here each architecture
 plain functions over the very weights of the model, for writing text on a CPU. A model that is not
 exactly what its file knows (other layers, adapters, hooks, another attention) keeps its modules.
 
-A file of an architecture has the name of its `model_type`, and a class `Forward` (see `Forward`
-here) with `of(model)`, which gives None for what it does not know. Knows nothing about caches.
+A file of an architecture has the name of its `model_type`, and a subclass of `Forward` of that
+very name with `of(model)`, which gives None for what it does not know. Knows nothing about caches.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
+
+from hfcli.models.prepack import linear
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,8 +28,20 @@ Attend = Callable[[int, "Tensor", "Tensor", "Tensor", float], "Tensor"]
 ARCHITECTURES = {"gpt2": "GPT2LMHeadModel", "llama": "LlamaForCausalLM"}
 
 
-class Forward(Protocol):
-    """Tokens -> logits."""
+class Forward(ABC):
+    """Tokens -> logits, by the model's own weights, which may be packed.
+
+    Args:
+        model: what `of` has found to be known.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+
+    @classmethod
+    @abstractmethod
+    def of(cls, model: Any) -> Forward | None:
+        """None where the model has other parts."""
 
     def __call__(
         self, inputs: Tensor, positions: Tensor, attend: Attend, kept: Tensor | None = None
@@ -39,7 +54,9 @@ class Forward(Protocol):
             attend: keeps keys and values, and reads.
             kept: (rows,) the token of each row that gets logits; None: all do.
         """
+        return self.logits(self.hidden(inputs, positions, attend, kept))
 
+    @abstractmethod
     def hidden(
         self, inputs: Tensor, positions: Tensor, attend: Attend, kept: Tensor | None = None
     ) -> Tensor:
@@ -47,6 +64,7 @@ class Forward(Protocol):
 
     def logits(self, hidden: Tensor) -> Tensor:
         """(..., vocabulary) logits of hidden states (..., width)."""
+        return linear(self.model.lm_head, hidden)
 
 
 def short_forward(

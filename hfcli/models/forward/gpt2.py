@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from hfcli.models import forward
 from hfcli.models.forward import Attend, chosen, heads_of
 from hfcli.models.prepack import are_linear, linear, linear_add, linear_gelu
 
@@ -13,8 +14,8 @@ if TYPE_CHECKING:
 GELU = ("gelu_new", "gelu_pytorch_tanh")  # two names of one function
 
 
-class Forward:
-    """See `hfcli.models.forward.Forward`; reads the model's own weights, which may be packed."""
+class Forward(forward.Forward):
+    """See `hfcli.models.forward.Forward`."""
 
     @classmethod
     def of(cls, model: Any) -> Forward | None:
@@ -31,7 +32,7 @@ class Forward:
         return cls(model) if are_linear(layers) else None
 
     def __init__(self, model: Any) -> None:
-        self.model = model
+        super().__init__(model)
         self.width: int = model.config.hidden_size
         self.heads: int = model.config.num_attention_heads
         body = model.transformer
@@ -41,16 +42,6 @@ class Forward:
         self.blocks = [
             (b.ln_1, b.attn._modules, b.attn.scaling, b.ln_2, b.mlp._modules) for b in body.h
         ]
-
-    def __call__(
-        self, inputs: Tensor, positions: Tensor, attend: Attend, kept: Tensor | None = None
-    ) -> Tensor:
-        """See `hfcli.models.forward.Forward`."""
-        return self.logits(self.hidden(inputs, positions, attend, kept))
-
-    def logits(self, hidden: Tensor) -> Tensor:
-        """See `hfcli.models.forward.Forward`."""
-        return linear(self.model.lm_head, hidden)
 
     def hidden(
         self, inputs: Tensor, positions: Tensor, attend: Attend, kept: Tensor | None = None

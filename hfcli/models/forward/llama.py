@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from hfcli.models import forward
 from hfcli.models.forward import Attend, chosen, heads_of
 from hfcli.models.prepack import are_linear, linear, linear_add
 
@@ -11,8 +12,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-class Forward:
-    """See `hfcli.models.forward.Forward`; reads the model's own weights, which may be packed."""
+class Forward(forward.Forward):
+    """See `hfcli.models.forward.Forward`."""
 
     @classmethod
     def of(cls, model: Any) -> Forward | None:
@@ -27,7 +28,7 @@ class Forward:
         return cls(model) if are_linear(layers) else None
 
     def __init__(self, model: Any) -> None:
-        self.model = model
+        super().__init__(model)
         self.words = model.model.embed_tokens.weight
         self.rotation = model.model.rotary_emb
         self.last = model.model.norm
@@ -43,16 +44,6 @@ class Forward:
             )
             for b in model.model.layers
         ]
-
-    def __call__(
-        self, inputs: Tensor, positions: Tensor, attend: Attend, kept: Tensor | None = None
-    ) -> Tensor:
-        """See `hfcli.models.forward.Forward`."""
-        return self.logits(self.hidden(inputs, positions, attend, kept))
-
-    def logits(self, hidden: Tensor) -> Tensor:
-        """See `hfcli.models.forward.Forward`."""
-        return linear(self.model.lm_head, hidden)
 
     def hidden(
         self, inputs: Tensor, positions: Tensor, attend: Attend, kept: Tensor | None = None
