@@ -1,8 +1,8 @@
 """The forward pass of some architectures in fewer operations than their modules take.
 
-transformers' modules serve training, many devices and many kinds of attention; one token of GPT-2
-small costs them a fifth of its time beside the products. Here each architecture is one file of
-plain functions over the very weights of the model, for writing text on a CPU. A model that is not
+transformers' modules serve training, many devices and many kinds of attention, which every token
+pays for. Here each architecture is one file over the very weights of the model, for writing text
+and scoring on a CPU. A model that is not
 exactly what its file knows (other layers, adapters, hooks, another attention) keeps its modules.
 
 A file of an architecture has the name of its `model_type`, and a subclass of `Forward` of that
