@@ -2,8 +2,8 @@
 
 transformers' modules serve training, many devices and many kinds of attention, which every token
 pays for. Here each architecture is one file over the very weights of the model, for writing text
-and scoring on a CPU. A model that is not
-exactly what its file knows (other layers, adapters, hooks, another attention) keeps its modules.
+and scoring on a CPU. A model that is not exactly what its file knows (other layers, adapters,
+hooks, another attention) keeps its modules.
 
 A file of an architecture has the name of its `model_type`, and a subclass of `Forward` of that
 very name with `of(model)`, which gives None for what it does not know. Knows nothing about caches.
