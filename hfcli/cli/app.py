@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from hfcli import __version__
+from hfcli import __version__, garbage
 from hfcli.cli.chat import chat_command
 from hfcli.cli.compare import compare_command
 from hfcli.cli.evaluate import evaluate_command
@@ -70,9 +70,7 @@ def _options(
 
 def main() -> None:
     """Run the command line; known errors end in one line, a hint and their exit code."""
-    # Start-up makes hundreds of thousands of objects that live on; looking through them again and
-    # again for garbage costs a tenth of it, and a second of the import of torch.
-    gc.set_threshold(100_000, 50, 50)
+    garbage.put_off()
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     # Whoever starts hfcli may have closed them.

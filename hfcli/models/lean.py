@@ -1,11 +1,14 @@
 """Importing transformers without the parts that inference on a CPU never uses.
 
-Half of the time that a model class takes to import goes into torch's compiler, distributed tensors
-and scipy. transformers leaves distributed tensors out where torch was built without them. Of the
-others it takes names at import and uses none of them: here it gets placeholders. Whatever is done
-to a placeholder (a call, an attribute, a subclass) imports the real module and is done to that, so
-nothing is ever missing; marks for the compiler on functions are the one thing that is not made.
-Where an import fails all the same, it is made again as usual.
+Half of the time that a model class takes to import goes into torch's compiler, distributed
+tensors, accelerate and scipy. transformers leaves distributed tensors out where torch was built
+without them. Of the others it takes names at import and uses none of them: here it gets
+placeholders. Whatever is done to a placeholder (a call, an attribute, a subclass) imports the real
+module and is done to that, so nothing is ever missing; marks for the compiler on functions are the
+one thing that is not made. Where an import fails all the same, it is made again as usual.
+
+torch itself reads kernels for tensors without memory, and much that only these need. Most models
+are made without them; `completed` gets them for the others.
 """
 
 from __future__ import annotations
@@ -13,22 +16,21 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
-from importlib import import_module, metadata
+from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
-from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
-from pathlib import Path
+from importlib.machinery import ModuleSpec
 from types import FunctionType, ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
-from hfcli.cache import remember, remembered
+from hfcli.models.import_structure import StructureFinder
 
 COMPILER = "torch._dynamo"
-LATER = (COMPILER, "scipy")
+META_KERNELS = "torch._meta_registrations"
+LATER = (COMPILER, META_KERNELS, "accelerate", "scipy")
 # What is to be imported, with all that it needs.
 BASE = ("transformers.modeling_utils", "transformers.masking_utils", "transformers.modeling_layers")
 
-
+Made = TypeVar("Made")
 _allowed = [False]
 
 
@@ -43,25 +45,42 @@ def import_leanly() -> bool:
     Not where it is imported already, where there are other devices than the CPU, or where the
     process may do other things than `allow` says.
     """
-    import torch
-
-    if not _allowed[0] or any(name in sys.modules for name in (*BASE, *LATER)):
+    late = (
+        name for name in LATER if name != META_KERNELS
+    )  # these come with torch, which may be here
+    if not _allowed[0] or any(name in sys.modules for name in (*BASE, *late)):
         return False
-    if torch.accelerator.is_available() or not torch.distributed.is_available():
-        return False
-    finder = _Finder()
-    sys.meta_path[:0] = [finder, _StructureFinder()]
+    sys.meta_path[:0] = [_Finder(), StructureFinder()]
     try:
-        with _no_distributed():
-            _import_base()
+        if _only_cpu():
+            with _no_distributed():
+                _import_base()
+            return True
     except (ImportError, AttributeError, TypeError, OSError):  # another version uses them after all
-        sys.meta_path.remove(finder)
-        for name, module in list(sys.modules.items()):
-            if name.partition(".")[0] == "transformers" or isinstance(module, _LaterModule):
-                del sys.modules[name]
-        _import_base()
-        return False
-    return True
+        for name in [name for name in sys.modules if name.partition(".")[0] == "transformers"]:
+            del sys.modules[name]
+    _complete()
+    end()
+    _import_base()
+    return False
+
+
+def completed(make: Callable[[], Made]) -> Made:
+    """What `make` makes; a second time with all of torch's kernels where it lacked one."""
+    try:
+        return make()
+    except NotImplementedError:
+        if not _complete():
+            raise
+        return make()
+
+
+def _complete() -> bool:
+    """Import torch's kernels for tensors without memory; whether they were left out."""
+    left_out = isinstance(sys.modules.get(META_KERNELS), _LaterModule)
+    if left_out:
+        _import(META_KERNELS)
+    return left_out
 
 
 def end() -> None:
@@ -73,6 +92,12 @@ def end() -> None:
     for name, module in list(sys.modules.items()):
         if isinstance(module, _LaterModule):
             del sys.modules[name]
+
+
+def _only_cpu() -> bool:
+    import torch
+
+    return torch.distributed.is_available() and not torch.accelerator.is_available()
 
 
 def _import_base() -> None:
@@ -90,52 +115,6 @@ def _no_distributed() -> Iterator[None]:
         yield
     finally:
         torch.distributed.is_available = available
-
-
-class _StructureFinder(MetaPathFinder):
-    """Lets transformers remember which file defines what.
-
-    It reads all of its 2,500 files to know, twice a start. The answer of the first is kept under
-    the version, and the folder's place and time.
-    """
-
-    def find_spec(self, fullname: str, path: Any, target: Any = None) -> ModuleSpec | None:
-        if fullname != "transformers.utils.import_utils":
-            return None
-        sys.meta_path.remove(self)
-        spec = PathFinder.find_spec(fullname, path)
-        if spec is not None and isinstance(spec.loader, SourceFileLoader):
-            spec.loader = _StructureLoader(spec.loader.name, spec.loader.path)
-        return spec
-
-
-class _StructureLoader(SourceFileLoader):
-    def exec_module(self, module: ModuleType) -> None:
-        super().exec_module(module)
-        make = getattr(module, "define_import_structure", None)
-        version = metadata.version("transformers")
-        if make is not None and "dev" not in version:
-            module.define_import_structure = partial(_structure, make, version)  # type: ignore[attr-defined]
-
-
-def _structure(make: Callable[..., Any], version: str, path: Any, prefix: str | None = None) -> Any:
-    folder = Path(path) if Path(path).is_dir() else Path(path).parent
-    if folder.name != "models":
-        return make(path, prefix)
-    key = [version, str(folder), folder.stat().st_mtime_ns]
-    stored = remembered("starts", key)
-    if stored is None:
-        made = make(path, None)
-        stored = [
-            [sorted(needs), {module: sorted(names) for module, names in found.items()}]
-            for needs, found in made.items()
-        ]
-        remember("starts", key, stored)
-    before = "" if prefix is None else f"{prefix}."
-    return {
-        frozenset(needs): {f"{before}{module}": set(names) for module, names in found.items()}
-        for needs, found in stored
-    }
 
 
 class _Finder(MetaPathFinder, Loader):
@@ -215,6 +194,8 @@ def _imported(name: str) -> ModuleType | None:
 def _import(name: str) -> ModuleType:
     """The real module; the first use of a package takes all of its placeholders away."""
     root = _root(name)
+    if root == COMPILER:
+        _complete()  # the compiler works with such tensors
     if root is not None and isinstance(sys.modules.get(root), _LaterModule):
         for other in [n for n, m in sys.modules.items() if isinstance(m, _LaterModule)]:
             if _root(other) == root:

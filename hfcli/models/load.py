@@ -12,12 +12,13 @@ import io
 import logging
 import sys
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from hfcli import hub
+from hfcli import garbage, hub
 from hfcli.device import Placement
 from hfcli.errors import ModelError
-from hfcli.models import adapter, gguf_cache
+from hfcli.models import adapter, gguf_cache, lean
 from hfcli.models.blank import nothing_drawn
 from hfcli.models.options import LoadOptions, check_quantized, needs_pickle, quantization
 from hfcli.models.resolve import ModelSource
@@ -122,6 +123,7 @@ def load_model(
         check_quantized(model, source)
     model.eval()
     parts = (*([base] if base is not source else []), *(a for a in adapters if a is not source))
+    garbage.seek()
     return LoadedModel(model, tokenizer, source, tuple(missing), parts)
 
 
@@ -170,13 +172,15 @@ def _load_weights(
     quiet = contextlib.redirect_stderr(io.StringIO() if source.gguf_file else sys.stderr)
     try:
         with quiet, nothing_drawn():
-            model, info = task.auto_class().from_pretrained(
+            make = partial(
+                task.auto_class().from_pretrained,
                 source.folder,
                 output_loading_info=True,
                 ignore_mismatched_sizes=lenient,
                 **options,
                 **config_overrides,
             )
+            model, info = lean.completed(make)
     except SafetensorError as e:
         raise ModelError(f"{source.name}: damaged weights ({first_line(e)})") from e
     except ImportError as e:

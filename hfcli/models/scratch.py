@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hfcli import garbage
 from hfcli.errors import ModelError
 from hfcli.models.load import LoadedModel, silence
 from hfcli.models.resolve import ModelSource, resolve_model
@@ -71,6 +72,7 @@ def build_model(
     except (ValueError, TypeError) as e:
         raise ModelError(f"model.config makes no model ({e})") from e
     source = ModelSource(f"{model_type} from scratch", Path())
+    garbage.seek()
     return LoadedModel(model.to(device), tokenizer, source)
 
 

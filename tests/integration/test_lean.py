@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from hfcli.models.lean import completed
 from tests.helpers import ROOT, hfcli
 
 CODE = """
@@ -25,10 +26,12 @@ with nothing_drawn():
 with torch.inference_mode():
     logits = model(torch.arange(12)[None]).logits.double()
 from types import ModuleType
-names = ("scipy.optimize", "sympy", "torch._dynamo.trace_rules")
+names = ("scipy.optimize", "sympy", "torch._dynamo.trace_rules", "accelerate", "torch._decomp")
 left_out = [n for n in names if type(sys.modules.get(n)) is not ModuleType]
-import scipy.special, torch._dynamo
+import accelerate, scipy.special, torch._dynamo
+assert accelerate.Accelerator().device.type
 compiled = torch.compile(lambda x: x + 1, backend="eager")(torch.ones(1)).item()
+assert torch.cdist(*torch.ones(2, 3, 1, device="meta")).shape
 print(json.dumps([done, logits.sum().item(), left_out, compiled, float(scipy.special.expit(0))]))
 """
 
@@ -45,7 +48,9 @@ def test_a_lean_start_computes_the_same_and_lacks_nothing(tiny_gpt2: Path) -> No
     done, logits, left_out, compiled, half = start(tiny_gpt2, "lean")
     if not done:
         pytest.skip("this machine has other devices, or torch without distributed")
-    assert left_out == ["scipy.optimize", "sympy", "torch._dynamo.trace_rules"]
+    assert left_out == [
+        "scipy.optimize", "sympy", "torch._dynamo.trace_rules", "accelerate", "torch._decomp",
+    ]  # fmt: skip
     assert (compiled, half) == (2.0, 0.5)
     whole = start(tiny_gpt2)
     assert whole == [False, logits, [], 2.0, 0.5]
@@ -67,3 +72,35 @@ def test_what_is_chosen_is_told_and_can_be_switched_off(tiny_gpt2: Path) -> None
     assert lean.stdout == plain.stdout
     assert "float32: the model is small" in lean.stderr
     assert "float32" not in plain.stderr
+
+
+def test_a_model_whose_making_takes_what_was_left_out_is_made(
+    tiny_gpt2: Path, tmp_path: Path
+) -> None:
+    """Llama 3's rotary embedding takes an operation that torch's library has no kernel for."""
+    from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
+
+    tokenizer = AutoTokenizer.from_pretrained(tiny_gpt2)
+    rope = {
+        "rope_type": "llama3", "rope_theta": 10000.0, "factor": 8.0, "low_freq_factor": 1.0,
+        "high_freq_factor": 4.0, "original_max_position_embeddings": 32,
+    }  # fmt: skip
+    config = LlamaConfig(
+        vocab_size=len(tokenizer), hidden_size=16, intermediate_size=32, num_hidden_layers=2,
+        num_attention_heads=2, max_position_embeddings=64, rope_parameters=rope,
+        bos_token_id=0, eos_token_id=0,
+    )  # fmt: skip
+    LlamaForCausalLM(config).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    flags: list[str | Path] = ["generate", "The harbour", "--model", tmp_path, "--greedy"]
+    lean, plain = hfcli(*flags), hfcli(*flags, "--without", "lean-start")
+    assert lean.returncode == plain.returncode == 0, lean.stderr
+    assert lean.stdout == plain.stdout
+
+
+def test_what_is_not_made_at_all_is_an_error() -> None:
+    def never() -> None:
+        raise NotImplementedError
+
+    with pytest.raises(NotImplementedError):
+        completed(never)
