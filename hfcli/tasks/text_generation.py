@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from hfcli.errors import DataError, RecipeError
+from hfcli.tasks import document_scores
 from hfcli.tasks.base import (
     IGNORE,
     Feature,
@@ -33,7 +34,7 @@ from hfcli.tasks.batches import batches
 from hfcli.tasks.blocks import pieces, wrapped
 from hfcli.tasks.documents import Chat, Completion, Document, PlainText, Shape, prefix
 from hfcli.tasks.packing import Packed, best_fit, check_packing
-from hfcli.tasks.scored_text import Part, cut, parts_of
+from hfcli.tasks.scored_text import cut
 from hfcli.tasks.token_losses import token_losses
 from hfcli.tasks.windows import DEFINITIONS
 
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 DEFAULT_BLOCK_SIZE = 1024  # run_clm's default
-FEW_DOCUMENTS = 10  # of fewer, predictions hold parts: there are too few documents to resample
 
 
 class TextGeneration(Task):
@@ -196,20 +196,7 @@ class TextGeneration(Task):
         return reduced
 
     def outcomes(self, prepared: Prepared, reduced: Reduced) -> Iterator[dict[str, Any]]:
-        origins: list[str] = []
-        windows: list[list[Part]] = []
-        names = ("document", "origin", "n_bytes", "n_words")
-        columns = (prepared.column(name) for name in names)
-        for row, document, origin, *counts in zip(reduced, *columns, strict=True):
-            if document == len(origins):
-                origins.append(origin)
-                windows.append([])
-            windows[document].append([*row, *counts])
-        inputs = self.scores(prepared, reduced).inputs
-        if len(origins) < FEW_DOCUMENTS:
-            inputs["parts"] = [parts_of(each) for each in windows]
-        for origin, *values in zip(origins, *inputs.values(), strict=True):
-            yield {"origin": origin, **dict(zip(inputs, values, strict=True))}
+        return document_scores.outcomes(prepared, reduced)
 
     def row_text(self, row: dict[str, Any]) -> str:
         return "".join(self.shape().text({name: [value] for name, value in row.items()}))
@@ -225,18 +212,7 @@ class TextGeneration(Task):
         }
 
     def scores(self, prepared: Prepared, reduced: Sequence[tuple[float, ...]]) -> Scores:
-        n_documents = prepared.counts.kept
-        inputs: dict[str, list[Any]] = {
-            "nll": [0.0] * n_documents,
-            **{name: [0] * n_documents for name in ("n_tokens", "n_bytes", "n_words")},
-        }
-        columns = (prepared.column(name) for name in ("document", "n_bytes", "n_words"))
-        for (nll, n_tokens), document, n_bytes, n_words in zip(reduced, *columns, strict=True):
-            inputs["nll"][document] += nll
-            inputs["n_tokens"][document] += int(n_tokens)
-            inputs["n_bytes"][document] += n_bytes
-            inputs["n_words"][document] += n_words
-        return Scores(loss=sum(inputs["nll"]) / sum(inputs["n_tokens"]), inputs=inputs)
+        return document_scores.scores(prepared, reduced)
 
     def _documents(self, rows: Dataset, tools: Tools) -> Iterator[tuple[str, Document]]:
         for start, batch in batches(rows):

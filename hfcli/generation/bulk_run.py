@@ -1,0 +1,204 @@
+"""One run over a file of prompts: what is asked of the engine, kept, reported and written."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import hfcli
+from hfcli.data.prompts import DASH, InputRow, InputRows
+from hfcli.errors import DataError, HfcliError
+from hfcli.generation.bulk_files import BulkFiles
+from hfcli.generation.done import Done, Entry
+from hfcli.generation.engines.base import Engine
+from hfcli.generation.in_order import InOrder
+from hfcli.generation.journal import Journal
+from hfcli.generation.loading import ModelChoice
+from hfcli.generation.request import Request
+from hfcli.generation.row_requests import RowRequests, Wanted
+from hfcli.generation.run import RequestMaker
+from hfcli.generation.settings import effective_settings
+from hfcli.generation.writers import json_line, output_suffix, write_records
+from hfcli.models.fingerprint import weights_fingerprint
+from hfcli.results import BulkResult, Listener, Note, TextPiece, TextsDone
+
+SECONDS_BETWEEN_REPORTS = 0.2
+
+
+class BulkRun:
+    """Rows go in, texts and failed rows come out.
+
+    Args:
+        rows: the input.
+        stream: its rows, the first of which may have been looked at.
+        engine_name: for the manifest.
+        maker: makes the requests.
+        seed: with a row's id and the number of the sample, decides its text.
+    """
+
+    def __init__(
+        self,
+        rows: InputRows,
+        stream: Iterator[InputRow],
+        files: BulkFiles,
+        choice: ModelChoice,
+        engine_name: str,
+        engine: Engine,
+        maker: RequestMaker,
+        seed: int,
+        listener: Listener,
+    ) -> None:
+        self.rows = rows
+        self.stream = stream
+        self.files = files
+        self.choice = choice
+        self.engine_name = engine_name
+        self.engine = engine
+        self.maker = maker
+        self.seed = seed
+        self.listener = listener
+        self.row_requests = RowRequests(files, maker, seed)
+        self.done = Done()
+        self.wanted: dict[int, Wanted] = {}
+        self.n_rows = 0
+        self.started = time.perf_counter()
+        self._last_report = 0.0
+
+    def to_file(self) -> BulkResult:
+        output = Path(self.files.output)
+        with Journal(output, self._asked(), overwrite=self.files.overwrite) as journal:
+            if journal.complete:
+                return self._nothing_to_do(journal)
+            self.done = journal.done
+            resumed = self.done.texts
+            try:
+                self._generate(journal.add)
+            except KeyboardInterrupt:
+                self.listener(Note(f"{self.done.texts:,} texts are kept; the same command goes on"))
+                raise
+            partial = output.with_name(output.name + ".tmp")
+            suffix = output_suffix(output, self.files.output_format)
+            write_records(partial, suffix, lambda: self._dressed(journal.rows()))
+            done = self.done
+            counts = {"rows": self.n_rows, "texts": done.texts, "errors": done.errors}
+            journal.close_with(partial, counts)
+        return self._result(str(output), resumed)
+
+    def to_stdout(self) -> BulkResult:
+        order: InOrder[dict[str, Any]] = InOrder()
+
+        def write(entry: Entry) -> None:
+            self.done.add(entry)
+            rows = order.push(entry.row, entry.sample, entry.of, entry.record)
+            for record in self._dressed(rows):
+                self.listener(TextPiece(json_line(record)))
+
+        self._generate(write)
+        return self._result(DASH, 0)
+
+    def _generate(self, keep: Callable[[Entry], None]) -> None:
+        """Hand every finished text and every failed row to `keep`, as they come."""
+        for finished in self.engine.run(self._requests(keep)):
+            wanted = self.wanted.pop(finished.request.number)
+            keep(self.row_requests.entry(finished, wanted))
+            self._report()
+
+    def _requests(self, keep: Callable[[Entry], None]) -> Iterator[Request]:
+        number = 0
+        for row in self.stream:
+            if row.number == self.files.limit:
+                return
+            self.n_rows = row.number + 1
+            self.row_requests.see(row)
+            if self.done.has_row(row.number):
+                continue
+            try:
+                found = self.row_requests.of_row(row)
+            except HfcliError as e:
+                self._fail(row, e, keep)
+                continue
+            for request, wanted in found:
+                if not self.done.has(row.number, wanted.sample):
+                    self.wanted[number] = wanted
+                    yield replace(request, number=number)
+                    number += 1
+
+    def _fail(self, row: InputRow, error: HfcliError, keep: Callable[[Entry], None]) -> None:
+        if self.files.on_error == "fail":
+            raise DataError(
+                f"{row.origin}: {error.message}", hint="--on-error record goes on"
+            ) from error
+        for entry in self.row_requests.failed(row, error.message):
+            if not self.done.has(row.number, entry.sample):
+                keep(entry)
+
+    def _dressed(self, rows: Iterable[list[dict[str, Any]]]) -> Iterator[dict[str, Any]]:
+        for records in rows:
+            yield from self.row_requests.dress(records)
+
+    def _asked(self) -> dict[str, Any]:
+        """Everything the texts depend on, for the journal and its manifest."""
+        loaded, options = self.maker.loaded, self.maker.options
+        files = {
+            k: v
+            for k, v in asdict(self.files).items()
+            if k not in ("input", "output", "overwrite", "on_error")
+        }
+        return {
+            "hfcli": hfcli.__version__,
+            "engine": self.engine_name,
+            "input": self.rows.name,
+            "input_sha256": self.rows.fingerprint,
+            "model": loaded.source.name,
+            "revision": loaded.source.revision,
+            "weights_sha256": weights_fingerprint(loaded.source, *loaded.parts),
+            "adapter": self.choice.adapter,
+            "load_in": self.choice.load_in,
+            "dtype": str(loaded.model.dtype).removeprefix("torch."),
+            "settings": effective_settings(self.maker.config),
+            "options": asdict(options),
+            "files": files,
+            "seed": self.seed,
+        }
+
+    def _report(self) -> None:
+        now = time.perf_counter()
+        if now - self._last_report < SECONDS_BETWEEN_REPORTS:
+            return
+        self._last_report = now
+        speed = self.engine.counts.new / max(now - self.started, 1e-9)
+        total = self.rows.total
+        if total is not None and self.files.limit is not None:
+            total = min(total, self.files.limit)
+        if total is not None:
+            total *= self.maker.options.num_samples
+        self.listener(TextsDone(self.done.texts, total, speed, self.done.errors))
+
+    def _nothing_to_do(self, journal: Journal) -> BulkResult:
+        self.n_rows = journal.found.get("rows", 0)
+        self.done.texts = journal.found.get("texts", 0)
+        self.done.errors = journal.found.get("errors", 0)
+        return self._result(str(journal.output), self.done.texts)
+
+    def _result(self, output: str, resumed: int) -> BulkResult:
+        counts, loaded = self.engine.counts, self.engine.loaded
+        seconds = time.perf_counter() - self.started
+        useful = counts.prompt + counts.new
+        return BulkResult(
+            output=output,
+            rows=self.n_rows,
+            texts=self.done.texts,
+            errors=self.done.errors,
+            resumed=resumed,
+            n_prompt_tokens=counts.prompt,
+            n_new_tokens=counts.new,
+            computed_per_token=counts.computed / useful if useful else 0.0,
+            seconds=seconds,
+            tokens_per_second=counts.new / seconds if seconds else 0.0,
+            batch_size=counts.batch_size,
+            model=loaded.source.name,
+            revision=loaded.source.revision,
+        )
