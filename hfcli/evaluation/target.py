@@ -15,12 +15,27 @@ from typing import Any
 from hfcli.errors import RecipeError, RunError
 from hfcli.models.resolve import resolve_model
 from hfcli.models.task import guess_task, task_settings
-from hfcli.recipe.load import Draft, load_recipe, validate
+from hfcli.recipe.load import Draft, FlagOverride, load_recipe, validate
 from hfcli.recipe.schema import Recipe
 from hfcli.results import Listener, Note
 
 RECIPE_FILE = "recipe.yaml"
 RESULT_FILE = "result.json"
+FLAGS = {
+    "task.text_column": "--text-column",
+    "task.label_column": "--label-column",
+    "task.context": "--context",
+    "task.stride": "--stride",
+    "task.windows": "--windows",
+    "evaluation.split": "--split",
+    "evaluation.metrics": "--metric",
+    "evaluation.batch_size": "--batch-size",
+    "device": "--device",
+    "model": "--model",
+    "model.dtype": "--dtype",
+    "data": "--data",
+    "data.column_names": "--column-names",
+}
 
 
 @dataclass(frozen=True)
@@ -43,7 +58,7 @@ class EvalFlags:
     stride: int | None = None
     windows: str | None = None
 
-    def overrides(self) -> list[str]:
+    def overrides(self) -> list[FlagOverride]:
         """The flags as recipe overrides."""
         values: dict[str, Any] = {
             "task.text_column": self.text_column,
@@ -66,7 +81,11 @@ class EvalFlags:
             values |= {"data": json.dumps({"test": self.data}), "evaluation.split": "test"}
         if self.column_names:
             values["data.column_names"] = f"[{self.column_names}]"
-        return [f"{key}={value}" for key, value in values.items() if value is not None]
+        return [
+            FlagOverride.of(FLAGS[key], key, value)
+            for key, value in values.items()
+            if value is not None
+        ]
 
     def model_value(self, name: str) -> str:
         """The model section that scores the model `name`, and nothing else of a recipe's."""

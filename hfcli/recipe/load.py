@@ -23,6 +23,19 @@ AnyRecipe = TypeVar("AnyRecipe", bound=BaseModel)
 DATA_SPLITS = ("train", "validation", "test")
 
 
+class FlagOverride(str):
+    """An override, `key=value`, for which a flag of its own was typed."""
+
+    flag: str
+
+    @classmethod
+    def of(cls, flag: str, key: str, value: Any) -> FlagOverride:
+        """What `flag` with `value` means for the recipe."""
+        override = cls(f"{key}={value}")
+        override.flag = flag
+        return override
+
+
 @dataclass
 class Draft:
     """A recipe before validation: plain data, and where each key came from."""
@@ -192,7 +205,8 @@ def _apply(draft: Draft, override: str, flag: str = "--set") -> None:
     target[path[-1]] = value
     draft.overridden.add(path)
     draft.origins = {k: v for k, v in draft.origins.items() if k[: len(path)] != path}
-    draft.origins[path] = f"{flag} {key}"
+    own_flag = override.flag if isinstance(override, FlagOverride) else None
+    draft.origins[path] = own_flag or f"{flag} {key}"
 
 
 def _absolute_paths(draft: Draft) -> None:

@@ -81,8 +81,7 @@ class TransformersEngine:
         useful = own_weights and not (options.one_stream and self.exact)
         self.to_pack = useful and options.choice.fast("prepack") and can_prepack(loaded.model)
         if self.to_pack:
-            when = "after the first token" if options.one_stream else "before the first batch"
-            options.listener(Chosen(f"prepack: weights are laid out for the processor {when}"))
+            options.listener(Chosen("prepack: weights are laid out for the processor"))
         if isinstance(self.proposer, Repeats):
             options.listener(
                 Chosen("guesses: what repeats itself is checked several tokens at once")

@@ -1,0 +1,44 @@
+"""What `hfcli eval`'s flags mean for a recipe, and that an error names what was typed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hfcli.errors import RecipeError
+from hfcli.evaluation.target import FLAGS, EvalFlags
+from hfcli.recipe.load import load_recipe
+
+RECIPE = """
+task: {name: text-generation}
+model: {name_or_path: bundled}
+data: {train: words.txt}
+output_dir: run
+"""
+
+
+def test_every_flag_has_the_name_that_is_typed() -> None:
+    flags = EvalFlags(
+        model="m", data=("a.csv",), text_column="t", label_column="l", column_names="t,l",
+        split="test", metrics=("accuracy",), batch_size=2, device="cpu", context=8, stride=4,
+        windows="full",
+    )  # fmt: skip
+    without_model = EvalFlags(dtype="float32")
+    assert {o.flag for o in (*flags.overrides(), *without_model.overrides())} == set(FLAGS.values())
+
+
+def test_an_error_names_the_flag_and_one_of_the_recipe_its_key(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(RECIPE, encoding="utf-8")
+    flags = EvalFlags(label_column="label", windows="half").overrides()
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(path, [*flags, "task.strid=3"])
+    told = sorted(caught.value.message.splitlines())
+    assert told == [
+        "--label-column: task.label_column: unknown key,"
+        " it belongs to the task text-classification",
+        "--set task.strid: unknown key, did you mean stride?",
+        "--windows: task.windows: input should be 'full', 'hf-docs', 'lm-eval' or 'llama.cpp'"
+        " (found 'half')",
+    ]
