@@ -19,7 +19,7 @@ SWITCHES = {
     "forward": "compute GPT-2 and Llama models in fewer operations than their modules take",
     "prepack": "lay weights out for the processor",
     "guesses": "check several tokens at once where a text repeats itself",
-    "bfloat16": "for one text at a time, where float32 was not asked for",
+    "bfloat16": "where float32 was not asked for and no text depends on the others for it",
     "gguf-cache": "keep what a GGUF file was converted to",
 }
 LARGE = 64 * 2**20  # bytes of weights; reading smaller ones is not what takes the time
@@ -42,7 +42,7 @@ def bfloat16_wins(weight_bytes: int) -> tuple[bool, str]:
 def _measured_gain() -> float:
     import torch
 
-    key = [_processor(), torch.__version__, torch.get_num_threads()]
+    key = [processor(), torch.__version__, torch.get_num_threads()]
     stored = remembered("starts", ["bfloat16", *key])
     if stored is None:
         with torch.inference_mode():
@@ -72,7 +72,8 @@ def _seconds(dtype: Any) -> float:
     return best
 
 
-def _processor() -> str:
+def processor() -> str:
+    """The processor at hand, as far as what was measured on it goes."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

@@ -1,8 +1,8 @@
 """The rows at work: new ones start where there is room, finished ones leave at once.
 
 In float32, a choice that rounding could have changed is made again for the row alone (see
-`hfcli.generation.choose`); memory that runs out halves the batch. Knows nothing about requests
-that are not here yet.
+`hfcli.generation.choose`); in bfloat16, rows are computed apart where that is possible. Memory that
+runs out halves the batch. Knows nothing about requests that are not here yet.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ class Batched(Protocol):
         longest: tokens that a row may have.
         forward: the model's forward pass in fewer operations; None: its modules.
         exact: whether choices that rounding could have changed are made again.
+        apart: whether rows are computed so that their numbers do not depend on the others.
         proposer: guesses tokens of a single row.
         listener: gets notes.
     """
@@ -43,6 +44,7 @@ class Batched(Protocol):
     longest: int
     forward: Forward | None
     exact: bool
+    apart: bool
     proposer: Proposer | None
     listener: Listener
 
@@ -64,7 +66,7 @@ class Batch:
 
     def _fresh(self) -> Rows:
         engine = self.engine
-        return open_rows(engine.loaded.model, engine.longest, engine.forward)
+        return open_rows(engine.loaded.model, engine.longest, engine.forward, apart=engine.apart)
 
     def advance(self, waiting: list[Row]) -> list[Row]:
         """Start rows where there is room, else write one token of every row; rows now done.

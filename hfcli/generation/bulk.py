@@ -64,7 +64,13 @@ def generate_file(
     )
     stream = _begun(rows, files)
     opened = open_engine(
-        engine, EngineOptions(choice=choice, listener=listener, batch_size=batch_size)
+        engine,
+        EngineOptions(
+            choice=choice,
+            listener=listener,
+            batch_size=batch_size,
+            many=options.logprobs is None,
+        ),
     )
     maker = RequestMaker(opened.loaded, settings, options)
     _tell(maker, listener)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from hfcli.device import resolve_device, resolve_dtype
 from hfcli.errors import ModelError
 from hfcli.models.adapter import resolve_chain
+from hfcli.models.forward import is_known
 from hfcli.models.lean import import_leanly
 from hfcli.models.load import LoadedModel, load_model, weight_bytes
 from hfcli.models.options import LoadOptions
@@ -99,7 +100,9 @@ def find_model(choice: ModelChoice, listener: Listener) -> FoundModel:
     return FoundModel(choice, source, adapter or None)
 
 
-def load_found(found: FoundModel, listener: Listener, *, one_stream: bool = False) -> LoadedModel:
+def load_found(
+    found: FoundModel, listener: Listener, *, one_stream: bool = False, many: bool = False
+) -> LoadedModel:
     """Load the weights; the network is off from here on.
 
     Args:
@@ -107,6 +110,7 @@ def load_found(found: FoundModel, listener: Listener, *, one_stream: bool = Fals
         listener: gets notes.
         one_stream: one text at a time, which no other has to be equal to: `auto` may be bfloat16
             on a CPU, too.
+        many: many texts; `auto` may be bfloat16 on a CPU where their rows may stand apart in it.
 
     Raises:
         ModelError, RunError: see `hfcli.errors`.
@@ -116,7 +120,7 @@ def load_found(found: FoundModel, listener: Listener, *, one_stream: bool = Fals
     placement = resolve_device(choice.device)
     dtype = resolve_dtype(choice.dtype, placement.device)
     if choice.dtype == "auto" and placement.device.type == "cpu":
-        dtype, why = _dtype_on_cpu(found, one_stream)
+        dtype, why = _dtype_on_cpu(found, one_stream, many)
         listener(Choice(f"{str(dtype).removeprefix('torch.')}: {why}"))
     return load_model(
         source=found.source,
@@ -133,17 +137,23 @@ def load_found(found: FoundModel, listener: Listener, *, one_stream: bool = Fals
     )
 
 
-def _dtype_on_cpu(found: FoundModel, one_stream: bool) -> tuple[torch.dtype, str]:
+def _dtype_on_cpu(found: FoundModel, one_stream: bool, many: bool) -> tuple[torch.dtype, str]:
     """What `auto` is on a CPU, and why."""
     import torch
 
-    if not one_stream:
+    *_, base = resolve_chain(found.source)
+    if not one_stream and not (many and _may_stand_apart(found.choice, base)):
         return torch.float32, "texts do not depend on how they are batched"
     if not found.choice.fast("bfloat16"):
         return torch.float32, "--without bfloat16"
-    *_, base = resolve_chain(found.source)
     wins, why = bfloat16_wins(weight_bytes(base))
     return (torch.bfloat16 if wins else torch.float32), why
+
+
+def _may_stand_apart(choice: ModelChoice, base: ModelSource) -> bool:
+    """Whether it is worth loading a model to see; converting a GGUF file twice would not be."""
+    fast = choice.fast("forward") and choice.fast("prepack")
+    return fast and base.gguf_file is None and is_known(base.folder)
 
 
 def draft_choice(choice: ModelChoice, name: str) -> ModelChoice:

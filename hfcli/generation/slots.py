@@ -12,7 +12,7 @@ import inspect
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from hfcli.generation.slot_attention import SlotAttention, additive
+from hfcli.generation.slot_attention import RowsApart, SlotAttention, additive
 from hfcli.generation.slot_cache import slot_cache
 from hfcli.models.attention import plain_attention
 from hfcli.models.forward import whole_texts
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel
 
-    from hfcli.models.forward import Forward
+    from hfcli.models.forward import Attend, Forward
 
 
 class Rows(Protocol):
@@ -41,18 +41,21 @@ class Rows(Protocol):
     def alone(self, ids: Sequence[int]) -> Tensor: ...
 
 
-def open_rows(model: PreTrainedModel, longest: int, forward: Forward | None = None) -> Rows:
+def open_rows(
+    model: PreTrainedModel, longest: int, forward: Forward | None = None, *, apart: bool = False
+) -> Rows:
     """The memory that fits the model, for rows of at most `longest` tokens.
 
     Args:
         forward: the model's forward pass in fewer operations; None: its modules.
+        apart: see `Slots`.
     """
     own = getattr(model, "open_rows", None)
     if own is not None:  # weights that another library holds
         return own()  # type: ignore[no-any-return]
     if not plain_attention(model, longest):
         return OneRow(model)
-    return Slots(model, forward)
+    return Slots(model, forward, apart=apart)
 
 
 class _Model:
@@ -82,13 +85,18 @@ class Slots(_Model):
         lengths: tokens in memory, a row; rows are numbered in this order.
         most: how many rows there may be; None: as many as memory holds.
         forward: the model's forward pass in fewer operations; None: its modules.
+        apart: no number of a row may depend on the others; needs `forward`, and weights that are
+            packed for it.
     """
 
     most: int | None = None
 
-    def __init__(self, model: PreTrainedModel, forward: Forward | None = None) -> None:
+    def __init__(
+        self, model: PreTrainedModel, forward: Forward | None = None, *, apart: bool = False
+    ) -> None:
         super().__init__(model)
         self.forward = forward
+        self.apart = apart and forward is not None
         self.lengths: list[int] = []
         self.cache, self.view = slot_cache()
 
@@ -113,8 +121,10 @@ class Slots(_Model):
 
         n, longest = inputs.shape
         positions = torch.arange(longest, device=inputs.device)[None]
-        attend = SlotAttention(self.cache, self.view)
-        if self.forward is not None and n > 1:
+        attend: Attend = SlotAttention(self.cache, self.view)
+        if self.apart:
+            attend = RowsApart(self.cache, self.view, (ends + 1).tolist())
+        if self.forward is not None and (n > 1 or self.apart):
             hidden = whole_texts.read(self.forward, inputs, attend)
             return self.forward.logits(hidden[torch.arange(n), ends])
         if self.forward is not None:
@@ -157,6 +167,9 @@ class Slots(_Model):
     def _extend(self, inputs: Tensor, positions: Tensor, columns: int) -> Tensor:
         import torch
 
+        if self.forward is not None and self.apart:
+            attend = RowsApart(self.cache, self.view, (positions[:, -1] + 1).tolist())
+            return self.forward(inputs, positions, attend)
         mask = None
         if inputs.numel() > 1 or self.forward is None:  # a single token reads everything
             mask = torch.arange(columns, device=inputs.device)[None, None] <= positions[:, :, None]

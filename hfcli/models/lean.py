@@ -97,6 +97,10 @@ def end() -> None:
 def _only_cpu() -> bool:
     import torch
 
+    # torch makes its generators usable only among the kernels that are left out.
+    usable = getattr(torch._C, "_set_generator_metaclass", None)
+    if usable is not None:
+        usable(import_module("torch._opaque_base").OpaqueBaseMeta)
     return torch.distributed.is_available() and not torch.accelerator.is_available()
 
 

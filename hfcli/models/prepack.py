@@ -9,7 +9,7 @@ saved or trained. Knows nothing about generation.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 SMALLEST = 64 * 2**20  # bytes of weights: below it, the time goes elsewhere
 FEW_ROWS = 4  # of float32, which torch's own product reads as fast
 MEMORY_SHARE = 0.5  # most of the free memory that packed weights may take
+# Rows of a product for which oneDNN adds up each row in one order, whatever its place: at most so
+# many (one token of each text), and exactly so many (texts that are read).
+STEP, READ = 32, 128
 _plain = [False]
 
 
@@ -43,11 +46,14 @@ def can_prepack(model: PreTrainedModel) -> bool:
     )
 
 
-def prepack(model: PreTrainedModel) -> int:
+def prepack(model: PreTrainedModel, *, apart: bool = False) -> int:
     """Replace every linear layer of `model`, for good, by one with packed weights.
 
     Subclasses of the layers are left alone: what they do beside is not known. In bfloat16, GPT-2's
     GELU is computed in one step instead of seven rounded ones.
+
+    Args:
+        apart: make products of so many rows only that a row's numbers do not depend on the others.
 
     Returns:
         How many layers were replaced.
@@ -62,7 +68,7 @@ def prepack(model: PreTrainedModel) -> int:
     for module in list(model.modules()):
         for name, child in list(module.named_children()):
             if type(child) is torch.nn.Linear or type(child) is Conv1D:
-                setattr(module, name, packed_linear(child, keep=not short))
+                setattr(module, name, packed_linear(child, keep=not short, apart=apart))
                 count += 1
             elif short and type(child) is NewGELUActivation:
                 setattr(module, name, torch.nn.GELU(approximate="tanh"))
@@ -93,7 +99,7 @@ def linear(layer: Any, x: Tensor) -> Tensor:
     packed = _packed_for(layer, x)
     if packed is None:
         return _plain_layer(layer)(x)  # type: ignore[no-any-return]
-    return _product()(x, packed, layer.bias, "none", [], "")  # type: ignore[no-any-return]
+    return _in_parts(layer, lambda y: _product()(y, packed, layer.bias, "none", [], ""), x)
 
 
 def linear_gelu(layer: Any, x: Tensor) -> Tensor:
@@ -103,7 +109,7 @@ def linear_gelu(layer: Any, x: Tensor) -> Tensor:
     packed = _packed_for(layer, x)
     if packed is None:
         return gelu(_plain_layer(layer)(x), approximate="tanh")
-    return _product()(x, packed, layer.bias, "gelu", [], "tanh")  # type: ignore[no-any-return]
+    return _in_parts(layer, lambda y: _product()(y, packed, layer.bias, "gelu", [], "tanh"), x)
 
 
 def linear_add(layer: Any, x: Tensor, other: Tensor) -> Tensor:
@@ -111,7 +117,21 @@ def linear_add(layer: Any, x: Tensor, other: Tensor) -> Tensor:
     packed = _packed_for(layer, x)
     if packed is None:
         return _plain_layer(layer)(x).add_(other)  # type: ignore[no-any-return]
-    return _product().binary(x, other, packed, layer.bias, "add")  # type: ignore[no-any-return]
+    product = _product().binary
+    return _in_parts(layer, lambda y, z: product(y, z, packed, layer.bias, "add"), x, other)
+
+
+def _in_parts(layer: Any, product: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
+    """`product` of inputs (..., width), as many rows at a time as the layer takes."""
+    import torch
+
+    held, x = vars(layer), inputs[0]
+    n = x.numel() // held["in_features"]
+    most = READ if x.ndim == 3 and x.shape[1] > 1 else STEP
+    if not held["apart"] or n <= most:
+        return product(*inputs)
+    parts = zip(*(torch.split(part.reshape(n, -1), most) for part in inputs), strict=True)
+    return torch.cat([product(*part) for part in parts]).view(*x.shape[:-1], -1)
 
 
 def _packed_for(layer: Any, x: Tensor) -> Tensor | None:
@@ -141,7 +161,7 @@ def _packed_linear() -> Any:
     class PackedLinear(torch.nn.Module):
         """A linear layer that can only be called; `keep`: beside the layer it is made from."""
 
-        def __init__(self, layer: Any, *, keep: bool) -> None:
+        def __init__(self, layer: Any, *, keep: bool, apart: bool) -> None:
             super().__init__()
             weight = layer.weight.detach()
             if type(layer) is Conv1D:
@@ -150,6 +170,7 @@ def _packed_linear() -> Any:
             self.packed = torch.ops.mkldnn._reorder_linear_weight(weight)
             self.bias = layer.bias
             self.keeps = keep
+            self.apart = apart
             self.layer = layer if keep else None
 
         def forward(self, x: Tensor) -> Tensor:

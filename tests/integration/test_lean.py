@@ -28,11 +28,13 @@ with torch.inference_mode():
 from types import ModuleType
 names = ("scipy.optimize", "sympy", "torch._dynamo.trace_rules", "accelerate", "torch._decomp")
 left_out = [n for n in names if type(sys.modules.get(n)) is not ModuleType]
+drawn = torch.rand(1, generator=torch.Generator().manual_seed(0)).item()
 import accelerate, scipy.special, torch._dynamo
 assert accelerate.Accelerator().device.type
 compiled = torch.compile(lambda x: x + 1, backend="eager")(torch.ones(1)).item()
 assert torch.cdist(*torch.ones(2, 3, 1, device="meta")).shape
-print(json.dumps([done, logits.sum().item(), left_out, compiled, float(scipy.special.expit(0))]))
+half = float(scipy.special.expit(0))
+print(json.dumps([done, logits.sum().item(), left_out, compiled, half, drawn]))
 """
 
 
@@ -45,7 +47,7 @@ def start(folder: Path, *arguments: str) -> Any:
 
 
 def test_a_lean_start_computes_the_same_and_lacks_nothing(tiny_gpt2: Path) -> None:
-    done, logits, left_out, compiled, half = start(tiny_gpt2, "lean")
+    done, logits, left_out, compiled, half, drawn = start(tiny_gpt2, "lean")
     if not done:
         pytest.skip("this machine has other devices, or torch without distributed")
     assert left_out == [
@@ -53,7 +55,7 @@ def test_a_lean_start_computes_the_same_and_lacks_nothing(tiny_gpt2: Path) -> No
     ]  # fmt: skip
     assert (compiled, half) == (2.0, 0.5)
     whole = start(tiny_gpt2)
-    assert whole == [False, logits, [], 2.0, 0.5]
+    assert whole == [False, logits, [], 2.0, 0.5, drawn]
 
 
 def test_what_is_chosen_is_told_and_can_be_switched_off(tiny_gpt2: Path) -> None:

@@ -25,6 +25,7 @@ class EngineOptions:
         draft_model: name of a model that guesses.
         listener: gets notes.
         one_stream: one text is wanted, and no other has to be equal to it.
+        many: texts are wanted that do not depend on how they are batched, by the thousand.
     """
 
     choice: ModelChoice
@@ -33,6 +34,7 @@ class EngineOptions:
     prompt_lookup: bool = False
     draft_model: str | None = None
     one_stream: bool = False
+    many: bool = False
 
 
 class Engine(Protocol):

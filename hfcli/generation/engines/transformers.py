@@ -2,16 +2,19 @@
 
 Requests are read a window at a time and started longest first. The tokens of a row do not depend
 on its neighbours: in float32, a choice that rounding could have changed is made again for the row
-alone (see `hfcli.generation.choose`). Knows nothing about files.
+alone (see `hfcli.generation.choose`); in bfloat16, rows are computed apart (see
+`hfcli.generation.apart`). Knows nothing about files.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from hfcli.errors import ModelError
+from hfcli.generation.apart import rows_stand_apart
 from hfcli.generation.batch import Batch
 from hfcli.generation.engines.base import EngineOptions
 from hfcli.generation.fitting import fit_to_memory
@@ -45,13 +48,19 @@ def open_engine(options: EngineOptions) -> TransformersEngine:
         choice = draft_choice(options.choice, options.draft_model)
         draft = find_model(choice, options.listener)
     alone = options.one_stream and draft is None and not options.prompt_lookup
-    loaded = load_found(found, options.listener, one_stream=alone)
-    return TransformersEngine(
+    loaded = load_found(found, options.listener, one_stream=alone, many=options.many)
+    engine = TransformersEngine(
         loaded,
         options,
         None if draft is None else load_found(draft, options.listener),
         own_weights=True,
     )
+    if engine.keeps_promise:
+        return engine
+    options.listener(Chosen("float32: in bfloat16, texts would depend on how they are batched"))
+    del engine, loaded  # there may be no room for both
+    found = replace(found, choice=replace(options.choice, dtype="float32"))
+    return TransformersEngine(load_found(found, options.listener), options, own_weights=True)
 
 
 class TransformersEngine:
@@ -80,6 +89,7 @@ class TransformersEngine:
         self.listener = options.listener
         useful = own_weights and not (options.one_stream and self.exact)
         self.to_pack = useful and options.choice.fast("prepack") and can_prepack(loaded.model)
+        self.packs_apart = self.to_pack and options.many and not self.exact
         if self.to_pack:
             options.listener(Chosen("prepack: weights are laid out for the processor"))
         if isinstance(self.proposer, Repeats):
@@ -88,8 +98,22 @@ class TransformersEngine:
             )
         if self.forward is not None:
             options.listener(Chosen("forward: the short one of the model's architecture"))
+        self.apart = False
         if not options.one_stream:
             self.pack()
+            self.apart = self._stands_apart()
+
+    def _stands_apart(self) -> bool:
+        if not self.packs_apart or self.forward is None:
+            return False
+        return rows_stand_apart(self.loaded.model, self.forward, self.longest)
+
+    @property
+    def keeps_promise(self) -> bool:
+        """Whether many texts do not depend on how they are batched, where hfcli chose the type."""
+        chosen = self.options.many and self.options.choice.dtype == "auto"
+        on_cpu = self.loaded.model.device.type == "cpu"
+        return not (chosen and on_cpu) or self.exact or self.apart
 
     def _short(self, loaded: LoadedModel) -> Forward | None:
         return short_forward(loaded.model) if self.options.choice.fast("forward") else None
@@ -97,7 +121,7 @@ class TransformersEngine:
     def pack(self) -> None:
         """Pack the weights, once, where that wins."""
         if self.to_pack:
-            prepack(self.loaded.model)
+            prepack(self.loaded.model, apart=self.packs_apart)
         self.to_pack = False
 
     def run(

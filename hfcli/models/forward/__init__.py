@@ -11,9 +11,11 @@ very name with `of(model)`, which gives None for what it does not know. Knows no
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hfcli.models.prepack import linear
@@ -76,6 +78,18 @@ def short_forward(
         return None
     found: Forward | None = import_module(f"{__name__}.{kind}").Forward.of(model)
     return found
+
+
+def is_known(folder: Path) -> bool:
+    """Whether a folder's model has an architecture of this package, by its config.json.
+
+    A model that is loaded may still have other parts; see `short_forward`.
+    """
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(config, dict) and config.get("model_type") in ARCHITECTURES
 
 
 def heads_of(model: Any) -> list[Any]:

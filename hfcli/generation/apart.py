@@ -1,0 +1,75 @@
+"""Whether rows of a batch have the very numbers that they have alone, tried on the machine at hand.
+
+oneDNN adds up a row of a product in the same order whatever the other rows are, as long as their
+number stays below one limit, or is another that recurs (`hfcli.models.prepack`); attention is
+computed row by row (`hfcli.generation.slot_attention`). That is a property of a processor and a
+version, promised by nobody; so it is tried, and the answer kept. Knows nothing about text.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from hfcli.cache import remember, remembered
+from hfcli.generation.slots import Slots
+from hfcli.models.prepack import STEP
+from hfcli.speed import processor
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+    from transformers import PreTrainedModel
+
+    from hfcli.models.forward import Forward
+
+LENGTHS = (1, 7, 33, 90)  # of the texts it is tried with, in tokens
+
+
+def rows_stand_apart(model: PreTrainedModel, forward: Forward, longest: int) -> bool:
+    """Whether logits of some texts are the same to the last bit in a batch and alone.
+
+    Args:
+        model: on a CPU, its weights packed `apart`.
+        forward: the model's.
+        longest: tokens that a row may have.
+    """
+    import torch
+
+    shape = json.dumps(model.config.to_diff_dict(), sort_keys=True, default=str)
+    key = ["apart", processor(), torch.__version__, torch.get_num_threads(), shape]
+    stored = remembered("starts", key)
+    if stored is None:
+        with torch.inference_mode():
+            stored = _tried(model, forward, longest)
+        remember("starts", key, stored)
+    return bool(stored)
+
+
+def _tried(model: PreTrainedModel, forward: Forward, longest: int) -> bool:
+    import torch
+
+    random = torch.Generator().manual_seed(0)
+    size = int(model.config.vocab_size)
+    texts = [
+        torch.randint(size, (min(length, longest - 1),), generator=random).tolist()
+        for length in LENGTHS
+    ]
+    together = _logits(model, forward, texts, STEP)
+    alone = torch.cat([_logits(model, forward, [text], 1) for text in texts], 1)
+    return torch.equal(together, alone)
+
+
+def _logits(
+    model: PreTrainedModel, forward: Forward, texts: Sequence[Sequence[int]], rows: int
+) -> Tensor:
+    """(2, texts, vocabulary) after each text and after one more token, in a batch of `rows`."""
+    import torch
+
+    slots = Slots(model, forward, apart=True)
+    read = slots.admit(texts)
+    if rows > len(texts):
+        slots.fork(0, rows - len(texts))
+    step = slots.extend([[0]] * rows)[: len(texts), 0]
+    return torch.stack((read, step))
