@@ -148,3 +148,4 @@ FORMULAS: dict[str, Callable[[Counts], Any]] = {
     "cohen_kappa": cohen_kappa,
     **AVERAGED,
 }
+LEAST = {"matthews_correlation": -1.0, "cohen_kappa": -1.0}  # what they can be; others: 0
