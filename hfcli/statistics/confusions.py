@@ -3,13 +3,12 @@
 The variance is the delta method's (Takahashi et al. 2022 for averaged F1), of the matrix with half
 a right and half a wrong row more in each class, as Jeffreys' prior has it for a proportion: a class
 of five rows, all of them right, does not say that the next one will be. The bias is the delta
-method's too, to second order. Student's t has Satterthwaite's (1946) degrees of freedom, since each
-class tells its share of the variance by as many rows as it has; the scale is the logit's.
+method's too, to second order. Student's t has Satterthwaite's (1946) degrees of freedom, since each class
+tells its share of the variance by as many rows as it has then; the scale is the logit's.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 
@@ -20,6 +19,7 @@ from hfcli.statistics.weights import NUMBERS_AT_ONCE, Array, Inputs
 Formula = Callable[[Counts], Array]
 ADDED = 0.5  # right rows of each class, and as many wrong ones
 STEP = 0.01  # of differences, relative to a count
+EDGE = 1e-9  # nearer to the least or to 1, a value is there but for rounding
 
 
 def label_interval(
@@ -33,7 +33,7 @@ def label_interval(
         formula: the metric.
         least: what it can be.
     """
-    from scipy.special import stdtrit
+    from scipy.special import expit, logit, stdtrit
 
     true, predicted, rows, classes = _cells(inputs)
     if classes < 2:
@@ -43,12 +43,11 @@ def label_interval(
     variances = _variances(formula, added, true, predicted, rows)
     span = 1 - least
     middle = (value - _bias(formula, counts, true, predicted, rows) - least) / span
-    if not (least < value < 1 and 0 < middle < 1):
+    if not (least + EDGE < value < 1 - EDGE and EDGE < middle < 1 - EDGE):
         middle = (float(formula(added)[0]) - least) / span
-    t = float(stdtrit(_degrees(variances, counts.true[0]), 1 - TAIL))
+    t = float(stdtrit(_degrees(variances, added.true[0]), 1 - TAIL))
     half = t * float(variances.sum()) ** 0.5 / span / (middle * (1 - middle))
-    logit = math.log(middle / (1 - middle))
-    low, high = (least + span * _expit(end) for end in (logit - half, logit + half))
+    low, high = (least + span * float(expit(logit(middle) + end)) for end in (-half, half))
     return min(low, value), max(high, value)
 
 
@@ -143,8 +142,4 @@ def _degrees(variances: Array, rows: Array) -> float:
     """Satterthwaite's, of a sum of variances each of which is known from so many rows."""
     import numpy as np
 
-    return float(variances.sum() ** 2 / (variances**2 / np.maximum(rows - 1, 1)).sum())
-
-
-def _expit(x: float) -> float:
-    return 1 / (1 + math.exp(-x)) if x > -700 else 0.0
+    return float(variances.sum() ** 2 / (variances**2 / rows).sum())
