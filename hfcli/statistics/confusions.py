@@ -3,8 +3,8 @@
 The variance is the delta method's (Takahashi et al. 2022 for averaged F1), of the matrix with half
 a right and half a wrong row more in each class, as Jeffreys' prior has it for a proportion: a class
 of five rows, all of them right, does not say that the next one will be. The bias is the delta
-method's too, to second order. Student's t has Satterthwaite's (1946) degrees of freedom, since each class
-tells its share of the variance by as many rows as it has then; the scale is the logit's.
+method's too, to second order. Student's t has Satterthwaite's (1946) degrees of freedom: each class
+tells its share of the variance by as many rows as it has then. The scale is the logit's.
 """
 
 from __future__ import annotations
@@ -140,6 +140,4 @@ def _blocks(steps: int, classes: int) -> Iterator[slice]:
 
 def _degrees(variances: Array, rows: Array) -> float:
     """Satterthwaite's, of a sum of variances each of which is known from so many rows."""
-    import numpy as np
-
     return float(variances.sum() ** 2 / (variances**2 / rows).sum())

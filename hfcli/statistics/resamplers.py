@@ -110,7 +110,15 @@ def same(one: float, other: float) -> bool:
 
 # Those whose rows are right or wrong.
 PROPORTIONS = frozenset(
-    ["accuracy", "subset_accuracy", "acc", "acc_norm", "exact_match", "exact_match_squad"]
+    [
+        "accuracy",
+        "recall_weighted",
+        "subset_accuracy",
+        "acc",
+        "acc_norm",
+        "exact_match",
+        "exact_match_squad",
+    ]
 )
 # Metrics that read predictions and references as labels: equal rows are drawn together.
 OF_LABELS = frozenset(labels.FORMULAS)

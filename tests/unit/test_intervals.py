@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -76,7 +75,6 @@ def recall_of_all() -> float:
         ("accuracy", labels, 300, float(np.trace(CONFUSION))),
         ("f1_macro", labels, 300, f1_of_all()),
         ("balanced_accuracy", labels, 300, recall_of_all()),
-        ("perplexity", documents, 200, math.exp(3)),
     ],
 )
 def test_intervals_hold_the_truth_in_95_of_100_sets(
