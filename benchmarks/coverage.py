@@ -3,8 +3,8 @@
 Run it with: python benchmarks/coverage.py [SETS [FIRST_SEED [METRIC...]]]
 
 Sets of rows are drawn from populations in which every metric is known: in closed form, or from a
-million rows. Prints the table of docs/evaluation.md, of all metrics or of those named; takes a
-quarter of an hour for 500 sets.
+million rows. Prints the table of docs/evaluation.md, of all metrics or of those named; takes
+half an hour for 2,000 sets.
 """
 
 from __future__ import annotations

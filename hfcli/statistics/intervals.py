@@ -22,6 +22,7 @@ from hfcli.statistics.resamplers import (
     BY_CHANCE,
     CLOSED,
     OF_DOCUMENTS,
+    OF_LABELS,
     PROPORTIONS,
     same,
     value_of,
@@ -81,7 +82,7 @@ def intervals(
         start = time.perf_counter()
         value = float(value_of(metric, inputs, options))
         seconds = time.perf_counter() - start
-        closed = _without_draws(metric, value, inputs, n)
+        closed = _without_draws(metric, value, inputs, n, drawn)
         if closed is None and in_order:
             closed = _in_order(metric, drawn, value, seed)
         if closed is None:
@@ -105,7 +106,9 @@ def _down_to_chance(metric: Metric, found: Interval, inputs: Inputs, seed: int) 
     return replace(found, low=0.0)
 
 
-def _without_draws(metric: Metric, value: float, inputs: Inputs, n: int) -> Interval | None:
+def _without_draws(
+    metric: Metric, value: float, inputs: Inputs, n: int, drawn: Drawn
+) -> Interval | None:
     if not math.isfinite(value):
         return Interval(value, None, None, "undefined" if math.isnan(value) else "infinite", n)
     if metric.name in PROPORTIONS and same(value * n, round(value * n)):
@@ -114,8 +117,12 @@ def _without_draws(metric: Metric, value: float, inputs: Inputs, n: int) -> Inte
         what = "document" if metric.name in OF_DOCUMENTS else "row"
         few = f"one {what}" if n == 1 else f"fewer than {LEAST_ROWS} {what}s"
         return Interval(value, None, None, few, n)
-    if metric.name in CLOSED:
-        return Interval(value, *CLOSED[metric.name](inputs, value), "debiased, delta method", n)
+    if metric.name in CLOSED and not (drawn.strata and metric.name in OF_LABELS):
+        ends, how = CLOSED[metric.name]
+        found = ends(inputs, value)
+        if found is None:
+            return Interval(value, None, None, "one class only", n)
+        return Interval(value, *found, how, n)
     return None
 
 

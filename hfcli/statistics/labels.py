@@ -12,6 +12,8 @@ from typing import Any
 
 from hfcli.statistics.weights import Array, Statistic
 
+ROUNDING = 1e-13  # relative
+
 
 @dataclass(frozen=True)
 class Counts:
@@ -125,6 +127,7 @@ def matthews_correlation(counts: Counts) -> Array:
     spread = (total**2 - (counts.predicted**2).sum(axis=1)) * (
         total**2 - (counts.true**2).sum(axis=1)
     )
+    spread = np.where(spread > ROUNDING * total**4, spread, 0)
     return ratio(shared, np.sqrt(spread))
 
 
@@ -148,3 +151,4 @@ FORMULAS: dict[str, Callable[[Counts], Any]] = {
     "cohen_kappa": cohen_kappa,
     **AVERAGED,
 }
+LEAST = {"matthews_correlation": -1.0, "cohen_kappa": -1.0}  # what they can be; others: 0

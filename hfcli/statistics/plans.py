@@ -62,7 +62,7 @@ class Drawn:
 
     def __init__(self, inputs: Inputs, strata: Sequence[Any] | None) -> None:
         self.inputs = inputs
-        self._strata = strata
+        self.strata = strata
         self._known: dict[bool, tuple[Units, Inputs]] = {}
 
     def of(self, metric: Metric) -> tuple[Units, Inputs]:
@@ -74,11 +74,11 @@ class Drawn:
 
     def single_rows(self) -> tuple[Units, Inputs]:
         n = len(next(iter(self.inputs.values())))
-        return rows_as_units(n, self._strata), self.inputs
+        return rows_as_units(n, self.strata), self.inputs
 
     def _equal_rows(self) -> tuple[Units, Inputs]:
         columns = {name: self.inputs[name] for name in ("predictions", "references")}
-        units = equal_rows_as_units(list(columns.values()), self._strata)
+        units = equal_rows_as_units(list(columns.values()), self.strata)
         first = units.first.tolist()
         return units, {name: [values[i] for i in first] for name, values in columns.items()}
 

@@ -14,6 +14,8 @@ from typing import Any
 
 from hfcli.metrics.base import Metric
 from hfcli.statistics import calibration, labels, ranks, studentised, sums, texts
+from hfcli.statistics.confusions import label_interval
+from hfcli.statistics.means import MEANS, brier, worst_brier
 from hfcli.statistics.studentised import Studentised
 from hfcli.statistics.weights import Array, Inputs, Options, Statistic
 
@@ -78,7 +80,7 @@ def studentised_form(metric: Metric, inputs: Inputs) -> Studentised | None:
     if name in OF_SHARES:
         return studentised.mean_of_shares(MEANS[name](metric, inputs))
     if name == "brier":
-        return studentised.mean_of_shares(_brier(metric, inputs), _worst_brier(inputs))
+        return studentised.mean_of_shares(brier(metric, inputs), worst_brier(inputs))
     if name in OF_DOCUMENTS:
         below, back = OF_DOCUMENTS[name]
         return studentised.ratio(inputs["nll"], inputs[below], back)
@@ -106,83 +108,17 @@ def same(one: float, other: float) -> bool:
     return math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-12)
 
 
-def _hits(metric: Metric, inputs: Inputs) -> Array:
-    import numpy as np
-
-    equal: Array = np.asarray(inputs["predictions"]) == np.asarray(inputs["references"])
-    return equal.astype(float)
-
-
-def _wrong_labels(metric: Metric, inputs: Inputs) -> Array:
-    return 1 - _hits(metric, inputs).mean(axis=1)
-
-
-def _all_labels(metric: Metric, inputs: Inputs) -> Array:
-    return _hits(metric, inputs).min(axis=1)
-
-
-def _f1_of_rows(metric: Metric, inputs: Inputs) -> Array:
-    import numpy as np
-
-    predicted = np.asarray(inputs["predictions"], float)
-    true = np.asarray(inputs["references"], float)
-    return labels.ratio(2 * (predicted * true).sum(axis=1), (predicted + true).sum(axis=1))
-
-
-def _log_losses(metric: Metric, inputs: Inputs) -> Array:
-    import numpy as np
-
-    eps = np.finfo(float).eps
-    table = np.asarray(inputs["probabilities"], float)
-    right = table[np.arange(len(table)), np.asarray(inputs["references"])]
-    return -np.log(np.clip(right, eps, 1 - eps))
-
-
-def _brier(metric: Metric, inputs: Inputs) -> Array:
-    import numpy as np
-
-    table = np.asarray(inputs["probabilities"], float)
-    truth = np.eye(table.shape[1])[np.asarray(inputs["references"])]
-    total = ((table - truth) ** 2).sum(axis=1)
-    return total / 2 if table.shape[1] == 2 else total
-
-
-def _worst_brier(inputs: Inputs) -> float:
-    return 1.0 if len(inputs["probabilities"][0]) == 2 else 2.0
-
-
-def _squares(metric: Metric, inputs: Inputs) -> Array:
-    return sums.squares(inputs)
-
-
-def _distances(metric: Metric, inputs: Inputs) -> Array:
-    return sums.squares(inputs) ** 0.5
-
-
-def _losses(metric: Metric, inputs: Inputs) -> Array:
-    return sums.floats(inputs["nll"])
-
-
-# Metrics that are a mean over rows -> the value of each row.
-MEANS: dict[str, Callable[[Metric, Inputs], Array]] = {
-    "accuracy": _hits,
-    "subset_accuracy": _all_labels,
-    "hamming_loss": _wrong_labels,
-    "multilabel_f1_samples": _f1_of_rows,
-    "log_loss": _log_losses,
-    "row_loss": _losses,
-    "brier": _brier,
-    "mse": _squares,
-    "mae": _distances,
-    **dict.fromkeys(
-        ["acc", "acc_norm", "exact_match", "exact_match_squad", "token_f1", "rouge1", "rouge2",
-         "rougeL"],
-        texts.one_by_one,
-    ),
-}  # fmt: skip
 # Those whose rows are right or wrong.
 PROPORTIONS = frozenset(
-    ["accuracy", "subset_accuracy", "acc", "acc_norm", "exact_match", "exact_match_squad"]
+    [
+        "accuracy",
+        "recall_weighted",
+        "subset_accuracy",
+        "acc",
+        "acc_norm",
+        "exact_match",
+        "exact_match_squad",
+    ]
 )
 # Metrics that read predictions and references as labels: equal rows are drawn together.
 OF_LABELS = frozenset(labels.FORMULAS)
@@ -201,9 +137,16 @@ AREAS: dict[str, Callable[[Inputs], int]] = {
     "multilabel_auroc_macro": ranks.rarest_label,
     "multilabel_average_precision_macro": ranks.rarest_label,
 }
-# Metrics with an interval in closed form, from the inputs and the value.
-CLOSED: dict[str, Callable[[Inputs, float], tuple[float, float]]] = {
-    "ece": calibration.ece_interval
+# Metrics with an interval in closed form, from the inputs and the value; and its name.
+CLOSED: dict[str, tuple[Callable[[Inputs, float], tuple[float, float] | None], str]] = {
+    "ece": (calibration.ece_interval, "debiased, delta method"),
+    **{
+        name: (
+            functools.partial(label_interval, formula=formula, least=labels.LEAST.get(name, 0.0)),
+            "delta method, Student's t",
+        )
+        for name, formula in labels.FORMULAS.items()
+    },
 }
 # Ratios of sums over documents -> what the sum of nll is divided by, and from there the metric.
 OF_DOCUMENTS: dict[str, tuple[str, Callable[[float], float]]] = {
