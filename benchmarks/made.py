@@ -2,8 +2,9 @@
 
     python -m benchmarks.made FOLDER        (what the functions below start when it is not there)
 
-Models have GPT-2 small's exact shape, random weights, and a byte-level BPE tokenizer with as many
-entries. Texts are invented words, as frequent as words are (Zipf); the tokenizer has learned them.
+Models have the exact shape of GPT-2 small or of SmolLM2-135M (a Llama), random weights, and a
+byte-level BPE tokenizer with as many entries. Texts are invented words, as frequent as words are
+(Zipf); the tokenizer has learned them.
 """
 
 from __future__ import annotations
@@ -14,15 +15,15 @@ import os
 import random
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmarks.processes import ROOT
 
-LANGUAGE_MODEL, CLASSIFIER = "gpt2-small", "gpt2-small-classifier"
+LANGUAGE_MODEL, CLASSIFIER, LLAMA = "gpt2-small", "gpt2-small-classifier", "smollm2-135m"
 LABELS = ("negative", "positive")
-VOCABULARY = 50_257
+VOCABULARY = {LANGUAGE_MODEL: 50_257, CLASSIFIER: 50_257, LLAMA: 49_152}
 END = "<|endoftext|>"
 WORDS = 60_000  # more than there are tokens, so that rare words are several
 ONSETS = ("", *"bcdfghklmnprstvwz", *("br", "ch", "cl", "dr", "fl", "gr", "pl", "sh", "st", "th"))
@@ -41,6 +42,11 @@ def gpt2_small(work: Path) -> Path:
 def gpt2_small_classifier(work: Path) -> Path:
     """The folder of a classifier of the labels below, with a random head; made once."""
     return _made(work / CLASSIFIER)
+
+
+def smollm2_135m(work: Path) -> Path:
+    """The folder of the language model with Llama's layers; made once."""
+    return _made(work / LLAMA)
 
 
 def _made(folder: Path) -> Path:
@@ -119,40 +125,68 @@ def _words_with_spaces() -> Iterator[str]:
 
 def _make(folder: Path) -> None:
     import torch
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = _tokenizer(VOCABULARY[folder.name])
+    torch.manual_seed(0)
+    model = MODELS[folder.name](VOCABULARY[folder.name] - 1)
+    written = folder.with_name(f".{folder.name}")
+    model.save_pretrained(written)
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, bos_token=END, eos_token=END, unk_token=END,
+        model_max_length=model.config.max_position_embeddings,
+    ).save_pretrained(written)  # fmt: skip
+    os.replace(written, folder)
+
+
+def _tokenizer(entries: int) -> Any:
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-    from transformers import (
-        GPT2Config,
-        GPT2ForSequenceClassification,
-        GPT2LMHeadModel,
-        PreTrainedTokenizerFast,
-    )
 
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     letters = pre_tokenizers.ByteLevel.alphabet()
     # The end of text comes last, as GPT-2 has it.
-    trainer = trainers.BpeTrainer(vocab_size=VOCABULARY - 1, initial_alphabet=letters)
+    trainer = trainers.BpeTrainer(vocab_size=entries - 1, initial_alphabet=letters)
     tokenizer.train_from_iterator(_words_with_spaces(), trainer)
     tokenizer.add_special_tokens([END])
-    if tokenizer.get_vocab_size() != VOCABULARY:
-        raise RuntimeError(f"{tokenizer.get_vocab_size()} tokens instead of {VOCABULARY}")
-    torch.manual_seed(0)
-    config = GPT2Config()
-    if folder.name == CLASSIFIER:
-        config.id2label = dict(enumerate(LABELS))
-        config.label2id = {name: i for i, name in enumerate(LABELS)}
-        config.pad_token_id = VOCABULARY - 1
-        model: Any = GPT2ForSequenceClassification(config)
-    else:
-        model = GPT2LMHeadModel(config)
-    written = folder.with_name(f".{folder.name}")
-    model.save_pretrained(written)
-    PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, bos_token=END, eos_token=END, unk_token=END,
-        model_max_length=config.n_positions,
-    ).save_pretrained(written)  # fmt: skip
-    os.replace(written, folder)
+    if tokenizer.get_vocab_size() != entries:
+        raise RuntimeError(f"{tokenizer.get_vocab_size()} tokens instead of {entries}")
+    return tokenizer
+
+
+def _gpt2(_end: int) -> Any:
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    return GPT2LMHeadModel(GPT2Config())  # whose end is the last of its 50,257 tokens
+
+
+def _classifier(end: int) -> Any:
+    from transformers import GPT2Config, GPT2ForSequenceClassification
+
+    config = GPT2Config(pad_token_id=end)
+    config.id2label = dict(enumerate(LABELS))
+    config.label2id = {name: i for i, name in enumerate(LABELS)}
+    return GPT2ForSequenceClassification(config)
+
+
+def _llama(end: int) -> Any:
+    """As SmolLM2-135M's config.json has it, but for the number of the end."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    config = LlamaConfig(
+        vocab_size=VOCABULARY[LLAMA], hidden_size=576, intermediate_size=1536,
+        num_hidden_layers=30, num_attention_heads=9, num_key_value_heads=3,
+        max_position_embeddings=8192, rms_norm_eps=1e-5, tie_word_embeddings=True,
+        rope_parameters={"rope_type": "default", "rope_theta": 100_000.0},
+        initializer_range=1 / 24, bos_token_id=end, eos_token_id=end,
+    )  # fmt: skip
+    return LlamaForCausalLM(config)
+
+
+MODELS: dict[str, Callable[[int], Any]] = {
+    LANGUAGE_MODEL: _gpt2, CLASSIFIER: _classifier, LLAMA: _llama,
+}  # fmt: skip
 
 
 if __name__ == "__main__":

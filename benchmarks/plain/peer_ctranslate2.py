@@ -1,4 +1,8 @@
-"""CTranslate2, greedy; the model is converted once, beside its folder."""
+"""CTranslate2, greedy; the model is converted once, beside its folder.
+
+Rows of like length stand together, 32 at a time: what is longer than the shortest prompt of a batch
+is read a token at a time. A row leaves its batch when it has its tokens.
+"""
 
 import json
 import os
@@ -6,24 +10,46 @@ import sys
 import time
 
 import ctranslate2
-import torch
-from ctranslate2.converters import TransformersConverter
-from transformers import AutoTokenizer
+from tokenizers import Tokenizer
 
-model, prompt, n, kind = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4]
-converted = f"{model}.ctranslate2-{kind}"
-if not os.path.isdir(converted):
-    TransformersConverter(model).convert(f"{converted}.partial", quantization=kind, force=True)
-    os.replace(f"{converted}.partial", converted)
-tokenizer = AutoTokenizer.from_pretrained(model)
-generator = ctranslate2.Generator(
-    converted, compute_type=kind, inter_threads=1, intra_threads=torch.get_num_threads()
-)
-tokens = tokenizer.convert_ids_to_tokens(tokenizer(prompt)["input_ids"])
+folder, kind, file = sys.argv[1:]
 start = time.perf_counter()
-(result,) = generator.generate_batch(
-    [tokens], max_length=n, min_length=n, beam_size=1, include_prompt_in_result=False
+converted = f"{folder}.ctranslate2-{kind}"
+if not os.path.isdir(converted):
+    converter = ctranslate2.converters.TransformersConverter(folder)
+    converter.convert(f"{converted}.partial", quantization=kind, force=True)
+    os.replace(f"{converted}.partial", converted)
+converting = time.perf_counter() - start
+
+with open(file) as lines:
+    rows = [json.loads(line)["body"] for line in lines]
+tokenizer = Tokenizer.from_file(f"{folder}/tokenizer.json")
+prompts = [encoded.tokens for encoded in tokenizer.encode_batch([row["prompt"] for row in rows])]
+threads = int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count())
+generator = ctranslate2.Generator(
+    converted, compute_type=kind, inter_threads=1, intra_threads=threads
 )
-seconds = time.perf_counter() - start
-made = result.sequences_ids[0]
-print(json.dumps({"tokens": len(made), "text": tokenizer.decode(made), "seconds": seconds}))
+made = {}
+order = sorted(range(len(rows)), key=lambda i: len(prompts[i]))
+start = time.perf_counter()
+for at in range(0, len(order), 32):
+    batch = order[at : at + 32]
+    # Steps are counted from the end of the shortest prompt.
+    shortest = len(prompts[batch[0]])
+    ends = [len(prompts[i]) - shortest + rows[i]["max_tokens"] for i in batch]
+    most = max(rows[i]["max_tokens"] for i in batch)
+    results = generator.generate_batch(
+        [prompts[i] for i in batch], beam_size=1, include_prompt_in_result=False,
+        max_length=most, min_length=most,
+        callback=lambda step, ends=ends: step.step + 1 >= ends[step.batch_id],
+    )  # fmt: skip
+    made |= {i: result.sequences_ids[0] for i, result in zip(batch, results, strict=True)}
+told = {
+    "seconds": time.perf_counter() - start,
+    "converting": converting,
+    "rows": len(made),
+    "tokens": sum(map(len, made.values())),
+    "text": tokenizer.decode(made[0], skip_special_tokens=False),
+}
+print(json.dumps(told))
+del generator  # while Python is there, or its threads end the process with an error

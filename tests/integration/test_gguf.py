@@ -119,3 +119,27 @@ def test_a_gguf_file_is_tuned_like_its_folder(tmp_path: Path, lora: dict[str, An
     assert from_file == pytest.approx(losses(folder, "from-folder"), abs=near)
     done = hfcli("generate", "The lamp", "--model", str(tmp_path / "from-file"), "--greedy")
     assert done.returncode == 0, done.stderr
+
+
+def test_llamas_rows_of_queries_and_keys_are_put_in_order(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    build_gpt2(folder, n_positions=1024)  # for its tokenizer
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=config["vocab_size"], hidden_size=32, intermediate_size=48,
+            num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
+            tie_word_embeddings=True, initializer_range=0.3,
+            bos_token_id=config["bos_token_id"], eos_token_id=config["eos_token_id"],
+        )
+    ).save_pretrained(folder)  # fmt: skip
+    write_gguf(folder, tmp_path / "model.gguf")
+    capfd.readouterr()
+    from_file, from_folder = (greedy(name, capfd) for name in (tmp_path / "model.gguf", folder))
+    assert from_file.text == from_folder.text
+    assert len(from_file.text) > 3
