@@ -58,15 +58,18 @@ class Batch:
     def __init__(self, engine: Batched, fit: Fit) -> None:
         self.engine = engine
         self.counts = engine.counts
-        self.memory = self._fresh()
         self.fit = fit
+        self.memory = self._fresh()
         fit.rows = min(fit.rows, self.memory.most or fit.rows)
         self.rows: list[Row] = []
         self.filling = True
 
     def _fresh(self) -> Rows:
         engine = self.engine
-        return open_rows(engine.loaded.model, engine.longest, engine.forward, apart=engine.apart)
+        return open_rows(
+            engine.loaded.model, engine.longest, engine.forward,
+            apart=engine.apart, rows=self.fit.rows,
+        )  # fmt: skip
 
     def advance(self, waiting: list[Row]) -> list[Row]:
         """Start rows where there is room, else write one token of every row; rows now done.

@@ -64,9 +64,9 @@ class LlamaModel:
         """Logits of every position of one text, (1, tokens, vocabulary) float32."""
         return SimpleNamespace(logits=LlamaRows(self).read(input_ids.tolist(), every=True))
 
-    def open_rows(self) -> LlamaRows:
-        """An empty memory."""
-        return LlamaRows(self)
+    def open_rows(self, rows: int = 1) -> LlamaRows:
+        """An empty memory for so many rows."""
+        return LlamaRows(self, rows)
 
     def _config(self) -> Any:
         lib, handle = self.lib, self.handle
@@ -85,16 +85,21 @@ class LlamaModel:
 
 
 class LlamaRows:
-    """See `hfcli.generation.slots.Rows`: row i is llama.cpp's sequence i."""
+    """See `hfcli.generation.slots.Rows`: row i is llama.cpp's sequence i.
+
+    Args:
+        model: what reads.
+        rows: most there will be: rows cannot be moved to a memory for more of them.
+    """
 
     most: int | None = None
 
-    def __init__(self, model: LlamaModel) -> None:
+    def __init__(self, model: LlamaModel, rows: int = 1) -> None:
         self.model = model
         self.lib = model.lib
         self.lengths: list[int] = []
         self.computed = 0
-        self._rows = self._columns = 0
+        self._rows, self._columns = rows, 0
         self._context: Any = None
 
     def __del__(self) -> None:
@@ -202,7 +207,7 @@ class LlamaRows:
         if rows <= self._rows and columns <= self._columns:
             return
         old, kept = self._context, len([n for n in self.lengths if n])
-        self._rows = _doubled(max(self._rows, 1), rows)
+        self._rows = max(self._rows, rows)
         self._columns = _doubled(max(self._columns, FIRST_COLUMNS), columns)
         self._context = self._open(self._rows, self._columns)
         if old:

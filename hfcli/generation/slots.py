@@ -42,17 +42,23 @@ class Rows(Protocol):
 
 
 def open_rows(
-    model: PreTrainedModel, longest: int, forward: Forward | None = None, *, apart: bool = False
+    model: PreTrainedModel,
+    longest: int,
+    forward: Forward | None = None,
+    *,
+    apart: bool = False,
+    rows: int = 1,
 ) -> Rows:
     """The memory that fits the model, for rows of at most `longest` tokens.
 
     Args:
         forward: the model's forward pass in fewer operations; None: its modules.
         apart: see `Slots`.
+        rows: most there will be, for libraries that want to know.
     """
     own = getattr(model, "open_rows", None)
     if own is not None:  # weights that another library holds
-        return own()  # type: ignore[no-any-return]
+        return own(rows)  # type: ignore[no-any-return]
     if not plain_attention(model, longest):
         return OneRow(model)
     return Slots(model, forward, apart=apart)

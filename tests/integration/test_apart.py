@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from pathlib import Path
 from typing import Any
@@ -97,7 +98,9 @@ def test_a_batch_of_any_size_writes_what_a_batch_of_one_does(
     folder: Path, decoding: Decoding
 ) -> None:
     alone = opened(folder, 1, dtype="bfloat16")
-    assert alone.apart, "the machine that tests run on can compute rows apart"
+    if not alone.apart and not os.environ.get("CI"):
+        pytest.skip("this processor adds up a row in an order that depends on the others")
+    assert alone.apart
     one = texts(alone, decoding)
     assert len(one) == 4 * len(LENGTHS)
     for rows in (4, STEP + 12):

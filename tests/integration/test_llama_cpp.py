@@ -95,13 +95,17 @@ class FakeLibrary:
         context.rows[to] = list(context.rows[row])
 
     def llama_state_seq_get_size(self, context: Any, row: int) -> int:
-        return 8 * len(context.rows[row])
+        return 8 * (1 + len(context.rows[row]))
 
     def llama_state_seq_get_data(self, context: Any, held: Any, _size: int, row: int) -> None:
-        ctypes.memmove(held, np.array(context.rows[row], dtype=np.int64).ctypes.data, len(held))
+        told = np.array([context.size, *context.rows[row]], dtype=np.int64)
+        ctypes.memmove(held, told.ctypes.data, len(held))
 
     def llama_state_seq_set_data(self, context: Any, held: Any, size: int, row: int) -> int:
-        context.rows[row] = np.frombuffer(bytes(held), dtype=np.int64).tolist()
+        n_stream, *tokens = np.frombuffer(bytes(held), dtype=np.int64).tolist()
+        if n_stream != context.size:  # as llama.cpp has it, where rows do not share their columns
+            return 0
+        context.rows[row] = tokens
         return size
 
 
@@ -136,7 +140,7 @@ def test_rows_keep_their_tokens_through_growth_forks_and_leaving(
 ) -> None:
     monkeypatch.setattr(llama_rows, "FIRST_COLUMNS", 4)
     monkeypatch.setattr(llama_rows, "TOKENS_AT_ONCE", 4)
-    rows = LlamaModel("tiny.gguf", gpu=False).open_rows()
+    rows = LlamaModel("tiny.gguf", gpu=False).open_rows(5)
     told = rows.admit(ROWS)
     assert rows.lengths == [3, 1, 5]
     for i, ids in enumerate(ROWS):
@@ -155,9 +159,14 @@ def test_rows_keep_their_tokens_through_growth_forks_and_leaving(
     told = rows.extend([[40 + i] for i in range(4)])
     for i, ids in enumerate(expected):
         assert torch.equal(told[i, 0], last(rows, [*ids, 40 + i]))
-    assert rows.lengths == [len(ids) + 1 for ids in expected]
+    expected = [[*ids, 40 + i] for i, ids in enumerate(expected)]
+    more = [50, 51, 52, 53]
+    told = rows.extend([more for _ in expected])
+    for i, ids in enumerate(expected):
+        assert torch.equal(told[i, -1], last(rows, [*ids, *more]))
+    assert rows.lengths == [len(ids) + len(more) for ids in expected]
     grown = [(n, columns) for n, columns in fake.contexts_made if n > 1]
-    assert grown == [(4, 8), (8, 8)]
+    assert grown == [(5, 8), (5, 16)]
 
 
 def test_every_position_of_one_text_is_told(fake: FakeLibrary) -> None:
