@@ -175,9 +175,10 @@ def _scored(flags: dict[str, Any], listener: Listener) -> EvalResult:
     lean.allow()
     given: dict[str, Any] = {name: flags.get(name) for name in (f.name for f in fields(EvalFlags))}
     given |= {"data": tuple(flags["data"] or ()), "metrics": tuple(flags["metric"] or ())}
+    typed = EvalFlags(**given)
     recipe = resolve_target(
         target=flags["target"],
-        flags=EvalFlags(**given),
+        flags=typed,
         overrides=_overrides(flags),
         listener=listener,
         offline=flags["offline"],
@@ -185,7 +186,8 @@ def _scored(flags: dict[str, Any], listener: Listener) -> EvalResult:
 
     from hfcli.evaluation.run import evaluate
 
-    return evaluate(recipe=recipe, listener=listener, options=_options(flags))
+    with typed.named_as_typed(recipe=flags["target"] is not None):
+        return evaluate(recipe=recipe, listener=listener, options=_options(flags))
 
 
 def _ask(name: str, flags: dict[str, Any], listener: Listener) -> EvalResult:

@@ -7,12 +7,14 @@ Flags are merged into plain data before the one validation that recipes go throu
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hfcli.errors import RecipeError, RunError
+from hfcli.errors import HfcliError, RecipeError, RunError
 from hfcli.models.resolve import resolve_model
 from hfcli.models.task import guess_task, task_settings
 from hfcli.recipe.load import Draft, FlagOverride, load_recipe, validate
@@ -92,6 +94,28 @@ class EvalFlags:
         revision = self.revision if name == self.model else None
         named = {"name_or_path": name, "revision": revision, "dtype": self.dtype}
         return json.dumps({k: v for k, v in named.items() if v is not None})
+
+    @contextmanager
+    def named_as_typed(self, *, recipe: bool) -> Iterator[None]:
+        """Errors that name a key name its flag: alone where it was typed, else beside the key.
+
+        Args:
+            recipe: there is one, so that a value may stand under its key.
+        """
+        typed = {override.partition("=")[0] for override in self.overrides()}
+
+        def named(found: re.Match[str]) -> str:
+            key = found[0]
+            return FLAGS[key] if key in typed or not recipe else f"{key} ({FLAGS[key]})"
+
+        keys = "|".join(re.escape(key) for key in FLAGS if "." in key)
+        pattern = re.compile(rf"(?<![\w.])(?:{keys})(?![\w.]*\w)")
+        try:
+            yield
+        except HfcliError as e:
+            e.message = pattern.sub(named, e.message)
+            e.hint = e.hint and pattern.sub(named, e.hint)
+            raise
 
 
 def resolve_target(
