@@ -19,6 +19,7 @@ import hfcli
 from hfcli.data.prepare import prepare
 from hfcli.data.splits import load_splits
 from hfcli.errors import RunError
+from hfcli.evaluation.gates import Gates, check_names
 from hfcli.evaluation.measure import compute, loss, sureness
 from hfcli.evaluation.outcomes import (
     PREDICTIONS_FILE,
@@ -55,6 +56,7 @@ class EvalOptions:
         offline: open no socket.
         allow_remote_metric: metrics may be code from the Hub.
         command: as it was typed, for the report.
+        gates: what will be asked of the scores; their names are looked at before.
     """
 
     output_dir: Path | None = None
@@ -62,6 +64,7 @@ class EvalOptions:
     offline: bool = False
     allow_remote_metric: bool = False
     command: str = ""
+    gates: Gates | None = None
 
 
 def evaluate(*, recipe: Recipe, listener: Listener, options: EvalOptions) -> EvalResult:
@@ -83,6 +86,8 @@ def evaluate(*, recipe: Recipe, listener: Listener, options: EvalOptions) -> Eva
         for name in names
     }
     plain = all(isinstance(module, PlainMetric) for module in modules.values())
+    if options.gates is not None and plain:  # other modules name their values afterwards
+        check_names(options.gates, ["loss", *names])
     model = load_scored(recipe, offline=options.offline, lean_start=plain)
     loaded, told = model.loaded, told_of(recipe, model, rows)
     folder = options.output_dir or _default_folder(recipe, split)
