@@ -17,7 +17,7 @@ from typing import Any
 from hfcli.errors import HfcliError, RecipeError, RunError
 from hfcli.models.resolve import resolve_model
 from hfcli.models.task import guess_task, task_settings
-from hfcli.recipe.load import Draft, FlagOverride, load_recipe, validate
+from hfcli.recipe.load import Draft, FlagOverride, load_recipe, nearby, validate
 from hfcli.recipe.schema import Recipe
 from hfcli.results import Listener, Note
 
@@ -129,7 +129,7 @@ def resolve_target(
     """The recipe to evaluate, its `model.name_or_path` being what is scored.
 
     Raises:
-        RecipeError: nothing to evaluate was named, or the recipe is wrong.
+        RecipeError: nothing to evaluate was named or is there, or the recipe is wrong.
         RunError: the folder holds no finished run.
     """
     merged = [*flags.overrides(), *overrides]
@@ -137,6 +137,9 @@ def resolve_target(
         return _from_flags(flags, merged, listener, offline)
     if target.is_dir():
         return _from_run(target, flags, merged)
+    if not target.exists():
+        other = f"for a model: hfcli eval --model {target} --data FILE"
+        raise RecipeError(f"{target}: no such run or recipe", hint=nearby(target) or other)
     recipe = load_recipe(target, merged)
     run = recipe.output_dir
     if flags.model is None and run is not None and (run / RESULT_FILE).is_file():

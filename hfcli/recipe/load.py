@@ -135,7 +135,7 @@ def _read(path: FilePath) -> Draft:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError as e:
-        raise RecipeError(f"{path}: no such recipe", hint=_nearby(path)) from e
+        raise RecipeError(f"{path}: no such recipe", hint=nearby(path)) from e
     except IsADirectoryError as e:
         raise RecipeError(f"{path}: is a folder, not a recipe file", hint=_inside(path)) from e
     except UnicodeDecodeError as e:
@@ -172,7 +172,8 @@ def _is_record(data: dict[str, Any]) -> bool:
     return "hfcli" in data and isinstance(data.get("recipe"), dict)
 
 
-def _nearby(path: FilePath) -> str | None:
+def nearby(path: FilePath) -> str | None:
+    """A hint with a name like the one that is not there."""
     if not path.parent.is_dir():
         return None
     near = did_you_mean(path.name, [p.name for p in path.parent.iterdir()])

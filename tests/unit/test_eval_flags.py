@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from hfcli.errors import DataError, RecipeError
-from hfcli.evaluation.target import FLAGS, EvalFlags
+from hfcli.evaluation.target import FLAGS, EvalFlags, resolve_target
 from hfcli.recipe.load import load_recipe
 
 RECIPE = """
@@ -62,3 +63,13 @@ def test_an_error_of_the_evaluation_names_flags(recipe: bool, message: str, hint
     with pytest.raises(DataError) as caught, flags.named_as_typed(recipe=recipe):
         raise DataError("task.stride is 600", hint=told)
     assert (caught.value.message, caught.value.hint) == (message, hint)
+
+
+@pytest.mark.parametrize(("name", "hint"), [("min", "did you mean .*mine"), ("gpt2", "--model .*")])
+def test_what_is_not_there_is_no_run_and_no_recipe(name: str, hint: str, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(RecipeError, match="no such run or recipe") as caught:
+        resolve_target(
+            target=tmp_path / name, flags=EvalFlags(), overrides=[], listener=print, offline=True
+        )
+    assert re.search(hint, str(caught.value.hint))
