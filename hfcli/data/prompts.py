@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, BinaryIO
 
 from hfcli.data.hub import load_hub_split
 from hfcli.data.row_readers import A_LINE_A_ROW, CHUNK, READERS, Parsed, is_text
@@ -112,7 +112,7 @@ def _no_file(name: str, path: Path) -> DataError:
 def _stdin(format: str | None, *, keep: bool) -> InputRows:
     suffix = _known_suffix(f".{format or 'jsonl'}", "stdin")
 
-    def parsed(source: IO[bytes]) -> Iterator[InputRow]:
+    def parsed(source: BinaryIO) -> Iterator[InputRow]:
         rows = _numbered("stdin", READERS[suffix](source))
         return rows if format else _begun_well(rows)
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import hfcli
+from hfcli.changes import differences
 from hfcli.data.prepare import prepare
 from hfcli.data.splits import load_splits
 from hfcli.errors import RunError
@@ -189,10 +190,21 @@ def is_there(folder: Path, told: Mapping[str, Any], options: EvalOptions) -> boo
     if options.output_dir is not None and not options.overwrite:
         raise RunError(
             f"{folder}: holds another evaluation (of {before.get('model')} on"
-            f" {before.get('data')})",
+            f" {before.get('data')}): {_changed(before, told)}",
             hint="--overwrite replaces it, -o FOLDER writes elsewhere",
         )
     return False
+
+
+def _changed(before: Mapping[str, Any], told: Mapping[str, Any]) -> str:
+    """In what an evaluation is another one."""
+    shown = {"weights_sha256": "other weights", "data_sha256": "other data"}
+    found = [text for key, text in shown.items() if before.get(key) != told[key]]
+    now = json.loads(json.dumps(told["settings"]))
+    settings = [line.partition(": ") for line in differences(before.get("settings") or {}, now)]
+    # A setting of the task stands among those of its scoring once more, as it was understood.
+    by_name = {key.rpartition(".")[2]: change for key, _, change in settings}
+    return "; ".join([*found, *(f"{name}: {change}" for name, change in by_name.items())])
 
 
 def _rows(recipe: Recipe, offline: bool) -> tuple[str, Dataset, list[str]]:

@@ -133,7 +133,7 @@ def test_stdin_that_is_no_json_asks_for_its_format(
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"Bread\n")))
         return list(open_rows("-", format=format, keep_stdin=keep).read())
 
-    with pytest.raises(DataError, match="stdin:1: not JSON .*, and stdin is read as jsonl") as e:
+    with pytest.raises(DataError, match=r"stdin:1: not JSON .*, and stdin is read as jsonl") as e:
         given(None)
     assert "--input-format" in str(e.value.hint)
     assert given("txt")[0].values == {"prompt": "Bread"}
