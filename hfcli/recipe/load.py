@@ -20,6 +20,7 @@ from hfcli.recipe.schema import BUNDLED, Recipe
 from hfcli.recipe.yaml_file import Path, YamlError, dump_yaml, parse_scalar, parse_yaml
 
 AnyRecipe = TypeVar("AnyRecipe", bound=BaseModel)
+DATA_SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet", ".txt")  # .json: a record of a run, too
 DATA_SPLITS = ("train", "validation", "test")
 
 
@@ -132,6 +133,9 @@ def _spelled_out(section: BaseModel) -> dict[str, Any]:
 
 
 def _read(path: FilePath) -> Draft:
+    if path.suffix.lower() in DATA_SUFFIXES and path.is_file():
+        hint = f"hfcli recipes init --data {path} makes a recipe of it"
+        raise RecipeError(f"{path}: is data, not a recipe", hint=hint)
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError as e:

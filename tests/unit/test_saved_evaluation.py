@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from hfcli.errors import RunError
+from hfcli.errors import DataError, RunError
 from hfcli.evaluation.run import EvalOptions, is_there
+from hfcli.evaluation.saved import read_run
 
 
 def told(context: int, weights: str = "w") -> dict[str, Any]:
@@ -33,3 +34,10 @@ def test_what_differs_is_named(now: dict[str, Any], changed: str, tmp_path: Path
         is_there(tmp_path, now, EvalOptions(output_dir=tmp_path))
     where = f"{tmp_path}: holds another evaluation (of m on a.txt)"
     assert caught.value.message == f"{where}: {changed}"
+
+
+def test_a_run_without_an_evaluation_says_how_to_get_one(tmp_path: Path) -> None:
+    (tmp_path / "recipe.yaml").write_text("")
+    with pytest.raises(DataError, match="has no evaluation") as caught:
+        read_run(tmp_path)
+    assert caught.value.hint == f"hfcli eval {tmp_path}"
