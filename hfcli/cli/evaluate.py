@@ -14,6 +14,7 @@ from hfcli.cli import eval_options, options
 GATES = ("fail_under", "fail_over", "fail_under_ci", "max_drop")
 
 if TYPE_CHECKING:
+    from hfcli.evaluation.gates import Gates
     from hfcli.evaluation.run import EvalOptions
     from hfcli.results import EvalResult, Listener
 
@@ -151,22 +152,25 @@ def _evaluate(flags: dict[str, Any]) -> None:
     gates = parse_gates(**{name: flags[name] or () for name in GATES}, baseline=flags["baseline"])
     refuse_without_suite(flags)
     with Reporter() as listener:
-        result = _result(flags, listener)
+        result = _result(flags, gates, listener)
     _show(result, json=flags["json"])
     check(gates, result.to_report())
 
 
-def _result(flags: dict[str, Any], listener: Listener) -> EvalResult:
+def _result(flags: dict[str, Any], gates: Gates, listener: Listener) -> EvalResult:
     from hfcli.cli.suite import score_suite
     from hfcli.evaluation.question_target import question_task
 
     if flags["suite"]:
         return score_suite(flags, listener)
     name = question_task(flags)
-    return _scored(flags, listener) if name is None else _ask(name, flags, listener)
+    asked = _options(flags, gates)
+    if name is None:
+        return _scored(flags, asked, listener)
+    return _ask(name, flags, asked, listener)
 
 
-def _scored(flags: dict[str, Any], listener: Listener) -> EvalResult:
+def _scored(flags: dict[str, Any], asked: EvalOptions, listener: Listener) -> EvalResult:
     from dataclasses import fields
 
     from hfcli.evaluation.target import EvalFlags, resolve_target
@@ -175,9 +179,10 @@ def _scored(flags: dict[str, Any], listener: Listener) -> EvalResult:
     lean.allow()
     given: dict[str, Any] = {name: flags.get(name) for name in (f.name for f in fields(EvalFlags))}
     given |= {"data": tuple(flags["data"] or ()), "metrics": tuple(flags["metric"] or ())}
+    typed = EvalFlags(**given)
     recipe = resolve_target(
         target=flags["target"],
-        flags=EvalFlags(**given),
+        flags=typed,
         overrides=_overrides(flags),
         listener=listener,
         offline=flags["offline"],
@@ -185,21 +190,22 @@ def _scored(flags: dict[str, Any], listener: Listener) -> EvalResult:
 
     from hfcli.evaluation.run import evaluate
 
-    return evaluate(recipe=recipe, listener=listener, options=_options(flags))
+    with typed.named_as_typed(recipe=flags["target"] is not None):
+        return evaluate(recipe=recipe, listener=listener, options=asked)
 
 
-def _ask(name: str, flags: dict[str, Any], listener: Listener) -> EvalResult:
+def _ask(name: str, flags: dict[str, Any], asked: EvalOptions, listener: Listener) -> EvalResult:
     from hfcli.cli.questions import Asked, ask_questions, recipe_of
 
     recipe = recipe_of(name, flags, _overrides(flags), listener)
-    return ask_questions(Asked(recipe, _options(flags), listener))
+    return ask_questions(Asked(recipe, asked, listener))
 
 
 def _overrides(flags: dict[str, Any]) -> list[str]:
     return [*(flags["overrides"] or []), *(flags["set_"] or [])]
 
 
-def _options(flags: dict[str, Any]) -> EvalOptions:
+def _options(flags: dict[str, Any], gates: Gates) -> EvalOptions:
     from hfcli.evaluation.run import EvalOptions
 
     return EvalOptions(
@@ -208,6 +214,7 @@ def _options(flags: dict[str, Any]) -> EvalOptions:
         offline=flags["offline"],
         allow_remote_metric=flags["allow_remote_metric"],
         command=shlex.join(["hfcli", *sys.argv[1:]]),
+        gates=gates,
     )
 
 

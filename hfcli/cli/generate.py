@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -144,8 +144,7 @@ def _generate(*, context: typer.Context, flags: dict[str, Any]) -> None:
         return
     text = read_prompt(flags["prompt"], flags["prompt_file"])
     if text is None:
-        typer.echo(context.get_help(), err=True)
-        raise typer.Exit(2)
+        _refuse_nothing(context, flags)
     defaults = {parameter.name: parameter.default for parameter in context.command.params}
     for name in FOR_FILES:
         if flags[name] != defaults[name]:
@@ -188,6 +187,21 @@ def _generate(*, context: typer.Context, flags: dict[str, Any]) -> None:
     else:
         write_out("\n".join(f"{result.text}\n" for result in results))
     show_generate(results, guesses=bool(flags["prompt_lookup"] or flags["draft_model"]))
+
+
+def _refuse_nothing(context: typer.Context, flags: dict[str, Any]) -> NoReturn:
+    """The help where nothing was typed on a terminal.
+
+    Raises:
+        RecipeError: there was a prompt, and nothing in it.
+    """
+    typed = any(flags[name] is not None for name in ("prompt", "prompt_file"))
+    if typed or (sys.stdin is not None and not sys.stdin.isatty()):
+        from hfcli.errors import RecipeError
+
+        raise RecipeError("the prompt is empty", hint="`hfcli generate --help` tells more")
+    typer.echo(context.get_help(), err=True)
+    raise typer.Exit(2)
 
 
 def _generate_file(flags: dict[str, Any]) -> None:

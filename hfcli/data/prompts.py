@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, BinaryIO
 
 from hfcli.data.hub import load_hub_split
 from hfcli.data.row_readers import A_LINE_A_ROW, CHUNK, READERS, Parsed, is_text
@@ -76,10 +76,11 @@ def open_rows(
             read as it comes.
 
     Raises:
-        DataError: there is no such file or data set, or its format is not known.
+        DataError: there is no such file or data set, or its format is not known. `read` raises it
+            where stdin of no named format does not begin with a row.
     """
     if name == DASH:
-        return _stdin(_known_suffix(f".{format or 'jsonl'}", "stdin"), keep=keep_stdin)
+        return _stdin(format, keep=keep_stdin)
     path = Path(name).expanduser()
     if not path.is_file():
         if name.count("/") == 1 and not path.suffix and not path.parent.is_dir():
@@ -108,10 +109,16 @@ def _no_file(name: str, path: Path) -> DataError:
     return DataError(f"{name}: no such file", hint=f"did you mean {near}?" if near else None)
 
 
-def _stdin(suffix: str, *, keep: bool) -> InputRows:
+def _stdin(format: str | None, *, keep: bool) -> InputRows:
+    suffix = _known_suffix(f".{format or 'jsonl'}", "stdin")
+
+    def parsed(source: BinaryIO) -> Iterator[InputRow]:
+        rows = _numbered("stdin", READERS[suffix](source))
+        return rows if format else _begun_well(rows)
+
     if not keep:
         source = sys.stdin.buffer
-        return InputRows("stdin", None, None, lambda: _numbered("stdin", READERS[suffix](source)))
+        return InputRows("stdin", None, None, lambda: parsed(source))
     copy = tempfile.TemporaryFile()  # noqa: SIM115 - closed when read
     try:
         looked = _look(sys.stdin.buffer, suffix, copy)
@@ -121,9 +128,21 @@ def _stdin(suffix: str, *, keep: bool) -> InputRows:
     def read() -> Iterator[InputRow]:
         with copy:
             copy.seek(0)
-            yield from _numbered("stdin", READERS[suffix](copy))
+            yield from parsed(copy)
 
     return InputRows("stdin", *looked, read)
+
+
+def _begun_well(rows: Iterator[InputRow]) -> Iterator[InputRow]:
+    """Rows of which nobody said that they are JSON lines: the first one tells."""
+    for row in rows:
+        if row.number == 0 and row.error is not None:
+            others = ", ".join(suffix.removeprefix(".") for suffix in READERS)
+            raise DataError(
+                f"{row.origin}: {row.error}, and stdin is read as jsonl",
+                hint=f"--input-format says what it is: {others}",
+            )
+        yield row
 
 
 def _look(file: IO[bytes], suffix: str, copy: IO[bytes] | None = None) -> tuple[str, int | None]:

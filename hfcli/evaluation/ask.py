@@ -19,6 +19,7 @@ from typing import Any, Protocol
 
 import hfcli
 from hfcli.errors import DataError, RunError
+from hfcli.evaluation.gates import check_names
 from hfcli.evaluation.measure import compute
 from hfcli.evaluation.outcomes import (
     PREDICTIONS_FILE,
@@ -31,7 +32,7 @@ from hfcli.evaluation.predictions import metric_inputs
 from hfcli.evaluation.questions import Questions, read_questions
 from hfcli.evaluation.run import PACKAGES, REPORT_FILE, EvalOptions
 from hfcli.metrics import shipped_metrics
-from hfcli.metrics.modules import load_metric
+from hfcli.metrics.modules import PlainMetric, load_metric
 from hfcli.recipe.questions import QuestionRecipe
 from hfcli.results import EvalResult, Listener, Note
 from hfcli.statistics.intervals import intervals
@@ -88,6 +89,9 @@ def ask(
         name: load_metric(name, offline=options.offline, allow_remote=options.allow_remote_metric)
         for name in names
     }
+    plain = all(isinstance(module, PlainMetric) for module in modules.values())
+    if options.gates is not None and plain:  # other modules name their values afterwards
+        check_names(options.gates, names)
     folder = options.output_dir or _default_folder(recipe)
     _refuse_another(folder, task.name, options)
     start = time.perf_counter()

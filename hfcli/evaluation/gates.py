@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,45 +58,77 @@ def parse_gates(
     )
 
 
+def check_names(gates: Gates, measured: Iterable[str]) -> None:
+    """See that the gates can be checked, before anything is scored.
+
+    Args:
+        gates: what is asked.
+        measured: names of all metrics that there will be.
+
+    Raises:
+        RecipeError: gates name others; all of them are told.
+        DataError: the baseline cannot be read.
+    """
+    known = list(measured)
+    asked = (gates.fail_under, gates.fail_over, gates.fail_under_ci, gates.max_drop)
+    unknown = _lacking([name for limits in asked for name in limits], known)
+    if gates.baseline is not None:
+        before = _read_metrics(gates.baseline)
+        unknown += _lacking(gates.max_drop, before, str(gates.baseline))
+    if unknown:
+        raise RecipeError("; ".join(unknown))
+
+
 def check(gates: Gates, report: Mapping[str, Any]) -> None:
     """Compare a report's metrics with the gates.
 
     Raises:
-        GateError: one is not met; the message says which, and by how much.
-        RecipeError: a gate names a metric that was not measured.
+        GateError: one is not met; the message says which, by how much, and what else is wrong.
+        RecipeError: a gate names a metric that was not measured, and none failed.
     """
     metrics: Mapping[str, Any] = report["metrics"]
-    failed = [
-        f"{name} is {_value(metrics, name):.4f}, under {limit:g}"
-        for name, limit in gates.fail_under.items()
-        if not _value(metrics, name) >= limit
-    ]
-    failed += [
-        f"{name} is {_value(metrics, name):.4f}, over {limit:g}"
-        for name, limit in gates.fail_over.items()
-        if not _value(metrics, name) <= limit
-    ]
-    failed += [
-        f"the lower bound of {name} is {_low(metrics, name):.4f}, under {limit:g}"
-        for name, limit in gates.fail_under_ci.items()
-        if not _low(metrics, name) >= limit
-    ]
     known = (report.get("settings") or {}).get("higher_is_better") or {}  # of a suite
-    failed += _drops(gates, metrics, known)
+    asked = {**gates.fail_under, **gates.fail_over, **gates.fail_under_ci, **gates.max_drop}
+    unknown = _lacking(asked, metrics)
+    failed = [
+        f"{name} is {_value(metrics[name]):.4f}, under {limit:g}"
+        for name, limit in gates.fail_under.items()
+        if name in metrics and not _value(metrics[name]) >= limit
+    ]
+    failed += [
+        f"{name} is {_value(metrics[name]):.4f}, over {limit:g}"
+        for name, limit in gates.fail_over.items()
+        if name in metrics and not _value(metrics[name]) <= limit
+    ]
+    for name, limit in gates.fail_under_ci.items():
+        low = _low(metrics.get(name))
+        if low is not None and not low >= limit:
+            failed.append(f"the lower bound of {name} is {low:.4f}, under {limit:g}")
+        elif low is None and name in metrics:
+            unknown.append(f"--fail-under-ci {name}: this metric has no interval")
+    if gates.baseline is not None:
+        before = _read_metrics(gates.baseline)
+        unknown += _lacking(gates.max_drop, before, str(gates.baseline))
+        failed += _drops(gates.max_drop, before, metrics, known)
     if failed:
-        raise GateError("; ".join(failed))
+        raise GateError("; ".join([*failed, *unknown]))
+    if unknown:
+        raise RecipeError("; ".join(unknown))
 
 
-def _drops(gates: Gates, metrics: Mapping[str, Any], known: Mapping[str, bool]) -> list[str]:
-    if gates.baseline is None:
-        return []
-    before = _read_metrics(gates.baseline)
+def _drops(
+    limits: Limits,
+    before: Mapping[str, Any],
+    metrics: Mapping[str, Any],
+    known: Mapping[str, bool],
+) -> list[str]:
     failed = []
-    for name, limit in gates.max_drop.items():
-        old, new = _value(before, name, str(gates.baseline)), _value(metrics, name)
-        drop = old - new if known.get(name, higher_is_better(name)) else new - old
-        if not drop <= limit:
-            failed.append(f"{name} went from {old:.4f} to {new:.4f}, more than {limit:g} worse")
+    for name, limit in limits.items():
+        if name in before and name in metrics:
+            old, new = _value(before[name]), _value(metrics[name])
+            drop = old - new if known.get(name, higher_is_better(name)) else new - old
+            if not drop <= limit:
+                failed.append(f"{name} went from {old:.4f} to {new:.4f}, more than {limit:g} worse")
     return failed
 
 
@@ -128,23 +160,25 @@ def _limits(flag: str, given: Sequence[str]) -> Limits:
     return limits
 
 
-def _entry(metrics: Mapping[str, Any], name: str, where: str = "the evaluation") -> Any:
-    if name not in metrics:
-        near = did_you_mean(name, metrics)
-        tail = f"did you mean {near}?" if near else f"known: {', '.join(metrics)}"
-        raise RecipeError(f"{where} has no metric {name!r}, {tail}")
-    return metrics[name]
+def _lacking(
+    names: Iterable[str], metrics: Iterable[str], where: str = "the evaluation"
+) -> list[str]:
+    """A sentence for each name that is none of the metrics."""
+    known, told = list(metrics), []
+    for name in dict.fromkeys(names):
+        if name not in known:
+            near = did_you_mean(name, known)
+            tail = f"did you mean {near}?" if near else f"known: {', '.join(known)}"
+            told.append(f"{where} has no metric {name!r}, {tail}")
+    return told
 
 
-def _value(metrics: Mapping[str, Any], name: str, where: str = "the evaluation") -> float:
-    entry = _entry(metrics, name, where)
+def _value(entry: Any) -> float:
     value = entry["value"] if isinstance(entry, Mapping) else entry
     return math.nan if not isinstance(value, int | float) else float(value)
 
 
-def _low(metrics: Mapping[str, Any], name: str) -> float:
-    entry = _entry(metrics, name)
+def _low(entry: Any) -> float | None:
+    """The interval's lower bound; None where there is no interval."""
     low = entry.get("low") if isinstance(entry, Mapping) else None
-    if low is None:
-        raise RecipeError(f"--fail-under-ci {name}: this metric has no interval")
-    return float(low)
+    return None if low is None else float(low)

@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import hfcli
+from hfcli.changes import differences
 from hfcli.data.prepare import prepare
 from hfcli.data.splits import load_splits
 from hfcli.errors import RunError
+from hfcli.evaluation.gates import Gates, check_names
 from hfcli.evaluation.measure import compute, loss, sureness
 from hfcli.evaluation.outcomes import (
     PREDICTIONS_FILE,
@@ -55,6 +57,7 @@ class EvalOptions:
         offline: open no socket.
         allow_remote_metric: metrics may be code from the Hub.
         command: as it was typed, for the report.
+        gates: what will be asked of the scores; their names are looked at before.
     """
 
     output_dir: Path | None = None
@@ -62,6 +65,7 @@ class EvalOptions:
     offline: bool = False
     allow_remote_metric: bool = False
     command: str = ""
+    gates: Gates | None = None
 
 
 def evaluate(*, recipe: Recipe, listener: Listener, options: EvalOptions) -> EvalResult:
@@ -83,6 +87,8 @@ def evaluate(*, recipe: Recipe, listener: Listener, options: EvalOptions) -> Eva
         for name in names
     }
     plain = all(isinstance(module, PlainMetric) for module in modules.values())
+    if options.gates is not None and plain:  # other modules name their values afterwards
+        check_names(options.gates, ["loss", *names])
     model = load_scored(recipe, offline=options.offline, lean_start=plain)
     loaded, told = model.loaded, told_of(recipe, model, rows)
     folder = options.output_dir or _default_folder(recipe, split)
@@ -184,10 +190,21 @@ def is_there(folder: Path, told: Mapping[str, Any], options: EvalOptions) -> boo
     if options.output_dir is not None and not options.overwrite:
         raise RunError(
             f"{folder}: holds another evaluation (of {before.get('model')} on"
-            f" {before.get('data')})",
+            f" {before.get('data')}): {_changed(before, told)}",
             hint="--overwrite replaces it, -o FOLDER writes elsewhere",
         )
     return False
+
+
+def _changed(before: Mapping[str, Any], told: Mapping[str, Any]) -> str:
+    """In what an evaluation is another one."""
+    shown = {"weights_sha256": "other weights", "data_sha256": "other data"}
+    found = [text for key, text in shown.items() if before.get(key) != told[key]]
+    now = json.loads(json.dumps(told["settings"]))
+    settings = [line.partition(": ") for line in differences(before.get("settings") or {}, now)]
+    # A setting of the task stands among those of its scoring once more, as it was understood.
+    by_name = {key.rpartition(".")[2]: change for key, _, change in settings}
+    return "; ".join([*found, *(f"{name}: {change}" for name, change in by_name.items())])
 
 
 def _rows(recipe: Recipe, offline: bool) -> tuple[str, Dataset, list[str]]:

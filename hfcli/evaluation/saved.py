@@ -12,6 +12,7 @@ from hfcli.errors import DataError
 
 REPORT = "report.json"
 PREDICTIONS = "predictions.jsonl"
+RUN_FILE = "recipe.yaml"  # that finetune writes into every run
 HINT = f"hfcli eval writes {REPORT} and {PREDICTIONS} into its output folder"
 
 
@@ -43,7 +44,7 @@ def read_run(path: Path) -> SavedRun:
 
     Raises:
         DataError: a file is not there, cannot be read, or is something else; a run with several
-            evaluations.
+            evaluations, or none.
     """
     folder = path.parent if path.name in (REPORT, PREDICTIONS) else _evaluation_in(path)
     report = _read_report(folder / REPORT)
@@ -57,6 +58,8 @@ def _evaluation_in(folder: Path) -> Path:
     if len(inside) > 1:
         found = ", ".join(map(str, inside))
         raise DataError(f"{folder}: holds {len(inside)} evaluations", hint=f"name one: {found}")
+    if not inside and (folder / RUN_FILE).is_file():
+        raise DataError(f"{folder}: has no evaluation", hint=f"hfcli eval {folder}")
     return inside[0] if inside else folder
 
 

@@ -7,15 +7,17 @@ Flags are merged into plain data before the one validation that recipes go throu
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hfcli.errors import RecipeError, RunError
+from hfcli.errors import HfcliError, RecipeError, RunError
 from hfcli.models.resolve import resolve_model
 from hfcli.models.task import guess_task, task_settings
-from hfcli.recipe.load import Draft, FlagOverride, load_recipe, validate
+from hfcli.recipe.load import Draft, FlagOverride, load_recipe, nearby, validate
 from hfcli.recipe.schema import Recipe
 from hfcli.results import Listener, Note
 
@@ -93,6 +95,28 @@ class EvalFlags:
         named = {"name_or_path": name, "revision": revision, "dtype": self.dtype}
         return json.dumps({k: v for k, v in named.items() if v is not None})
 
+    @contextmanager
+    def named_as_typed(self, *, recipe: bool) -> Iterator[None]:
+        """Errors that name a key name its flag: alone where it was typed, else beside the key.
+
+        Args:
+            recipe: there is one, so that a value may stand under its key.
+        """
+        typed = {override.partition("=")[0] for override in self.overrides()}
+
+        def named(found: re.Match[str]) -> str:
+            key = found[0]
+            return FLAGS[key] if key in typed or not recipe else f"{key} ({FLAGS[key]})"
+
+        keys = "|".join(re.escape(key) for key in FLAGS if "." in key)
+        pattern = re.compile(rf"(?<![\w.])(?:{keys})(?![\w.]*\w)")
+        try:
+            yield
+        except HfcliError as e:
+            e.message = pattern.sub(named, e.message)
+            e.hint = e.hint and pattern.sub(named, e.hint)
+            raise
+
 
 def resolve_target(
     *,
@@ -105,7 +129,7 @@ def resolve_target(
     """The recipe to evaluate, its `model.name_or_path` being what is scored.
 
     Raises:
-        RecipeError: nothing to evaluate was named, or the recipe is wrong.
+        RecipeError: nothing to evaluate was named or is there, or the recipe is wrong.
         RunError: the folder holds no finished run.
     """
     merged = [*flags.overrides(), *overrides]
@@ -113,6 +137,9 @@ def resolve_target(
         return _from_flags(flags, merged, listener, offline)
     if target.is_dir():
         return _from_run(target, flags, merged)
+    if not target.exists():
+        other = f"for a model: hfcli eval --model {target} --data FILE"
+        raise RecipeError(f"{target}: no such run or recipe", hint=nearby(target) or other)
     recipe = load_recipe(target, merged)
     run = recipe.output_dir
     if flags.model is None and run is not None and (run / RESULT_FILE).is_file():

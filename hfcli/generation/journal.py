@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from hfcli.changes import differences
 from hfcli.errors import RunError
 from hfcli.generation.done import Done, Entry
 from hfcli.generation.in_order import InOrder
@@ -189,23 +190,6 @@ def read_manifest(output: Path) -> dict[str, Any]:
     manifest = output.with_name(output.name + MANIFEST_SUFFIX)
     told: dict[str, Any] = json.loads(manifest.read_text(encoding="utf-8"))
     return told
-
-
-def differences(before: dict[str, Any], now: dict[str, Any], prefix: str = "") -> list[str]:
-    """`name: old -> new` of every value that differs."""
-    found: list[str] = []
-    for name in [*before, *(name for name in now if name not in before)]:
-        old, new = before.get(name), now.get(name)
-        if isinstance(old, dict) and isinstance(new, dict):
-            found += differences(old, new, f"{prefix}{name}.")
-        elif old != new:
-            found.append(f"{prefix}{name}: {_short(old)} -> {_short(new)}")
-    return found
-
-
-def _short(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 40 else f"{text[:37]}..."
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:

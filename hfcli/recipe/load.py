@@ -20,6 +20,7 @@ from hfcli.recipe.schema import BUNDLED, Recipe
 from hfcli.recipe.yaml_file import Path, YamlError, dump_yaml, parse_scalar, parse_yaml
 
 AnyRecipe = TypeVar("AnyRecipe", bound=BaseModel)
+DATA_SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet", ".txt")  # .json: a record of a run, too
 DATA_SPLITS = ("train", "validation", "test")
 
 
@@ -132,10 +133,13 @@ def _spelled_out(section: BaseModel) -> dict[str, Any]:
 
 
 def _read(path: FilePath) -> Draft:
+    if path.suffix.lower() in DATA_SUFFIXES and path.is_file():
+        hint = f"hfcli recipes init --data {path} makes a recipe of it"
+        raise RecipeError(f"{path}: is data, not a recipe", hint=hint)
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError as e:
-        raise RecipeError(f"{path}: no such recipe", hint=_nearby(path)) from e
+        raise RecipeError(f"{path}: no such recipe", hint=nearby(path)) from e
     except IsADirectoryError as e:
         raise RecipeError(f"{path}: is a folder, not a recipe file", hint=_inside(path)) from e
     except UnicodeDecodeError as e:
@@ -172,7 +176,8 @@ def _is_record(data: dict[str, Any]) -> bool:
     return "hfcli" in data and isinstance(data.get("recipe"), dict)
 
 
-def _nearby(path: FilePath) -> str | None:
+def nearby(path: FilePath) -> str | None:
+    """A hint with a name like the one that is not there."""
     if not path.parent.is_dir():
         return None
     near = did_you_mean(path.name, [p.name for p in path.parent.iterdir()])

@@ -228,6 +228,7 @@ class TextGeneration(Task):
         self, documents: Iterator[tuple[str, Document]], tools: Tools
     ) -> Iterator[Feature]:
         context = self._within("context", self.context, tools) or self._block_size(tools)
+        self.check_stride(context)
         definition = DEFINITIONS[self.windows](context, self.stride)
         number = 0
         for origin, document in documents:
@@ -253,6 +254,18 @@ class TextGeneration(Task):
                 hint=f"set task.{key} to {context} or less",
             )
         return value
+
+    def check_stride(self, context: int) -> None:
+        """Refuse windows that move on by more than they hold: tokens would not be scored.
+
+        Raises:
+            RecipeError: they do.
+        """
+        if self.stride is not None and self.stride > context:
+            raise RecipeError(
+                f"task.stride is {self.stride}, but a window holds {context} tokens",
+                hint=f"set task.stride to {context} or less",
+            )
 
 
 def _read_template(file: Path) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from hfcli.device import resolve_device
 from hfcli.errors import RecipeError
+from hfcli.models.load import silence
 from hfcli.recipe.schema import Recipe
 from hfcli.results import Choice, Example, Listener, Note, PlanResult
 from hfcli.training.arguments import check_length, sampling_strategy, training_arguments
@@ -45,6 +46,7 @@ def plan(*, recipe: Recipe, listener: Listener, offline: bool = False) -> PlanRe
 
 
 def _plan(*, recipe: Recipe, listener: Listener, offline: bool) -> PlanResult:
+    silence()  # Trainer's imports talk too
     placement = resolve_device(recipe.device)
     training_arguments(recipe=recipe, device=placement.device)  # refuses before data are read
     setup = set_up(recipe=recipe, placement=placement, offline=offline)

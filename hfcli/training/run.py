@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from hfcli.device import resolve_device
 from hfcli.errors import DataError, Interrupted, RecipeError, RunError
-from hfcli.models.load import LoadedModel
+from hfcli.models.load import LoadedModel, silence
 from hfcli.recipe.load import dump_recipe
 from hfcli.recipe.schema import Recipe
 from hfcli.recipe.trackers import check_report_to, tracker_environment, tracker_names
@@ -82,6 +82,7 @@ def finetune(*, recipe: Recipe, listener: Listener, options: RunOptions) -> Fine
     check_report_to(trackers)
     before = _earlier(folder, options.resume)
     output.check(folder, resume=options.resume, overwrite=options.overwrite)
+    silence()  # Trainer's imports talk too
     placement = resolve_device(recipe.device)
     training_arguments(recipe=recipe, device=placement.device)  # refuses before data are read
     setup = set_up(recipe=recipe, placement=placement, offline=options.offline)

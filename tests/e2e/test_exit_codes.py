@@ -24,6 +24,8 @@ FAILURES = {
         3,
         "no such file",
     ),
+    "empty-prompt": (["generate", ""], 2, "error: the prompt is empty"),
+    "empty-stdin": (["generate"], 2, "error: the prompt is empty"),
     "missing-column": (
         ["finetune", CLASSIFY, "-o", "OUT", "task.text_column=txt"],
         3,
@@ -58,6 +60,7 @@ def test_failure_has_its_code_and_says_what_to_do(
     done = hfcli(*(places.get(argument, argument) for argument in arguments))
     assert done.returncode == code, done.stderr
     assert done.stdout == ""
+    assert done.stderr.startswith(("error: ", "Usage: ")), "and no library speaks before"
     assert message in done.stderr
     assert "Traceback" not in done.stderr
 

@@ -105,8 +105,12 @@ def test_stdin_stands_before_the_argument() -> None:
     assert record("a", "--model", "bundled", stdin="One")["prompt"] == "One a"
 
 
-def test_nothing_at_all_shows_the_help() -> None:
-    done = hfcli("generate")
+def test_nothing_at_all_on_a_terminal_shows_the_help() -> None:
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "hfcli", "generate"]
+    done = subprocess.run(command, stdin=theirs, capture_output=True, text=True, check=False)
+    os.close(ours)
+    os.close(theirs)
     assert done.returncode == 2
     assert done.stdout == ""
     assert "--max-new-tokens" in done.stderr

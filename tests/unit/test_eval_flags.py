@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
-from hfcli.errors import RecipeError
-from hfcli.evaluation.target import FLAGS, EvalFlags
+from hfcli.errors import DataError, RecipeError
+from hfcli.evaluation.target import FLAGS, EvalFlags, resolve_target
 from hfcli.recipe.load import load_recipe
 
 RECIPE = """
@@ -42,3 +43,33 @@ def test_an_error_names_the_flag_and_one_of_the_recipe_its_key(tmp_path: Path) -
         "--windows: task.windows: input should be 'full', 'hf-docs', 'lm-eval' or 'llama.cpp'"
         " (found 'half')",
     ]
+
+
+@pytest.mark.parametrize(
+    ("recipe", "message", "hint"),
+    [
+        (False, "--stride is 600", "set --stride, --context or --column-names, not my.task.stride"),
+        (
+            True,
+            "--stride is 600",
+            "set --stride, task.context (--context) or data.column_names (--column-names),"
+            " not my.task.stride",
+        ),
+    ],
+)
+def test_an_error_of_the_evaluation_names_flags(recipe: bool, message: str, hint: str) -> None:
+    flags = EvalFlags(model="m", data=("a.csv",), stride=600)
+    told = "set task.stride, task.context or data.column_names, not my.task.stride"
+    with pytest.raises(DataError) as caught, flags.named_as_typed(recipe=recipe):
+        raise DataError("task.stride is 600", hint=told)
+    assert (caught.value.message, caught.value.hint) == (message, hint)
+
+
+@pytest.mark.parametrize(("name", "hint"), [("min", "did you mean .*mine"), ("gpt2", "--model .*")])
+def test_what_is_not_there_is_no_run_and_no_recipe(name: str, hint: str, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(RecipeError, match="no such run or recipe") as caught:
+        resolve_target(
+            target=tmp_path / name, flags=EvalFlags(), overrides=[], listener=print, offline=True
+        )
+    assert re.search(hint, str(caught.value.hint))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from hfcli.errors import DataError, GateError, RecipeError
-from hfcli.evaluation.gates import check, parse_gates
+from hfcli.evaluation.gates import check, check_names, parse_gates
 
 REPORT = {
     "metrics": {
@@ -106,3 +106,39 @@ def test_a_baseline_that_is_no_report_is_an_error(tmp_path: Path) -> None:
     gates = parse_gates(max_drop=["accuracy=0"], baseline=tmp_path / "none.json")
     with pytest.raises(DataError, match="cannot be read"):
         check(gates, REPORT)
+
+
+def test_names_are_checked_before_anything_is_scored(tmp_path: Path) -> None:
+    baseline = tmp_path / "report.json"
+    baseline.write_text(json.dumps({"metrics": {"loss": 0.3}}))
+    gates = parse_gates(
+        fail_under=["acuracy=0.5"],
+        fail_under_ci=["f2_macro=0.5"],
+        max_drop=["accuracy=0", "loss=0"],
+        baseline=baseline,
+    )
+    with pytest.raises(RecipeError) as caught:
+        check_names(gates, ["loss", "accuracy", "f1_macro"])
+    assert caught.value.message.split("; ") == [
+        "the evaluation has no metric 'acuracy', did you mean accuracy?",
+        "the evaluation has no metric 'f2_macro', did you mean f1_macro?",
+        f"{baseline} has no metric 'accuracy', known: loss",
+    ]
+    check_names(parse_gates(max_drop=["loss=0"], baseline=baseline), ["loss"])
+    gone = parse_gates(max_drop=["loss=0"], baseline=tmp_path / "gone.json")
+    with pytest.raises(DataError, match="cannot be read"):
+        check_names(gone, ["loss"])
+
+
+def test_what_is_not_met_and_what_is_not_known_are_told_together() -> None:
+    gates = parse_gates(
+        fail_under=["acuracy=0.5", "accuracy=0.95"], fail_under_ci=["loss=1", "accuracy=0.9"]
+    )
+    with pytest.raises(GateError) as caught:
+        check(gates, REPORT)
+    assert caught.value.message.split("; ") == [
+        "accuracy is 0.9100, under 0.95",
+        "the lower bound of accuracy is 0.8800, under 0.9",
+        "the evaluation has no metric 'acuracy', did you mean accuracy?",
+        "--fail-under-ci loss: this metric has no interval",
+    ]

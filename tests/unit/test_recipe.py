@@ -216,3 +216,10 @@ def test_only_plain_text_is_cut_for_validation(task: str, tmp_path: Path) -> Non
     assert load_recipe(path).data.validation_from == "end"
     with pytest.raises(RecipeError, match="goes with plain text only"):
         load_recipe(path, [task])
+
+
+def test_data_in_place_of_a_recipe_says_how_to_make_one(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("text,label\na,b\n")
+    with pytest.raises(RecipeError, match="is data, not a recipe") as caught:
+        load_recipe(tmp_path / "rows.csv")
+    assert f"hfcli recipes init --data {tmp_path / 'rows.csv'}" in str(caught.value.hint)

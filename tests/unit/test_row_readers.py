@@ -123,3 +123,18 @@ def test_what_is_no_file_says_how_to_pipe_it(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="is no file") as caught:
         open_rows(str(tmp_path / "pipe.jsonl"))
     assert "-i -" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_stdin_that_is_no_json_asks_for_its_format(
+    keep: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def given(format: str | None) -> list[InputRow]:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"Bread\n")))
+        return list(open_rows("-", format=format, keep_stdin=keep).read())
+
+    with pytest.raises(DataError, match=r"stdin:1: not JSON .*, and stdin is read as jsonl") as e:
+        given(None)
+    assert "--input-format" in str(e.value.hint)
+    assert given("txt")[0].values == {"prompt": "Bread"}
+    assert given("jsonl")[0].error is not None, "who names the format gets the row's error"

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from hfcli.errors import RecipeError
 from hfcli.tasks.prepared import IGNORE
+from hfcli.tasks.text_generation import TextGeneration
 from hfcli.tasks.windows import DEFINITIONS, Full, HfDocs, LlamaCpp, LmEval, Windows
 
 LENGTHS = [1, 2, 3, 5, 16, 17, 18, 40, 64, 65]
@@ -98,3 +100,11 @@ def test_what_is_not_wanted_is_not_scored() -> None:
         labels = {label for window in windows for label in window["labels"]} - {IGNORE}
         assert labels
         assert all(label % 3 == 0 for label in labels)
+
+
+@pytest.mark.parametrize("windows", DEFINITIONS)
+def test_a_stride_that_leaves_tokens_out_is_an_error(windows: str) -> None:
+    task = TextGeneration.model_validate({"stride": 9, "windows": windows})
+    task.check_stride(9)
+    with pytest.raises(RecipeError, match=r"task\.stride is 9, but a window holds 8 tokens"):
+        task.check_stride(8)
