@@ -25,8 +25,8 @@ Device = Annotated[
 Dtype = Annotated[
     str,
     typer.Option(
-        help="auto, float32, bfloat16 or float16; auto on CPU: float32, for one text of a large"
-        " model bfloat16 where it is faster."
+        help="auto, float32, bfloat16 or float16; auto on CPU: float32, for large models"
+        " bfloat16 where it is faster and texts do not depend on their batch."
     ),
 ]
 Without = Annotated[
