@@ -1,7 +1,7 @@
 """Importing transformers without the parts that inference on a CPU never uses.
 
 Half of the time that a model class takes to import goes into torch's compiler, distributed
-tensors, accelerate and scipy. transformers leaves distributed tensors out where torch was built
+tensors and scipy. transformers leaves distributed tensors out where torch was built
 without them. Of the others it takes names at import and uses none of them: here it gets
 placeholders. Whatever is done to a placeholder (a call, an attribute, a subclass) imports the real
 module and is done to that, so nothing is ever missing; marks for the compiler on functions are the
@@ -26,7 +26,7 @@ from hfcli.models.import_structure import StructureFinder
 
 COMPILER = "torch._dynamo"
 META_KERNELS = "torch._meta_registrations"
-LATER = (COMPILER, META_KERNELS, "accelerate", "scipy")
+LATER = (COMPILER, META_KERNELS, "scipy")
 # What is to be imported, with all that it needs.
 BASE = ("transformers.modeling_utils", "transformers.masking_utils", "transformers.modeling_layers")
 
