@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib import import_module
 
+from hfcli import garbage
 from hfcli.errors import RecipeError, did_you_mean
 from hfcli.generation.engines.base import Engine, EngineOptions
 
@@ -29,4 +30,6 @@ def open_engine(name: str, options: EngineOptions) -> Engine:
             hint=f"did you mean {near}?" if near else f"known: {', '.join(ENGINES)}",
         )
     opener: Callable[[EngineOptions], Engine] = import_module(ENGINES[name]).open_engine
-    return opener(options)
+    engine = opener(options)
+    garbage.seek()
+    return engine
