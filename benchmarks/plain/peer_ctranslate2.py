@@ -4,13 +4,12 @@ Rows of like length stand together, 32 at a time: what is longer than the shorte
 is read a token at a time. A row leaves its batch when it has its tokens.
 """
 
-import json
 import os
 import sys
 import time
 
 import ctranslate2
-from tokenizers import Tokenizer
+from parts.peer import read, tell
 
 folder, kind, file = sys.argv[1:]
 start = time.perf_counter()
@@ -21,15 +20,13 @@ if not os.path.isdir(converted):
     os.replace(f"{converted}.partial", converted)
 converting = time.perf_counter() - start
 
-with open(file) as lines:
-    rows = [json.loads(line)["body"] for line in lines]
-tokenizer = Tokenizer.from_file(f"{folder}/tokenizer.json")
-prompts = [encoded.tokens for encoded in tokenizer.encode_batch([row["prompt"] for row in rows])]
+rows, ids, tokenizer = read(folder, file)
+prompts = [[tokenizer.id_to_token(token) for token in prompt] for prompt in ids]
 threads = int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count())
 generator = ctranslate2.Generator(
     converted, compute_type=kind, inter_threads=1, intra_threads=threads
 )
-made = {}
+made = [[] for _ in rows]
 order = sorted(range(len(rows)), key=lambda i: len(prompts[i]))
 start = time.perf_counter()
 for at in range(0, len(order), 32):
@@ -43,13 +40,7 @@ for at in range(0, len(order), 32):
         max_length=most, min_length=most,
         callback=lambda step, ends=ends: step.step + 1 >= ends[step.batch_id],
     )  # fmt: skip
-    made |= {i: result.sequences_ids[0] for i, result in zip(batch, results, strict=True)}
-told = {
-    "seconds": time.perf_counter() - start,
-    "converting": converting,
-    "rows": len(made),
-    "tokens": sum(map(len, made.values())),
-    "text": tokenizer.decode(made[0], skip_special_tokens=False),
-}
-print(json.dumps(told))
+    for i, result in zip(batch, results, strict=True):
+        made[i] = result.sequences_ids[0]
+tell(made, tokenizer, seconds=time.perf_counter() - start, converting=converting)
 del generator  # while Python is there, or its threads end the process with an error

@@ -4,14 +4,13 @@ Its high level has no call for several texts. A GGUF file as it is, or quantized
 """
 
 import ctypes
-import json
 import os
 import sys
 import time
 
 import numpy as np
 from llama_cpp import llama_cpp as lib
-from tokenizers import Tokenizer
+from parts.peer import read, tell
 
 SLOTS, AT_ONCE = 32, 2048
 folder, kind, file = sys.argv[1:]
@@ -29,10 +28,7 @@ if kind == "q8_0":
     path = small
 converting = time.perf_counter() - start
 
-with open(file) as lines:
-    rows = [json.loads(line)["body"] for line in lines]
-tokenizer = Tokenizer.from_file(f"{folder}/tokenizer.json")
-prompts = [encoded.ids for encoded in tokenizer.encode_batch([row["prompt"] for row in rows])]
+rows, prompts, tokenizer = read(folder, file)
 slots = min(SLOTS, len(rows))
 longest = max(len(ids) + row["max_tokens"] for ids, row in zip(prompts, rows, strict=True))
 
@@ -81,11 +77,4 @@ while waiting or live:
         if len(made[row]) == rows[row]["max_tokens"]:
             lib.llama_memory_seq_rm(lib.llama_get_memory(context), slot, -1, -1)
             del live[slot]
-told = {
-    "seconds": time.perf_counter() - start,
-    "converting": converting,
-    "rows": len(made),
-    "tokens": sum(map(len, made)),
-    "text": tokenizer.decode(made[0], skip_special_tokens=False),
-}
-print(json.dumps(told))
+tell(made, tokenizer, seconds=time.perf_counter() - start, converting=converting)

@@ -1,13 +1,12 @@
 """OpenVINO by itself, greedy: 32 rows of like length at a time, which leave when they are done."""
 
-import json
 import os
 import sys
 import time
 
 import numpy as np
 import openvino
-from tokenizers import Tokenizer
+from parts.peer import read, tell
 
 folder, kind, file = sys.argv[1:]
 start = time.perf_counter()
@@ -18,10 +17,7 @@ if not os.path.isfile(path):
     convert(folder, path, small=kind == "int8")
 converting = time.perf_counter() - start
 
-with open(file) as lines:
-    rows = [json.loads(line)["body"] for line in lines]
-tokenizer = Tokenizer.from_file(f"{folder}/tokenizer.json")
-prompts = [encoded.ids for encoded in tokenizer.encode_batch([row["prompt"] for row in rows])]
+rows, prompts, tokenizer = read(folder, file)
 options = {
     "INFERENCE_PRECISION_HINT": "f32" if kind == "float32" else "bf16",
     "PERFORMANCE_HINT": "LATENCY",
@@ -61,11 +57,4 @@ order = sorted(range(len(rows)), key=lambda i: len(prompts[i]))
 start = time.perf_counter()
 for at in range(0, len(order), 32):
     write(order[at : at + 32])
-told = {
-    "seconds": time.perf_counter() - start,
-    "converting": converting,
-    "rows": len(made),
-    "tokens": sum(map(len, made)),
-    "text": tokenizer.decode(made[0], skip_special_tokens=False),
-}
-print(json.dumps(told))
+tell(made, tokenizer, seconds=time.perf_counter() - start, converting=converting)

@@ -1,10 +1,9 @@
 """vLLM, greedy: all rows are handed over at once, and it chooses what is read together."""
 
-import json
 import sys
 import time
 
-from tokenizers import Tokenizer
+from parts.peer import read, tell
 from vllm import LLM, SamplingParams
 
 # Of this machine's memory, which other programs use as well; a GPU would want more.
@@ -12,10 +11,7 @@ CPU = {"gpu_memory_utilization": 0.5}
 
 if __name__ == "__main__":  # it starts processes that import this file again
     folder, kind, file = sys.argv[1:]
-    with open(file) as lines:
-        rows = [json.loads(line)["body"] for line in lines]
-    tokenizer = Tokenizer.from_file(f"{folder}/tokenizer.json")
-    prompts = [encoded.ids for encoded in tokenizer.encode_batch([row["prompt"] for row in rows])]
+    rows, prompts, tokenizer = read(folder, file)
     llm = LLM(model=folder, dtype=kind, max_model_len=1024, max_num_seqs=32, **CPU)
     ways = [
         SamplingParams(temperature=0, max_tokens=row["max_tokens"], ignore_eos=True) for row in rows
@@ -24,11 +20,4 @@ if __name__ == "__main__":  # it starts processes that import this file again
     outputs = llm.generate([{"prompt_token_ids": ids} for ids in prompts], ways, use_tqdm=False)
     seconds = time.perf_counter() - start
     made = [output.outputs[0].token_ids for output in outputs]
-    told = {
-        "seconds": seconds,
-        "converting": 0.0,
-        "rows": len(made),
-        "tokens": sum(map(len, made)),
-        "text": tokenizer.decode(made[0], skip_special_tokens=False),
-    }
-    print(json.dumps(told))
+    tell(made, tokenizer, seconds=seconds)
