@@ -1,11 +1,12 @@
 """What every peer's script does with its file of prompts, and with its result."""
 
 import json
+from typing import Any
 
 from tokenizers import Tokenizer
 
 
-def read(folder, file):
+def read(folder: str, file: str) -> tuple[list[dict[str, Any]], list[list[int]], Tokenizer]:
     """The rows (prompt, max_tokens), the ids of each prompt, and the tokenizer."""
     with open(file) as lines:
         rows = [json.loads(line)["body"] for line in lines]
@@ -14,7 +15,9 @@ def read(folder, file):
     return rows, prompts, tokenizer
 
 
-def tell(made, tokenizer, *, seconds, converting=0.0):
+def tell(
+    made: list[list[int]], tokenizer: Tokenizer, *, seconds: float, converting: float = 0.0
+) -> None:
     """Print what was done: the ids made of each row, and how long it took."""
     told = {
         "seconds": seconds,
