@@ -1,9 +1,9 @@
-# make run | test | check | bench: each sets up .venv first, where needed, from constraints.txt.
+# make run | test | check | fuzz | bench: each sets up .venv first, where needed, from constraints.txt.
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: run test check bench clean
+.PHONY: run test check fuzz bench clean
 
 run: .venv/installed
 	HF_HUB_OFFLINE=1 $(BIN)/hfcli generate --model bundled "The world is a beautiful place,"
@@ -25,6 +25,9 @@ check: .venv/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+fuzz: .venv/installed-test
+	$(BIN)/python -m tests.fuzz
 
 bench: .venv/installed
 	$(BIN)/python -m benchmarks
