@@ -79,7 +79,7 @@ def _run(command: Command, folder: Path) -> forked.Outcome:
 
 def _tell(name: str, seed: int, command: Command, outcome: forked.Outcome) -> None:
     how = "hung" if outcome.hung else f"exit {outcome.code}"
-    typed = shlex.join(["hfcli", *map(os.fspath, command.arguments)])
+    typed = shlex.join(["hfcli", *(os.fspath(a) for a in command.arguments)])
     print(f"{name} {seed}: {how}: {typed[:300]}\n    {outcome.last_line()}", flush=True)
 
 

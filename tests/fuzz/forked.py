@@ -59,7 +59,7 @@ def warm_up() -> None:
     import torch
     import transformers.models.auto.modeling_auto
     import transformers.models.gpt2.modeling_gpt2
-    import transformers.trainer
+    import transformers.trainer  # noqa: F401
 
     import hfcli.cli.app
     import hfcli.evaluation.run
@@ -135,7 +135,7 @@ def _child(
         os.environ.update(env)
         size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (size + memory, size + memory))
-        sys.argv = ["hfcli", *map(os.fspath, arguments)]
+        sys.argv = ["hfcli", *(os.fspath(a) for a in arguments)]
         code = _main()
     finally:
         with contextlib.suppress(OSError, ValueError):
