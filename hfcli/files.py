@@ -1,0 +1,297 @@
+"""Files that are whole or not there, locks, and the faults of disks as one error.
+
+Every output is written under a temporary name in its own folder and renamed. A temporary name
+says which process made it, so that a later run removes what a killed one left behind, and nothing
+else. Knows no file of hfcli by name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import re
+import secrets
+import shutil
+import stat
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+
+from hfcli.errors import HfcliError, RunError
+
+TEMPORARY = re.compile(r"\..*\.hfcli-([0-9a-f]{8})-(\d+)-(\d+)-[0-9a-f]{8}", re.DOTALL)
+LONGEST_NAME = 255  # bytes, of nearly all file systems
+DAYS_ELSEWHERE = 7  # after which a temporary name of another machine or container is removed
+# What a bug of hfcli looks like, and the closed pipe, which has its own end; any other errno is the
+# disk's, the network's or the user's doing.
+NOT_FAULTS = frozenset(
+    {errno.EBADF, errno.EFAULT, errno.EDOM, errno.ERANGE, errno.ECHILD, errno.EPIPE}
+)
+# These count in an error that arose while they were handled, too.
+HARD = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE})
+RUST_OR_ARROW = re.compile(r"(?:os error|[Ee]rrno:?) (\d+)")
+WRITERS = re.compile(  # torch's and SQLite's words for a file that cannot be written
+    r"file write failed|failed writing|unexpected pos \d+|Parent directory .* does not exist"
+    r"|File .* cannot be opened|database or disk is full|disk I/O error"
+    r"|unable to open database file|readonly database"
+)
+HINTS = {
+    errno.ENOSPC: "make room, or write elsewhere",
+    errno.EDQUOT: "make room, or write elsewhere",
+    errno.EMFILE: "raise the limit of open files (`ulimit -n`)",
+    errno.ENAMETOOLONG: "choose a shorter name",
+}
+
+
+def write_text(path: Path, text: str, *, errors: str = "strict", durable: bool = True) -> None:
+    """Write UTF-8 text, whole or not at all.
+
+    Args:
+        path: as for `atomic`.
+        text: what is written; line ends stay as they are.
+        errors: what becomes of half a surrogate pair, as for `str.encode`.
+        durable: the bytes reach the disk before the file gets its name.
+
+    Raises:
+        RunError: the file cannot be written.
+    """
+    write_bytes(path, text.encode("utf-8", errors), durable=durable)
+
+
+def write_bytes(path: Path, data: bytes, *, durable: bool = True) -> None:
+    """Write bytes, whole or not at all; arguments and errors as `write_text`."""
+    with atomic(path, durable=durable) as temporary:
+        temporary.write_bytes(data)
+
+
+@contextlib.contextmanager
+def atomic(path: Path, *, durable: bool = True) -> Iterator[Path]:
+    """Give the name of an empty file to write, which takes the name `path` when all went well.
+
+    A symbolic link stays, and what it points to is replaced. A terminal, pipe or character device
+    is written into. The file's mode is that of the umask.
+
+    Args:
+        path: the final name; its folder is there.
+        durable: the bytes reach the disk before the file gets its name.
+
+    Raises:
+        RunError: the file cannot be written, or is a folder, socket or disk.
+    """
+    with environment_errors(path):
+        target = real_target(path)
+        if target is None:
+            yield path
+            return
+        temporary = create_temporary(target)
+        try:
+            yield temporary
+            if durable:
+                _sync(temporary)
+            os.replace(temporary, target)
+        finally:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+
+
+def real_target(path: Path) -> Path | None:
+    """Return the regular file that `path` names, through links; None: a device or pipe to write.
+
+    Raises:
+        OSError: a folder, a socket, a disk, or a pipe that nobody reads.
+    """
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return Path(os.path.realpath(path))  # of a link, too, that points nowhere yet
+    if stat.S_ISDIR(found.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if stat.S_ISBLK(found.st_mode) or stat.S_ISSOCK(found.st_mode):
+        raise OSError(errno.ENOTSUP, "is a disk or a socket, not a file", str(path))
+    if not stat.S_ISREG(found.st_mode):
+        os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY))
+        return None
+    target = Path(os.path.realpath(path))
+    named = target.exists() and os.path.samestat(found, target.stat())
+    return target if named else None  # /dev/stdout, of a file whose name is gone
+
+
+def create_temporary(path: Path, *, folder: bool = False) -> Path:
+    """Create an empty file (or folder) beside `path`, with a name that `clean` knows."""
+    end = f".hfcli-{_machine()}-{os.getpid()}-{_started(os.getpid())}"
+    room = LONGEST_NAME - len(end) - 10
+    while True:
+        name = os.fsdecode(os.fsencode(path.name)[:room])
+        temporary = path.with_name(f".{name}{end}-{secrets.token_hex(4)}")
+        try:
+            if folder:
+                temporary.mkdir()
+            else:
+                os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        except FileExistsError:
+            continue
+        return temporary
+
+
+def clean(folder: Path) -> None:
+    """Remove temporary files and folders whose process has ended; what is not ours stays."""
+    with contextlib.suppress(OSError):
+        for entry in list(os.scandir(folder)):
+            if _is_left_over(entry):
+                remove(Path(entry.path))
+
+
+def remove(path: Path) -> None:
+    """Remove a file, a link or a folder of ours, whoever removes it at the same time."""
+    with contextlib.suppress(OSError):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _is_left_over(entry: os.DirEntry[str]) -> bool:
+    found = TEMPORARY.fullmatch(entry.name)
+    if found is None:
+        return False
+    machine, pid, started = found[1], int(found[2]), int(found[3])
+    if machine != _machine():
+        try:
+            changed = entry.stat(follow_symlinks=False).st_mtime
+        except OSError:
+            return False
+        return time.time() - changed > DAYS_ELSEWHERE * 86_400
+    return _started(pid) != started
+
+
+def _machine() -> str:
+    """Eight digits for this machine, since it was started, and this container on it."""
+    told = [os.uname().nodename] if hasattr(os, "uname") else [os.environ.get("COMPUTERNAME", "")]
+    with contextlib.suppress(OSError):
+        told.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii"))
+        told.append(os.readlink("/proc/self/ns/pid"))
+    return hashlib.sha256("\n".join(told).encode("utf-8", "surrogateescape")).hexdigest()[:8]
+
+
+def _started(pid: int) -> int:
+    """When a process began, by a clock of the machine; -1: there is none."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="latin-1")
+        return int(fields.rpartition(")")[2].split()[19])
+    except FileNotFoundError:
+        pass
+    import psutil  # not Linux
+
+    try:
+        return int(psutil.Process(pid).create_time())
+    except psutil.Error:
+        return -1
+
+
+def _sync(path: Path) -> None:
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+@contextlib.contextmanager
+def lock(file: Path, *, writing: Path) -> Iterator[None]:
+    """Hold a lock file, which goes away afterwards; a killed process holds it no longer.
+
+    Args:
+        file: the lock file, which nothing else is written into; its folder is there.
+        writing: what the lock is for, as the error names it.
+
+    Raises:
+        RunError: another process holds it, or the lock file cannot be made.
+    """
+    from filelock import FileLock, Timeout
+
+    held = FileLock(file, timeout=0)
+    with environment_errors(file):
+        try:
+            held.acquire()
+        except Timeout as e:
+            raise RunError(
+                f"{writing}: another process is writing it",
+                hint="wait until it has ended, or write elsewhere",
+            ) from e
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            file.unlink(missing_ok=True)  # while it is held: filelock looks whether it has a name
+        held.release()
+
+
+class environment_errors:  # noqa: N801 - a context manager, used like a function
+    """Turn a full disk, a read-only folder, no memory and the like into an HfcliError.
+
+    Args:
+        path: what was written or read; None: the error's own file name.
+        error: the class to raise.
+        hint: what to do; None: a hint by the reason.
+
+    Raises:
+        HfcliError: of the given class, in place of an OSError of the environment, a MemoryError,
+            or what torch, safetensors, tokenizers, Arrow and SQLite raise in their place.
+    """
+
+    def __init__(
+        self,
+        path: Path | None = None,
+        error: type[HfcliError] = RunError,
+        *,
+        hint: str | None = None,
+    ) -> None:
+        self.path, self.error, self.hint = path, error, hint
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        if error is None or isinstance(error, HfcliError):
+            return
+        found = fault(error)
+        if found is not None:
+            reason, name, hint = found
+            where = self.path if self.path is not None else name
+            message = f"{where}: {reason}" if where else reason
+            raise self.error(message, hint=self.hint or hint) from error
+
+
+def fault(error: BaseException) -> tuple[str, str | None, str | None] | None:
+    """Return reason, file name and hint of an error that the environment caused, else None."""
+    if isinstance(error, MemoryError):
+        return "out of memory", None, "use a smaller batch, model or file"
+    number = _errno(error)
+    if number in NOT_FAULTS:
+        return None
+    if number is not None:
+        name = getattr(error, "filename", None)
+        return os.strerror(number), _shown(name), HINTS.get(number)
+    if type(error).__name__ in ("RuntimeError", "OperationalError"):
+        found = WRITERS.search(str(error))
+        if found:
+            return f"a file cannot be written ({found[0]})", None, HINTS[errno.ENOSPC]
+    if error.__cause__ is not None:
+        return fault(error.__cause__)
+    behind = error.__context__
+    return fault(behind) if behind is not None and _errno(behind) in HARD else None
+
+
+def _errno(error: BaseException) -> int | None:
+    """The errno of an OSError, or of what a library wrote in Rust or C++ raises in its place."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno
+    first = str(error.args[0]) if error.args else ""
+    found = RUST_OR_ARROW.search(first)
+    return int(found[1]) if found else None
+
+
+def _shown(name: object) -> str | None:
+    return None if name is None or isinstance(name, int) else os.fsdecode(name)  # type: ignore[arg-type]
