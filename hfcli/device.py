@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hfcli.errors import RunError
+from hfcli.errors import HfcliError, RunError
 
 if TYPE_CHECKING:
     import torch
 
 ACCELERATORS = ("cuda", "mps", "xpu", "npu")
 CGROUPS = Path("/sys/fs/cgroup")
+# What libraries say where they raise a plain RuntimeError or OSError, in lower case.
+NO_MEMORY = (
+    "out of memory",  # CUDA, MPS, "std::bad_alloc: out of memory" of XPU and drivers
+    "allocate memory",  # DefaultCPUAllocator: can't allocate memory; OSError 12
+    "not enough memory",  # DefaultCPUAllocator on Windows
+    "bad_alloc",  # C++ extensions
+    "bad allocation",  # the same from Microsoft's compiler
+    "alloc_failed",  # CUBLAS_STATUS_ALLOC_FAILED, CUDNN_STATUS_ALLOC_FAILED
+    "out_of_device_memory",  # UR_RESULT_ERROR_OUT_OF_DEVICE_MEMORY of XPU
+    "out_of_host_memory",
+    "out_of_resources",
+    "paging file is too small",  # OSError 1455 on Windows
+)
 
 
 @dataclass(frozen=True)
@@ -82,7 +97,11 @@ def _best_device() -> torch.device:
 
 
 def resolve_dtype(name: str, device: torch.device) -> torch.dtype:
-    """`auto` is float32 on a CPU, where smaller types may be emulated, else bfloat16 or float16."""
+    """Return the number type of a name.
+
+    `auto` is float32 on a CPU, bfloat16 on a GPU that computes in it (Ampere and later), and
+    float16 on any other (T4, V100, MPS).
+    """
     import torch
 
     if name != "auto":
@@ -90,9 +109,7 @@ def resolve_dtype(name: str, device: torch.device) -> torch.dtype:
         return dtype
     if device.type == "cpu":
         return torch.float32
-    if device.type == "cuda" and torch.cuda.is_bf16_supported():
-        return torch.bfloat16
-    return torch.float16
+    return torch.bfloat16 if computes_bf16(device) else torch.float16
 
 
 def computes_bf16(device: torch.device) -> bool:
@@ -101,7 +118,50 @@ def computes_bf16(device: torch.device) -> bool:
 
     if device.type == "cpu":
         return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-    return device.type == "cuda" and torch.cuda.is_bf16_supported()
+    if device.type not in ("cuda", "xpu"):
+        return False
+    # By default torch counts GPUs that only emulate it, such as T4 and V100.
+    return bool(getattr(torch, device.type).is_bf16_supported(including_emulation=False))
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Return whether an error says that a device, or the machine, has no memory left.
+
+    Args:
+        error: what a call into torch or another library raised, with its causes.
+    """
+    import torch
+    from safetensors import SafetensorError
+
+    known: BaseException | None = error
+    while known is not None:
+        if isinstance(known, torch.OutOfMemoryError | MemoryError):
+            return True
+        if isinstance(known, RuntimeError | OSError | SafetensorError):
+            text = str(known).lower()
+            if any(words in text for words in NO_MEMORY):
+                return True
+        known = known.__cause__
+    return False
+
+
+@contextmanager
+def needs_memory(doing: str, *, hint: str) -> Iterator[None]:
+    """Turn an error that says that memory ran out into a RunError.
+
+    Args:
+        doing: what was done, and with what; the message begins with it.
+        hint: what to do about it.
+
+    Raises:
+        RunError: memory ran out.
+    """
+    try:
+        yield
+    except (RuntimeError, OSError, MemoryError, HfcliError) as e:
+        if isinstance(e, RunError) or not out_of_memory(e):
+            raise
+        raise RunError(f"{doing}: out of memory", hint=hint) from e
 
 
 def free_memory(device: torch.device) -> int:

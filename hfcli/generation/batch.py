@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
+from hfcli.device import out_of_memory
 from hfcli.errors import RunError
 from hfcli.generation.choose import Choice, choose
 from hfcli.generation.fitting import Fit
@@ -83,8 +84,8 @@ class Batch:
                 self._start(new, waiting)
             else:
                 self._step()
-        except RuntimeError as e:
-            if not _out_of_memory(e):
+        except (RuntimeError, MemoryError) as e:
+            if not out_of_memory(e):
                 raise
             self._shrink(len(self.rows) + len(new), waiting, e)
             before = 0
@@ -177,7 +178,7 @@ class Batch:
         self.rows[i] = self.rows[-1]
         self.rows.pop()
 
-    def _shrink(self, tried: int, waiting: list[Row], error: RuntimeError) -> None:
+    def _shrink(self, tried: int, waiting: list[Row], error: Exception) -> None:
         """Halve the batch and read everything again: rows go on from the tokens they have."""
         if tried <= 1:
             raise RunError(
@@ -204,15 +205,4 @@ def _pick(rows: Sequence[Row], logits: Tensor, *, exact: bool) -> Choice:
         [request.seed for request in requests],
         [len(row.new) for row in rows],
         exact=exact,
-    )
-
-
-def _out_of_memory(error: RuntimeError) -> bool:
-    import torch
-
-    told = str(error)
-    return (
-        isinstance(error, torch.OutOfMemoryError)
-        or "allocate memory" in told
-        or "out of memory" in told  # as MPS says it
     )

@@ -16,7 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from hfcli import garbage, hub
-from hfcli.device import Placement
+from hfcli.device import Placement, needs_memory
 from hfcli.errors import ModelError
 from hfcli.models import adapter, gguf_cache, lean
 from hfcli.models.blank import nothing_drawn
@@ -76,11 +76,27 @@ def load_model(
 
     Raises:
         ModelError: not loadable, the wrong architecture, no tokenizer, or no trained head.
+        RunError: the device, or the machine, has no memory for it.
     """
+    hint = "a smaller model, --load-in 8bit on a GPU, or another --device"
+    with needs_memory(f"{source.name}: cannot be loaded", hint=hint):
+        return _load(
+            source, task, dtype, placement, config_overrides, new_head, options or LoadOptions()
+        )
+
+
+def _load(
+    source: ModelSource,
+    task: Task,
+    dtype: torch.dtype,
+    placement: Placement,
+    config_overrides: dict[str, Any] | None,
+    new_head: bool,
+    options: LoadOptions,
+) -> LoadedModel:
     *adapters, base = adapter.resolve_chain(source)
     hub.go_offline()
     silence()
-    options = options or LoadOptions()
     adapters.reverse()  # the one that fits the model itself comes first
     if options.adapter is not None:
         adapters.append(options.adapter)

@@ -12,12 +12,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hfcli.device import free_memory
+from hfcli.device import free_memory, out_of_memory
 from hfcli.recipe.schema import Recipe
 from hfcli.recipe.training import AUTO
 from hfcli.results import Listener, Note
 from hfcli.training.arguments import sampling_strategy, training_arguments
-from hfcli.training.loop import out_of_memory
 from hfcli.training.memory import peak_memory, used_memory
 from hfcli.training.setup import RunSetup
 from hfcli.training.trainer import Order, make_trainer

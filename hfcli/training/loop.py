@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hfcli.device import out_of_memory
 from hfcli.errors import RunError
 from hfcli.results import Listener, Note
 from hfcli.training import checkpoints
@@ -168,14 +169,6 @@ def _stopped_early(trainer: Trainer, checkpoint: Path) -> bool:
     if trainer.args.load_best_model_at_end and trainer.state.best_model_checkpoint:
         trainer._load_best_model()
     return True
-
-
-def out_of_memory(error: BaseException) -> bool:
-    import torch
-
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    return "can't allocate memory" in str(error) or "not enough memory" in str(error)
 
 
 def _no_room() -> RunError:

@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from hfcli.device import Placement, available_devices, computes_bf16, resolve_device, resolve_dtype
+from hfcli.device import (
+    Placement,
+    available_devices,
+    computes_bf16,
+    out_of_memory,
+    resolve_device,
+    resolve_dtype,
+)
 from hfcli.errors import RunError
 from hfcli.generation.engines.base import EngineOptions
 from hfcli.generation.engines.transformers import TransformersEngine
@@ -72,3 +79,73 @@ def test_float32_on_a_cpu_unless_asked_otherwise() -> None:
     assert resolve_dtype("auto", CPU) is torch.float32
     assert resolve_dtype("bfloat16", CPU) is torch.bfloat16
     assert computes_bf16(CPU) == torch.ops.mkldnn._is_mkldnn_bf16_supported()
+
+
+@pytest.mark.parametrize(
+    ("major", "expected"),
+    [(7, torch.float16), (6, torch.float16), (8, torch.bfloat16), (9, torch.bfloat16)],
+)
+def test_a_gpu_that_only_emulates_bfloat16_gets_float16(
+    major: int, expected: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """T4 and V100 are of compute capability 7; torch itself says that they take bfloat16."""
+    from types import SimpleNamespace
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    monkeypatch.setattr(
+        torch.cuda, "get_device_properties", lambda _device: SimpleNamespace(major=major)
+    )
+    monkeypatch.setattr(torch.cuda, "_check_bf16_tensor_supported", lambda _device: True)
+    cuda = torch.device("cuda")
+    assert torch.cuda.is_bf16_supported() is True, "by emulation, at least"
+    assert resolve_dtype("auto", cuda) is expected
+    assert computes_bf16(cuda) is (expected is torch.bfloat16)  # what training.bf16: auto is
+
+
+OUT_OF_MEMORY: list[Exception] = [
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+    MemoryError(),
+    RuntimeError("MPS backend out of memory (MPS allocated: 9.05 GB, other allocations: 1.2 GB)"),
+    RuntimeError("[enforce fail at alloc_cpu.cpp:121] err == 0. DefaultCPUAllocator: can't allocate"
+                 " memory: you tried to allocate 400000000000 bytes."),
+    RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 4294967296 bytes."),
+    RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    RuntimeError("XPU out of memory. Tried to allocate 20.00 GiB"),
+    RuntimeError("level_zero backend failed with error: 39 (UR_RESULT_ERROR_OUT_OF_DEVICE_MEMORY)"),
+    RuntimeError("std::bad_alloc"),
+    OSError(12, "Cannot allocate memory"),
+    OSError(1455, "The paging file is too small for this operation to complete"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("error", OUT_OF_MEMORY, ids=lambda e: str(e)[:40] or "MemoryError")
+def test_every_way_to_be_out_of_memory_while_loading_is_a_run_error(
+    error: Exception, tiny_gpt2: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from transformers import GPT2LMHeadModel
+
+    assert out_of_memory(error)
+
+    def fail(*_args: object, **_options: object) -> None:
+        raise error
+
+    def load() -> object:
+        return load_model(
+            source=resolve_model(str(tiny_gpt2)), task=TextGeneration(), dtype=torch.float32,
+            placement=Placement(CPU),
+        )  # fmt: skip
+
+    for place in ("__init__", "to"):  # while it is made, and while it is moved to the device
+        with monkeypatch.context() as patch:
+            patch.setattr(GPT2LMHeadModel, place, fail)
+            with pytest.raises(RunError, match="out of memory"):
+                load()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [RuntimeError("size mismatch for wte"), ValueError("out of memory"), OSError("no file")],
+)
+def test_other_errors_are_not_out_of_memory(error: Exception) -> None:
+    assert not out_of_memory(error)
