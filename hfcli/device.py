@@ -200,13 +200,3 @@ def _left_in_groups(root: Path, own: Path) -> list[int]:
         if group == root:
             break
     return left
-
-
-def out_of_memory(error: BaseException) -> bool:
-    """Whether the error says that the machine or an accelerator has no memory left."""
-    import torch
-
-    told = str(error)
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(
-        words in told for words in ("can't allocate memory", "not enough memory")
-    )
