@@ -22,7 +22,14 @@ from hfcli.cli.finetune import finetune_command
 from hfcli.cli.generate import generate_command
 from hfcli.cli.recipes import recipes_app
 from hfcli.errors import HfcliError
-from hfcli.render.streams import StdoutClosed, write_error, write_out
+from hfcli.faults import environment_errors
+from hfcli.render.streams import (
+    StdoutClosed,
+    close_stdout,
+    lossy_stderr,
+    write_error,
+    write_out,
+)
 
 CLOSED_PIPE = 141  # 128 + SIGPIPE, what a shell shows for it
 QUIET = {
@@ -78,12 +85,15 @@ def main() -> None:
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(encoding="utf-8", errors="replace")  # type: ignore[union-attr]
+    sys.stderr = lossy_stderr(sys.stderr)
     try:
-        app(prog_name="hfcli")
+        with environment_errors():
+            app(prog_name="hfcli")
     except HfcliError as e:
         if os.environ.get("HFCLI_DEBUG"):
             raise
         write_error(e)
+        close_stdout()
         sys.exit(e.exit_code)
     except StdoutClosed:
         sys.exit(CLOSED_PIPE)

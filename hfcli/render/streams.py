@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import math
 import os
 import re
 import sys
-from typing import Any
+from typing import Any, TextIO
 
 from hfcli.errors import HfcliError, RunError
 
@@ -17,6 +19,41 @@ CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 class StdoutClosed(Exception):  # noqa: N818 - an event, not an error
     """Whoever read stdout has gone; the boundary ends the process quietly."""
+
+
+class _Lossy(io.FileIO):
+    """A file whose disk may be full, or whose reader may have gone: what it cannot take is lost."""
+
+    def write(self, data: Any) -> int:
+        """Write what can be written, and say that all was."""
+        with contextlib.suppress(OSError):
+            return super().write(data)
+        return memoryview(data).nbytes
+
+
+def lossy_stderr(stream: TextIO) -> TextIO:
+    """Return stderr as a stream that never fails: the conversation must not end the work."""
+    try:
+        number = stream.fileno()
+    except (OSError, ValueError):
+        return stream  # not a file: someone else's object in its place
+    raw = _Lossy(number, "w", closefd=False)
+    return io.TextIOWrapper(
+        io.BufferedWriter(raw), encoding="utf-8", errors="replace", line_buffering=True
+    )
+
+
+def close_stdout() -> None:
+    """Flush stdout; what cannot be written is given up, and does not change the exit code."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _drop_stdout()
+
+
+def _drop_stdout() -> None:
+    # The interpreter flushes stdout once more when it ends.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def write_out(text: str) -> None:
@@ -30,8 +67,7 @@ def write_out(text: str) -> None:
         sys.stdout.write(text)
         sys.stdout.flush()
     except OSError as e:
-        # The interpreter flushes stdout once more when it ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_stdout()
         if isinstance(e, BrokenPipeError):
             raise StdoutClosed from e
         raise RunError(f"stdout cannot be written ({e.strerror})") from e
