@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hfcli.errors import DataError, RecipeError, did_you_mean
@@ -17,7 +19,9 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 ROWS_AT_ONCE = 1000
+MOST_SENTENCES = 5
 OTHER_TYPES: dict[type, str] = {list: "multi_label_classification", float: "regression"}
+NUMBER = re.compile(r"[+-]?\d+(\.\d*)?")
 Label = TypeVar("Label")
 Names = tuple[str, ...]
 NamedRows = Callable[[], Iterable[tuple[str, Names]]]
@@ -147,15 +151,60 @@ def _named(value: Any, declared: Sequence[str]) -> Any:
 
 
 def sorted_names(names: Iterable[str]) -> list[str]:
-    """Distinct names in a stable order: sorted, whole numbers by value."""
+    """Return the distinct names in one order, whatever Python's hash seed is.
+
+    Whole numbers are ordered by value, and by text where they are equal (001, 01, 1); anything else
+    by text. A label is its text: 1 and 01 are two labels.
+    """
     distinct = set(names)
-    if all(name.removeprefix("-").isdecimal() for name in distinct):
-        return sorted(distinct, key=int)
+    if all(_is_whole_number(name) for name in distinct):
+        return sorted(distinct, key=lambda name: (Decimal(name), name))
     return sorted(distinct)
 
 
+def _is_whole_number(name: str) -> bool:
+    return name.removeprefix("-").isdecimal()
+
+
+def look_alikes(names: Sequence[str]) -> list[str]:
+    """Return a sentence for each group of labels that a typing error may have made of one.
+
+    Args:
+        names: distinct label names, in their order.
+    """
+    groups: dict[object, list[str]] = {}
+    for name in names:
+        groups.setdefault(_essence(name), []).append(name)
+    return [
+        f"labels {', '.join(map(repr, group))} differ in {_difference(group)} only: the model"
+        f" learns {len(group)} labels"
+        for group in groups.values()
+        if len(group) > 1
+    ][:MOST_SENTENCES]
+
+
+def _essence(name: str) -> object:
+    """What is left of a name without white space and letter case; of a number, its value."""
+    text = " ".join(name.split()).casefold()
+    return Decimal(text) if NUMBER.fullmatch(text) else text
+
+
+def _difference(group: Sequence[str]) -> str:
+    spaced = {" ".join(name.split()) for name in group}
+    if len(spaced) == 1:
+        return "white space"
+    if len({name.casefold() for name in group}) == 1:
+        return "letter case"
+    if len({name.casefold() for name in spaced}) == 1:
+        return "white space and letter case"
+    return "how a number is written"
+
+
 def label_indices(rows: NamedRows, column: str, known: Sequence[str]) -> dict[str, int]:
-    """What stands for a label in the data -> the model's index: names, or indices where all are.
+    """Map what stands for a label in the data to the model's index.
+
+    Labels are the model's names. They are indices where all of them are, and none of the model's
+    names is a number itself: names and indices are never mixed.
 
     Args:
         rows: gives (origin, names) of every row; called once or twice.
@@ -170,7 +219,8 @@ def label_indices(rows: NamedRows, column: str, known: Sequence[str]) -> dict[st
     if used <= set(by_name):
         return by_name
     by_index = {str(i): i for i in by_name.values()}
-    if used <= set(by_index):
+    numbered = any(isinstance(_essence(name), Decimal) for name in known)
+    if used <= set(by_index) and not numbered:
         return by_index
     unseen = used - set(by_name)
     where = [origin for origin, names in rows() if not unseen.isdisjoint(names)]
@@ -179,7 +229,7 @@ def label_indices(rows: NamedRows, column: str, known: Sequence[str]) -> dict[st
         f"{', '.join(where[:3])}{more}: label(s) {sorted(unseen)} in column {column!r} are not"
         f" among the model's labels {list(known)}",
         hint="the model knows the labels of its training data only; they are matched by name, or"
-        " by index when all are indices",
+        " by index when all are indices and no name is a number",
     )
 
 

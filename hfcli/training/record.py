@@ -60,6 +60,7 @@ def describe_run(
             "revision": loaded.source.revision,
             "sha256": weights_sha256,
         },
+        "labels": recipe.task.label_names(loaded.model),
         "seed": recipe.seed,
         "versions": {"python": platform.python_version(), **_versions()},
         "hardware": _hardware(loaded),
@@ -107,6 +108,9 @@ def check_unchanged(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
         harmful.append("the content of the data files")
     if before["model"]["sha256"] != now["model"]["sha256"]:
         harmful.append("the weights of the model")
+    old, new = before.get("labels"), now.get("labels")
+    if old and new and old != new:
+        harmful.append(f"the order of the labels: {_short(old)} -> {_short(new)}")
     if harmful:
         raise RunError(
             f"the run cannot go on, since this has changed: {'; '.join(harmful)}",
@@ -123,6 +127,18 @@ def read_record(folder: Path) -> dict[str, Any] | None:
         return None
     record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return record
+
+
+def labels_of_checkpoint(checkpoint: Path | None) -> list[str] | None:
+    """Return the label names that a checkpoint was trained with, in the order of their indices.
+
+    For records of earlier versions, which do not hold them.
+    """
+    path = checkpoint / "config.json" if checkpoint else None
+    if path is None or not path.is_file():
+        return None
+    names: dict[str, str] = json.loads(path.read_text(encoding="utf-8")).get("id2label") or {}
+    return [names[i] for i in sorted(names, key=int)] or None
 
 
 def _differences(

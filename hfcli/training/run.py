@@ -156,6 +156,9 @@ def _earlier(folder: Path, resume: bool) -> dict[str, Any] | None:
     found = record.read_record(folder)
     if found is None:
         raise RunError(f"{folder}: holds no run that could be resumed (no {record.RUN_FILE})")
+    if "labels" not in found:
+        checkpoint = checkpoints.last_checkpoint(folder)
+        found["labels"] = record.labels_of_checkpoint(checkpoint)
     return found
 
 

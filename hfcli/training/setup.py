@@ -24,6 +24,7 @@ from hfcli.models.resolve import ModelSource, resolve_model
 from hfcli.models.scratch import build_model
 from hfcli.recipe.schema import DataSection, Recipe
 from hfcli.tasks.base import Prepared, Task, Tools
+from hfcli.tasks.labels import look_alikes
 
 
 @dataclass(frozen=True)
@@ -128,10 +129,12 @@ class _Source:
         found = None if self.key is None else cache.read_facts(self.key)
         if found is not None:
             return found
+        overrides = self.recipe.task.config_overrides(self.splits.get("train"))
+        labels = list(overrides.get("id2label", {}).values())
         facts = {
-            "overrides": self.recipe.task.config_overrides(self.splits.get("train")),
+            "overrides": overrides,
             "validation": "validation" in self.splits.by_name,
-            "notes": self.splits.notes,
+            "notes": [*self.splits.notes, *look_alikes(labels)],
         }
         if self.key is not None:
             cache.write_facts(self.key, facts)

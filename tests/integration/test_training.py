@@ -358,3 +358,32 @@ def test_a_run_killed_while_it_wrote_its_first_file_can_go_on(
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / ".run.json.tmp").write_text("{")
     assert_same(run(path, f"output_dir={tmp_path / 'run'}", resume=True), reference)
+
+
+@pytest.mark.parametrize("recorded", [True, False], ids=["record", "checkpoint"])
+def test_a_run_whose_labels_have_another_order_cannot_go_on(
+    recorded: bool, references: Any, tmp_path: Path
+) -> None:
+    path, _whole = references("random")
+    with pytest.raises(Killed):
+        run(path, f"output_dir={tmp_path}", kill_at=6)
+    record = json.loads((tmp_path / "run.json").read_text())
+    assert record.pop("labels") == ["calm", "storm"]
+    if recorded:
+        record["labels"] = ["storm", "calm"]
+    (tmp_path / "run.json").write_text(json.dumps(record))
+    (checkpoint,) = tmp_path.glob("checkpoint-*")
+    config = json.loads((checkpoint / "config.json").read_text())
+    config["id2label"] = {"0": "storm", "1": "calm"}
+    (checkpoint / "config.json").write_text(json.dumps(config))
+    with pytest.raises(RunError, match="order of the labels"):
+        run(path, f"output_dir={tmp_path}", resume=True)
+
+
+def test_labels_that_look_alike_are_told_before_training(tiny_gpt2: Path, tmp_path: Path) -> None:
+    path = write_recipe(tmp_path, tiny_gpt2, task={"name": "text-classification"})
+    rows = [{"text": f"text {i}", "label": ["on", "off", "Off"][i % 3]} for i in range(30)]
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    events: list[Event] = []
+    run(path, "training.max_steps=3", listener=events.append)
+    assert "labels 'Off', 'off' differ in letter case only" in str(events)

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any, get_args
 
 import pytest
 from datasets import ClassLabel, Dataset, Features, List, Value
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from hfcli.data.splits import load_splits
 from hfcli.errors import DataError, RecipeError
 from hfcli.recipe.load import dump_recipe, load_recipe
 from hfcli.recipe.schema import DataSection
-from hfcli.tasks.labels import label_indices
+from hfcli.tasks.labels import label_indices, look_alikes
 from hfcli.tasks.problems import PROBLEMS
 from hfcli.tasks.text_classification import TextClassification
 
@@ -201,6 +207,88 @@ def test_unknown_labels_show_their_rows_and_both_sides() -> None:
         label_indices(lambda: rows, "label", ["x", "y"])
     assert label_indices(lambda: rows[:1], "label", ["x", "y"]) == {"x": 0, "y": 1}
     assert label_indices(lambda: [("", ("1", "0"))], "label", ["x", "y"]) == {"0": 0, "1": 1}
+
+
+@given(
+    st.lists(st.integers(0, 12).map(str) | st.sampled_from(["x", "LABEL_1", "-1", "01"]),
+             min_size=2, max_size=6, unique=True),
+    st.lists(st.integers(0, 12).map(str) | st.sampled_from(["x", "y", "01", "1.0"]), min_size=1),
+)  # fmt: skip
+def test_names_and_indices_are_never_mixed(known: list[str], used: list[str]) -> None:
+    rows = [(f"a.csv:{i}", (name,)) for i, name in enumerate(used, 2)]
+    unknown = [name for name in used if name not in known]
+    a_number = any(name.removeprefix("-").isdecimal() for name in known)
+    indices = all(name in map(str, range(len(known))) for name in used)
+    if unknown and (a_number or not indices):
+        with pytest.raises(DataError) as caught:
+            label_indices(lambda: rows, "label", known)
+        assert f"a.csv:{used.index(unknown[0]) + 2}" in caught.value.message
+        assert str(known) in caught.value.message
+        return
+    found = label_indices(lambda: rows, "label", known)
+    if not unknown:
+        assert [known[found[name]] for name in used] == used
+    else:
+        assert all(found[name] == int(name) for name in used)
+
+
+def test_one_unknown_number_among_numbers_is_an_error() -> None:
+    rows = [*((f"a.csv:{i}", ("1",)) for i in range(2, 21)), ("a.csv:21", ("0",))]
+    with pytest.raises(DataError, match=r"a.csv:21: label\(s\) \['0'\] .* \['1', '2', '3'\]"):
+        label_indices(lambda: rows, "label", ["1", "2", "3"])
+
+
+NUMBERS = st.tuples(
+    st.sampled_from(["", "-"]), st.sampled_from(["", "0", "00"]), st.integers(0, 3).map(str)
+).map("".join)
+LABELS = st.lists(NUMBERS | st.text("aA 1", min_size=1, max_size=3), min_size=1, max_size=8)
+
+
+def test_the_order_of_labels_is_the_same_for_every_hash_seed() -> None:
+    cases: list[list[str]] = [["1", "01", "001"], ["0", "-0"], ["9" * 5000, "1"]]
+
+    @settings(max_examples=150, database=None, derandomize=True)
+    @given(st.lists(NUMBERS, min_size=2, max_size=8) | LABELS)
+    def collect(names: list[str]) -> None:
+        cases.append(names)
+
+    collect()
+    assert len(cases) > 100
+    code = (
+        "import json, sys\n"
+        "from hfcli.tasks.labels import look_alikes, sorted_names\n"
+        "made = [sorted_names(set(names)) for names in json.load(sys.stdin)]\n"
+        "print(json.dumps([(names, look_alikes(names)) for names in made]))\n"
+    )
+    outputs = [
+        subprocess.run(
+            [sys.executable, "-c", code], input=json.dumps(cases), capture_output=True, text=True,
+            check=True, env={**os.environ, "PYTHONHASHSEED": seed},
+        ).stdout
+        for seed in ("0", "1", "12345")
+    ]  # fmt: skip
+    assert outputs[0] == outputs[1] == outputs[2]
+    for names, (ordered, _sentences) in zip(cases, json.loads(outputs[0]), strict=True):
+        assert set(names) == set(ordered)
+        assert len(ordered) == len(set(names))
+
+
+@pytest.mark.parametrize(
+    ("names", "difference"),
+    [
+        (["pos", "pos "], "white space"),
+        (["a b", "a  b"], "white space"),
+        (["Pos", "pos"], "letter case"),
+        ([" Pos", "pos"], "white space and letter case"),
+        (["01", "1", "1.0"], "how a number is written"),
+        (["-0", "0"], "how a number is written"),
+    ],
+)
+def test_labels_that_look_alike_are_named(names: list[str], difference: str) -> None:
+    (sentence,) = look_alikes([*names, "other", "2"])
+    assert f"differ in {difference} only" in sentence
+    assert all(repr(name) in sentence for name in names)
+    assert look_alikes(["1", "2", "a", "b c", "bc"]) == []
 
 
 def _recipe(folder: Path, line: str) -> Path:
