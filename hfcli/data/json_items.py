@@ -9,12 +9,15 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, TextIO
 
 CHUNK = 1 << 20  # characters
+LARGEST_ITEM = 1 << 26  # characters
 # The longest word that a cut can make unreadable is -Infinity; errors before that are real.
 MARGIN = 16
 SPACE = re.compile(r"[ \t\n\r]*")
+BAD_BYTE = re.compile("[\udc80-\udcff]")  # where surrogateescape puts them
 DECODER = json.JSONDecoder()
 
 
@@ -53,15 +56,38 @@ def list_items(file: TextIO) -> Iterator[Any] | None:
     Raises:
         BrokenJson: while reading.
     """
+    return begin(file)[0]
+
+
+def begin(file: TextIO) -> tuple[Iterator[Any] | None, str]:
+    """The items of the list in `file` as `list_items` gives them; else what was read so far.
+
+    An item with bytes that could not be decoded is a `BadItem`.
+    """
     text = _Text(file)
-    return _items(text) if text.next() == "[" else None
+    return (_items(text), "") if text.next() == "[" else (None, text.text)
+
+
+@dataclass(frozen=True)
+class BadItem:
+    """An item that holds a byte which is not of the encoding, as `surrogateescape` leaves it.
+
+    Args:
+        line: of the byte, from 1.
+        byte: as it was decoded.
+    """
+
+    line: int
+    byte: str
 
 
 def _items(text: _Text) -> Iterator[Any]:
     text.at += 1
     more = text.next() != "]"
     while more:
-        yield text.value()
+        value = text.value()
+        bad = BAD_BYTE.search(text.text, text.begun, text.at)
+        yield value if bad is None else BadItem(text.line_of(bad.start()), bad[0])
         mark = text.next()
         if mark not in ("]", ","):
             raise text.error("Expecting ',' delimiter", text.at)
@@ -89,6 +115,7 @@ class _Text:
         self.file = file
         self.text, self.at = "", 0
         self.line, self.column = 1, 1
+        self.begun = 0  # where the last value begins
 
     def next(self) -> str:
         """Go to the next character that is not white space; "" at the end."""
@@ -101,6 +128,7 @@ class _Text:
     def value(self) -> Any:
         """Decode the value that begins here, and go behind it."""
         while True:
+            self.begun = self.at
             try:
                 value, self.at = DECODER.raw_decode(self.text, self.at)
             except json.JSONDecodeError as e:
@@ -118,6 +146,10 @@ class _Text:
         """`message` with the place of a character."""
         return _broken(message, *self._place(at))
 
+    def line_of(self, at: int) -> int:
+        """The line of a character."""
+        return self._place(at)[0]
+
     def _place(self, at: int) -> tuple[int, int]:
         lines = self.text.count("\n", 0, at)
         column = at - self.text.rfind("\n", 0, at) if lines else self.column + at
@@ -127,6 +159,8 @@ class _Text:
         """Forget what is done with and read on: as much again, so that long items cost little."""
         self.line, self.column = self._place(self.at)
         rest = self.text[self.at :]
+        if len(rest) > LARGEST_ITEM:
+            raise BrokenJson(f"an item is longer than {LARGEST_ITEM:,} characters", self.line)
         new = self.file.read(max(CHUNK, len(rest)))
         self.text, self.at = rest + new, 0
         return bool(new)

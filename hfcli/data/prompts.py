@@ -1,7 +1,8 @@
 """A file, a Hub data set or stdin -> rows, one at a time, in flat memory, broken ones included.
 
 For bulk generation: a row that cannot be read is handed on with its complaint, so that as many
-rows come out as went in. (`hfcli.data.files` reads training data, and stops at the first one.)
+rows come out as went in. (`hfcli.data.files` reads training data by the same readers, and stops at
+the first one.)
 Knows nothing about models.
 """
 
@@ -11,16 +12,19 @@ import hashlib
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
+from hfcli.data.files import check_known, unreadable
 from hfcli.data.hub import load_hub_split
-from hfcli.data.row_readers import A_LINE_A_ROW, CHUNK, READERS, Parsed, is_text
-from hfcli.errors import DataError, did_you_mean
+from hfcli.data.parsed import DEEPEST as DEEPEST
+from hfcli.data.parsed import FileOptions, Parsed, Quoting, Unreadable, shown
+from hfcli.data.raw_files import FileName, check_file, open_bytes
+from hfcli.data.row_readers import A_LINE_A_ROW, CHUNK, READERS, is_text
+from hfcli.errors import DataError
 
 DASH = "-"  # stdin, or stdout
-DEEPEST = 100  # lists in lists; Python's own limit is not much further away
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,8 @@ def open_rows(
     split: str = "train",
     offline: bool = False,
     keep_stdin: bool = False,
+    encoding: str = "utf-8",
+    quoting: Quoting = "auto",
 ) -> InputRows:
     """Find the input and take its fingerprint.
 
@@ -74,46 +80,61 @@ def open_rows(
         offline: open no socket.
         keep_stdin: copy stdin to a temporary file first, so that it has a fingerprint; else it is
             read as it comes.
+        encoding: of a text file, as Python names it.
+        quoting: whether cells of a tsv file may stand in quotes.
 
     Raises:
         DataError: there is no such file or data set, or its format is not known. `read` raises it
             where stdin of no named format does not begin with a row.
     """
+    options = FileOptions(encoding=encoding, quoting=quoting, prompts=True)
     if name == DASH:
-        return _stdin(format, keep=keep_stdin)
-    path = Path(name).expanduser()
-    if not path.is_file():
-        if name.count("/") == 1 and not path.suffix and not path.parent.is_dir():
-            return _hub(name, split, offline=offline)
-        raise _no_file(name, path)
-    suffix = _known_suffix(f".{format}" if format else path.suffix.lower(), name)
+        return _stdin(format, options, keep=keep_stdin)
+    path = _expanded(name)
+    if name.count("/") == 1 and not path.suffix and not _exists(path) and not _exists(path.parent):
+        return _hub(name, split, offline=offline)
+    check_file(path, "what comes from a command is read by -i -")
+    file_name = FileName.of(path)
+    if format is not None:
+        file_name = replace(file_name, suffix=_known_format(format))
+    check_known(name, file_name, "--input-format names another format")
 
     def read() -> Iterator[InputRow]:
-        with path.open("rb") as file:
-            yield from _numbered(name, READERS[suffix](file))
+        with open_bytes(path, packed=file_name.packed) as file:
+            yield from _numbered(name, READERS[file_name.suffix](file, options))
 
+    with open_bytes(path, packed=False) as file:
+        told = _look(file, file_name.suffix)
+    return InputRows(name, told[0], None if file_name.packed else told[1], read)
+
+
+def _known_format(name: str) -> str:
+    suffix = f".{name.removeprefix('.').lower()}"
+    if suffix not in READERS:
+        known = ", ".join(known.removeprefix(".") for known in READERS)
+        raise DataError(f"--input-format: unknown format {shown(name)}", hint=f"known: {known}")
+    return suffix
+
+
+def _expanded(name: str) -> Path:
     try:
-        with path.open("rb") as file:
-            return InputRows(name, *_look(file, suffix), read)
-    except OSError as e:
-        raise DataError(f"{name}: cannot be read ({e.strerror})") from e
+        return Path(name).expanduser()
+    except RuntimeError as e:  # ~nobody/
+        raise DataError(f"{name}: no such file ({e})") from e
 
 
-def _no_file(name: str, path: Path) -> DataError:
-    if path.is_dir():
-        return DataError(f"{name}: is a folder", hint="name one of its files")
-    if path.exists():
-        return DataError(f"{name}: is no file", hint="what comes from a command is read by -i -")
-    siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
-    near = did_you_mean(path.name, siblings)
-    return DataError(f"{name}: no such file", hint=f"did you mean {near}?" if near else None)
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
 
 
-def _stdin(format: str | None, *, keep: bool) -> InputRows:
-    suffix = _known_suffix(f".{format or 'jsonl'}", "stdin")
+def _stdin(format: str | None, options: FileOptions, *, keep: bool) -> InputRows:
+    suffix = _known_format(format or "jsonl")
 
     def parsed(source: BinaryIO) -> Iterator[InputRow]:
-        rows = _numbered("stdin", READERS[suffix](source))
+        rows = _numbered("stdin", READERS[suffix](source, options))
         return rows if format else _begun_well(rows)
 
     if not keep:
@@ -160,27 +181,16 @@ def _look(file: IO[bytes], suffix: str, copy: IO[bytes] | None = None) -> tuple[
     return digest.hexdigest(), lines + (last != b"\n") if suffix in A_LINE_A_ROW else None
 
 
-def _known_suffix(suffix: str, name: str) -> str:
-    if suffix not in READERS:
-        raise DataError(
-            f"{name}: cannot read files that end in {suffix!r}",
-            hint=f"known: {', '.join(READERS)}; --input-format names another",
-        )
-    return suffix
-
-
 def _numbered(name: str, parsed: Iterator[Parsed]) -> Iterator[InputRow]:
     try:
-        for number, (line, values, error) in enumerate(parsed):
+        for number, (line, values, error, _hint) in enumerate(parsed):
             if error is None and values is not None:
                 error = _not_text(values)
-            if error is None and values is not None and _too_deep(values):
-                values, error = None, f"its values are nested more than {DEEPEST} deep"
             yield InputRow(number, f"{name}:{line}", values or {}, error)
-    except DataError as e:
-        raise DataError(f"{name}: {e.message}", hint=e.hint) from e
+    except Unreadable as e:
+        raise unreadable(name, e) from e
     except OSError as e:
-        raise DataError(f"{name}: cannot be read ({e.strerror})") from e
+        raise DataError(f"{name}: cannot be read ({e.strerror or e})") from e
 
 
 def _not_text(values: dict[str, Any]) -> str | None:
@@ -196,16 +206,6 @@ def _not_text(values: dict[str, Any]) -> str | None:
             elif isinstance(item, list):
                 found += item
     return None
-
-
-def _too_deep(values: dict[str, Any]) -> bool:
-    level: list[Any] = [value for value in values.values() if isinstance(value, dict | list)]
-    for _ in range(DEEPEST):
-        if not level:
-            return False
-        inner = (x for item in level for x in (item.values() if isinstance(item, dict) else item))
-        level = [x for x in inner if isinstance(x, dict | list)]
-    return True
 
 
 def _hub(name: str, split: str, *, offline: bool) -> InputRows:

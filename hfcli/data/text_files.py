@@ -1,91 +1,191 @@
-"""A file as text, and its lines, paragraphs or all of it, with the lines they begin in.
+"""Bytes as text, and its lines, paragraphs or all of it, with the lines they begin in.
 
-Knows nothing about rows.
+Bytes that are not of the encoding are told with their line; what follows is read. Knows nothing
+about columns.
 """
 
 from __future__ import annotations
 
+import codecs
+import io
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Literal, TextIO
+from typing import BinaryIO, NamedTuple, TextIO
 
-from hfcli.errors import DataError
-
-SampleBy = Literal["document", "paragraph", "line"]
+from hfcli.data.json_items import BAD_BYTE
+from hfcli.data.parsed import LARGEST_ROW, LARGEST_TEXT, Unreadable
+from hfcli.data.parsed import SampleBy as SampleBy
 
 # What ends a line: \n alone, or \n, \r\n and \r. str.splitlines would know eight more.
 NEWLINE, ANY_NEWLINE = "\n", ""
 BLANK_LINE = re.compile(r"[ \t]*\r?\n")
+MARKS = {
+    codecs.BOM_UTF32_LE: "utf-32",  # before UTF-16, whose mark it begins with
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+
+
+class Part(NamedTuple):
+    """A piece of text.
+
+    Args:
+        line: where it begins, from 1.
+        text: as it stands in the file.
+        error: why it cannot be used, or None.
+        hint: what to do about that.
+    """
+
+    line: int
+    text: str
+    error: str | None = None
+    hint: str | None = None
+
+
+def known_encoding(name: str) -> bool:
+    """Whether text can be read in an encoding of this name."""
+    try:
+        b"a".decode(name)
+    except UnicodeDecodeError:
+        return True  # UTF-16 and the like: a byte is not a character
+    except (LookupError, ValueError):
+        return False
+    return True
 
 
 @contextmanager
-def opened(path: Path, newline: str) -> Iterator[TextIO]:
-    """The file, to be read as text.
+def as_text(file: BinaryIO, encoding: str, newline: str) -> Iterator[TextIO]:
+    """Decode a file as it is read; it stays open.
 
     Args:
-        path: of a UTF-8 file.
+        file: at its beginning.
+        encoding: as Python names it.
         newline: which line ends count: `NEWLINE` or `ANY_NEWLINE`.
 
     Raises:
-        DataError: it cannot be read, or is not UTF-8 where the reader has arrived.
+        Unreadable: what follows cannot be decoded.
     """
+    codec = codecs.lookup(encoding).name
+    # utf-8-sig: a byte order mark from a spreadsheet is not part of the first column's name.
+    codec = "utf-8-sig" if codec == "utf-8" else codec
+    # Behind a bad byte of UTF-16 nothing can be told apart; elsewhere it spoils its own row only.
+    errors = "strict" if codec.startswith(("utf-16", "utf-32")) else "surrogateescape"
+    text = io.TextIOWrapper(file, encoding=codec, errors=errors, newline=newline)
     try:
-        # utf-8-sig: a byte order mark from a spreadsheet is not part of the first column's name.
-        with path.open(encoding="utf-8-sig", newline=newline) as file:
-            yield file
-    except UnicodeDecodeError as e:
-        line, byte = _undecodable(path)
-        # The mark that UTF-16 begins with is no character of any 8-bit text.
-        source = "utf-16" if line == 1 and byte in (0xFE, 0xFF) else "latin1"
-        raise DataError(
-            f"{path}:{line}: not UTF-8 (byte 0x{byte:02x})",
-            hint=f"convert it: iconv -f {source} -t utf-8 {path.name}",
-        ) from e
-    except OSError as e:
-        raise DataError(f"{path}: cannot be read ({e.strerror})") from e
+        yield text
+    except UnicodeError as e:
+        raise Unreadable(f"not {encoding} text ({_reason(e)})", hint=_hint(encoding)) from e
+    finally:
+        if not file.closed:
+            text.detach()
 
 
-def _undecodable(path: Path) -> tuple[int, int]:
-    """Line and value of the first byte that is not UTF-8; decoders know its place in a chunk."""
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            try:
-                line.decode()
-            except UnicodeDecodeError as e:
-                return number, line[e.start]
-    raise AssertionError(f"{path} has changed while it was read")
+def parts(file: TextIO, encoding: str, by: SampleBy) -> Iterator[Part]:
+    """The parts of a text as asked for; those that are blank, too."""
+    for part in CUTS[by](lines(file, encoding) if by != "document" else _whole(file)):
+        yield part if part.error else checked(part, encoding)
 
 
-def _document(file: TextIO) -> Iterator[tuple[int, str]]:
-    yield 1, file.read()
+def lines(file: TextIO, encoding: str) -> Iterator[Part]:
+    """The lines of a file with their ends; a longer one than `LARGEST_ROW` is a complaint."""
+    number = 0
+    while line := file.readline(LARGEST_ROW):
+        number += 1
+        if len(line) == LARGEST_ROW and line[-1] not in "\r\n":
+            yield Part(number, "", f"the line is longer than {LARGEST_ROW:,} characters")
+            _skip_line(file)
+            continue
+        yield Part(number, line)
 
 
-def _text_lines(file: TextIO) -> Iterator[tuple[int, str]]:
-    for number, line in enumerate(file, start=1):
-        yield number, _without_end(line)
+def checked(part: Part, encoding: str) -> Part:
+    """The part, with a complaint where bytes of it were not of the encoding.
+
+    Raises:
+        Unreadable: the file begins as one of another encoding does.
+    """
+    if part.text.isascii():
+        return part
+    bad = BAD_BYTE.search(part.text)
+    if bad is None:
+        return part
+    line = part.line + part.text.count("\n", 0, bad.start())
+    byte = ord(bad[0]) - 0xDC00
+    message = f"not {encoding.upper()} (byte 0x{byte:02x})"
+    if line == 1:
+        begun = part.text[:4].encode("utf-8", "surrogateescape")
+        other = next((name for mark, name in MARKS.items() if begun.startswith(mark)), None)
+        if other is not None:
+            told = f"{message}; it begins as {other.upper()} text does"
+            raise Unreadable(told, 1, _hint(encoding, other))
+    return Part(line, part.text, message, _hint(encoding, "cp1252" if byte < 0xA0 else "latin1"))
 
 
-def _paragraphs(file: TextIO) -> Iterator[tuple[int, str]]:
-    first = 1
-    lines: list[str] = []
-    for number, line in enumerate(file, start=1):
-        if number == 1 or not BLANK_LINE.fullmatch(line):
-            first = first if lines else number
-            lines.append(line)
-        elif lines:
-            yield first, _without_end("".join(lines))
-            lines = []
-    yield first, "".join(lines)
+def _reason(error: UnicodeError) -> str:
+    return str(getattr(error, "reason", None) or error)
 
 
-def _without_end(text: str) -> str:
+def _hint(encoding: str, other: str = "latin1") -> str:
+    if codecs.lookup(encoding).name != "utf-8":
+        return "--encoding, or data.encoding in a recipe, names another encoding"
+    return (
+        f"--encoding {other} reads it (in a recipe: data.encoding: {other}); or convert it: iconv"
+        f" -f {other} -t utf-8"
+    )
+
+
+def _skip_line(file: TextIO) -> None:
+    while (more := file.readline(LARGEST_ROW)) and more[-1] not in "\r\n":
+        pass
+
+
+def _whole(file: TextIO) -> Iterator[Part]:
+    text = file.read(LARGEST_TEXT + 1)
+    if len(text) > LARGEST_TEXT:
+        told = f"the text is longer than {LARGEST_TEXT:,} characters"
+        yield Part(1, "", told, "data.sample_by: paragraph, or line, reads it in parts")
+    else:
+        yield Part(1, text)
+
+
+def _text_lines(given: Iterator[Part]) -> Iterator[Part]:
+    for part in given:
+        yield part._replace(text=without_end(part.text))
+
+
+def _paragraphs(given: Iterator[Part]) -> Iterator[Part]:
+    first, size = 1, 0
+    held: list[str] = []
+    for number, line, error, hint in given:
+        if error is not None:
+            yield Part(number, "", error, hint)
+        elif number == 1 or not BLANK_LINE.fullmatch(line):
+            first = first if size else number
+            size += len(line)
+            if size <= LARGEST_ROW:
+                held.append(line)
+        elif size:
+            part = _paragraph(first, held, size)
+            yield part._replace(text=without_end(part.text))
+            held, size = [], 0
+    yield _paragraph(first, held, size)
+
+
+def _paragraph(first: int, held: list[str], size: int) -> Part:
+    if size > LARGEST_ROW:
+        return Part(first, "", f"the paragraph is longer than {LARGEST_ROW:,} characters")
+    return Part(first, "".join(held))
+
+
+def without_end(text: str) -> str:
+    """The line without its \\n or \\r\\n."""
     return text[:-1].removesuffix("\r") if text.endswith("\n") else text
 
 
-CUTS: dict[SampleBy, Callable[[TextIO], Iterator[tuple[int, str]]]] = {
-    "document": _document,
+CUTS: dict[SampleBy, Callable[[Iterator[Part]], Iterator[Part]]] = {
+    "document": lambda given: given,
     "line": _text_lines,
     "paragraph": _paragraphs,
 }

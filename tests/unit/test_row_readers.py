@@ -80,7 +80,8 @@ def test_a_damaged_page_of_a_parquet_file_is_told(tmp_path: Path) -> None:
 
 def test_a_quote_that_is_never_closed_is_an_error_and_not_a_row(tmp_path: Path) -> None:
     rows = rows_of(tmp_path / "a.csv", 'prompt,n\nBread,1\n"never closed,2\nlamp,3\n')
-    assert [row.error for row in rows] == [None, "a quote is opened here and never closed"]
+    assert [row.error is None for row in rows] == [True, False]
+    assert "a quote is opened here and never closed" in str(rows[1].error)
     assert rows[1].origin.endswith("a.csv:3")
     closed = rows_of(tmp_path / "a.csv", 'prompt,n\nBread,1\n"two\nlines",2')
     assert [row.values["prompt"] for row in closed] == ["Bread", "two\nlines"]
