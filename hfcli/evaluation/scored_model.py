@@ -65,7 +65,8 @@ def load_scored(recipe: Recipe, *, offline: bool, lean_start: bool) -> ScoredMod
         recipe.model.name_or_path, revision=recipe.model.revision, offline=offline
     )
     fingerprint = begin_fingerprint(source)
-    if lean_start and recipe.device in ("auto", "cpu"):
+    by_peft = source.adapter_config() is not None
+    if lean_start and recipe.device in ("auto", "cpu") and not by_peft:
         import_leanly()
     placement = resolve_device(recipe.device)
     if placement.device.type == "cpu":

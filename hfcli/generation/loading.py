@@ -49,12 +49,6 @@ class ModelChoice:
         """Whether what `hfcli.speed.SWITCHES` describes under the name may be used."""
         return name not in self.without
 
-    def lean_start(self) -> None:
-        """Import transformers leanly, where that is what the choice allows."""
-        on_cpu = self.device in ("auto", "cpu") and self.load_in is None
-        if self.fast("lean-start") and on_cpu and not self.trust_remote_code:
-            import_leanly()
-
 
 @dataclass(frozen=True)
 class FoundModel:
@@ -63,6 +57,22 @@ class FoundModel:
     choice: ModelChoice
     source: ModelSource
     adapter: ModelSource | None
+
+    def lean_start(self) -> None:
+        """Import transformers leanly, where that is what the choice allows.
+
+        Other libraries that load a model (peft, bitsandbytes, code that comes with it) get all of
+        what they were tested with.
+        """
+        choice = self.choice
+        others = choice.load_in is not None or choice.trust_remote_code or self.has_adapter
+        if choice.fast("lean-start") and choice.device in ("auto", "cpu") and not others:
+            import_leanly()
+
+    @property
+    def has_adapter(self) -> bool:
+        """Whether peft puts an adapter on the model."""
+        return self.adapter is not None or self.source.adapter_config() is not None
 
 
 def load_for_generation(
@@ -116,7 +126,7 @@ def load_found(
         ModelError, RunError: see `hfcli.errors`.
     """
     choice = found.choice
-    choice.lean_start()
+    found.lean_start()
     placement = resolve_device(choice.device)
     dtype = resolve_dtype(choice.dtype, placement.device)
     if choice.dtype == "auto" and placement.device.type == "cpu":

@@ -130,7 +130,13 @@ def merge(model: PreTrainedModel, adapters: Iterable[ModelSource]) -> PreTrained
             with quiet_peft():
                 # Without them the adapter would be loaded with random weights.
                 warnings.filterwarnings("error", "Found missing adapter keys", UserWarning)
-                adapted = PeftModel.from_pretrained(model, str(source.folder))
+                adapted: Any = PeftModel.from_pretrained(model, str(source.folder))
+            if not hasattr(adapted.base_model, "merge_and_unload"):  # prompt tuning and its like
+                raise ModelError(
+                    f"{source.name}: an adapter of type {_kind(source)} cannot be merged",
+                    hint="hfcli takes adapters that change weights: LoRA, DoRA, IA3, LoHa, ...",
+                )
+            with quiet_peft():
                 model = adapted.merge_and_unload()
         except (OSError, ValueError, RuntimeError, UserWarning) as e:
             first = str(e).strip().partition("\n")[0]
@@ -138,6 +144,10 @@ def merge(model: PreTrainedModel, adapters: Iterable[ModelSource]) -> PreTrained
                 f"{source.name}: the adapter does not fit its base model ({first})"
             ) from e
     return model
+
+
+def _kind(source: ModelSource) -> str:
+    return str((source.adapter_config() or {}).get("peft_type"))
 
 
 @contextmanager

@@ -7,6 +7,9 @@ placeholders. Whatever is done to a placeholder (a call, an attribute, a subclas
 module and is done to that, so nothing is ever missing; marks for the compiler on functions are the
 one thing that is not made. Where an import fails all the same, it is made again as usual.
 
+Other libraries use submodules of torch that transformers imports in a usual start, as
+`torch.distributed.tensor`, without importing them. Such a submodule is imported on access.
+
 torch itself reads kernels for tensors without memory, and much that only these need. Most models
 are made without them; `completed` gets them for the others.
 """
@@ -14,8 +17,9 @@ are made without them; `completed` gets them for the others.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
@@ -29,6 +33,13 @@ META_KERNELS = "torch._meta_registrations"
 LATER = (COMPILER, META_KERNELS, "scipy")
 # What is to be imported, with all that it needs.
 BASE = ("transformers.modeling_utils", "transformers.masking_utils", "transformers.modeling_layers")
+
+# Packages of torch whose submodules a usual start imports, and others use as attributes.
+PARENTS = (
+    "torch", "torch.distributed", "torch.distributed.algorithms", "torch.fx.experimental",
+    "torch.fx.passes", "torch.nn.utils", "torch.testing._internal", "torch.utils", "torch.cuda",
+    "torch._functorch", "torch._higher_order_ops", "torch._prims_common",
+)  # fmt: skip
 
 Made = TypeVar("Made")
 _allowed = [False]
@@ -55,6 +66,7 @@ def import_leanly() -> bool:
         if _only_cpu():
             with _no_distributed():
                 _import_base()
+            _import_on_access(PARENTS)
             return True
     except (ImportError, AttributeError, TypeError, OSError):  # another version uses them after all
         for name in [name for name in sys.modules if name.partition(".")[0] == "transformers"]:
@@ -121,6 +133,24 @@ def _no_distributed() -> Iterator[None]:
         torch.distributed.is_available = available
 
 
+def _import_on_access(parents: Sequence[str]) -> None:
+    """Let an attribute of a package that is a submodule nobody imported be imported when used."""
+    for parent in parents:
+        package = sys.modules.get(parent)
+        if package is not None:
+            package.__getattr__ = partial(_submodule, parent, vars(package).get("__getattr__"))  # type: ignore[method-assign]
+
+
+def _submodule(parent: str, before: Callable[[str], Any] | None, name: str) -> Any:
+    if before is not None:
+        with suppress(AttributeError):
+            return before(name)
+    if not name.startswith("__"):
+        with suppress(ImportError):
+            return import_module(f"{parent}.{name}")
+    raise AttributeError(f"module {parent!r} has no attribute {name!r}")
+
+
 class _Finder(MetaPathFinder, Loader):
     """Finds a placeholder for every module of `LATER`, until the first of its package is used."""
 
@@ -175,6 +205,9 @@ class _Later:
 
     def __mro_entries__(self, bases: tuple[Any, ...]) -> tuple[Any, ...]:
         return (self._real(),)
+
+    def __subclasscheck__(self, kind: type) -> bool:
+        return issubclass(kind, self._real())
 
     def __instancecheck__(self, instance: Any) -> bool:
         # Of a class that nobody has imported, there are no instances.
