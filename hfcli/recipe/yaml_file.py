@@ -1,4 +1,4 @@
-"""YAML text -> plain data, with the line of every key.
+"""YAML text -> plain data, with the line of every key; and back.
 
 Reads the YAML 1.2 core schema instead of PyYAML's 1.1: `5e-5` is a number, `no` is a word,
 `0123` is 123, and a key given twice is an error. It knows nothing about recipes.
@@ -7,33 +7,19 @@ Reads the YAML 1.2 core schema instead of PyYAML's 1.1: `5e-5` is a number, `no`
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
 
-Path = tuple[str | int, ...]
+from hfcli.recipe import yaml_nodes
+from hfcli.recipe.yaml_nodes import CORE_SCHEMA, Node, Path, YamlError
 
-_CORE_SCHEMA: dict[str, tuple[str, str]] = {
-    "tag:yaml.org,2002:bool": (r"^(?:true|True|TRUE|false|False|FALSE)$", "tTfF"),
-    "tag:yaml.org,2002:int": (r"^(?:[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+)$", "-+0123456789"),
-    "tag:yaml.org,2002:float": (
-        r"^(?:[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"
-        r"|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$",
-        "-+.0123456789",
-    ),
-    "tag:yaml.org,2002:null": (r"^(?:~|null|Null|NULL|)$", "~nN"),
-}
-
-
-class YamlError(Exception):
-    """The text is not YAML, or holds a key twice; `line` counts from 1."""
-
-    def __init__(self, message: str, line: int | None) -> None:
-        super().__init__(message)
-        self.line = line
+MAX_ALIASED = 10_000  # values that aliases may repeat; a recipe has less than 100 in all
+__all__ = [
+    "Path", "YamlDocument", "YamlError", "dump_value", "dump_yaml", "parse_scalar", "parse_yaml",
+    "split_list",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -44,55 +30,87 @@ class YamlDocument:
     lines: dict[Path, int] = field(default_factory=dict)
 
 
-class _CoreLoader(yaml.SafeLoader):
-    """SafeLoader with the 1.2 core schema; the class attribute is our own, not PyYAML's."""
-
-    yaml_implicit_resolvers = {}  # noqa: RUF012 - typed in the base class
-
-
-def _construct_int(_loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
-    text = str(node.value)
-    base = {"0o": 8, "0x": 16}.get(text[:2], 10)
-    return int(text if base == 10 else text[2:], base)
-
-
-for _tag, (_pattern, _first) in _CORE_SCHEMA.items():
-    _CoreLoader.add_implicit_resolver(_tag, re.compile(_pattern), list(_first))
-# An empty value has no first character to be looked up by.
-_CoreLoader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile(r"^$"), [""])
-_CoreLoader.add_constructor("tag:yaml.org,2002:int", _construct_int)
-
-
 def parse_yaml(text: str) -> YamlDocument:
-    """Parse one YAML document.
+    """Parse one YAML document, in time and memory that its length bounds.
 
     Raises:
-        YamlError: bad syntax, an unhashable key or a key given twice.
+        YamlError: bad syntax, a key given twice or that is not a plain word, a value that does
+            not fit its tag, a tag that the core schema lacks, or too many or too deep values.
     """
-    loader: _CoreLoader | None = None
+    node = yaml_nodes.compose(text)
+    if node is None:
+        return YamlDocument(data=None)
+    reader = _Reader()
+    return YamlDocument(data=reader.read(node, ()), lines=reader.lines)
+
+
+def parse_scalar(text: str) -> Any:
+    """One value as a recipe would read it: `5e-5` -> float, `[a, b]` -> list, `no` -> 'no'."""
+    return parse_yaml(text).data
+
+
+def split_list(text: str) -> list[str]:
+    """The values of `1e-3, [a, b], "c, d"`, each as it is written.
+
+    Raises:
+        YamlError: they could not stand in a list.
+    """
     try:
-        loader = _CoreLoader(text)
-        node = loader.get_single_node()
-        if node is None:
-            return YamlDocument(data=None)
-        lines: dict[Path, int] = {}
-        _walk(loader, node, (), lines, frozenset())
-        return YamlDocument(data=_construct(loader, node), lines=lines)
-    except yaml.MarkedYAMLError as e:
-        mark = e.problem_mark or e.context_mark
-        problem = e.problem or e.context or "not valid YAML"
-        raise YamlError(problem, mark.line + 1 if mark else None) from e
-    except yaml.YAMLError as e:
-        raise YamlError(str(e).splitlines()[0], None) from e
-    finally:
-        if loader is not None:
-            loader.dispose()
+        node = yaml_nodes.compose(f"[{text}]")
+    except YamlError as e:
+        raise YamlError("the values are not a list separated by commas", None) from e
+    assert node is not None and node.kind == "list", "it is in brackets"
+    # The bracket before the text is one character.
+    return [text[item.start - 1 : item.end - 1] for item in node.items]
+
+
+class _Reader:
+    """Nodes -> data. Aliases share nodes, so that a short text can name more than memory holds."""
+
+    def __init__(self) -> None:
+        self.lines: dict[Path, int] = {}
+        self.aliased = 0
+
+    def read(self, node: Node, path: Path, *, aliased: bool = False) -> Any:
+        aliased = aliased or node.named_before
+        if aliased:
+            self.aliased += 1
+            if self.aliased > MAX_ALIASED:
+                raise YamlError(f"aliases repeat more than {MAX_ALIASED:,} values", node.line)
+        if len(path) > yaml_nodes.MAX_DEPTH:
+            raise yaml_nodes.too_deep(node.line)
+        if node.kind == "word":
+            return yaml_nodes.value_of(node)
+        if node.kind == "list":
+            return [self._item(item, (*path, i), aliased) for i, item in enumerate(node.items)]
+        return dict(self._entry(key, value, path, aliased) for key, value in node.pairs())
+
+    def _item(self, item: Node, path: Path, aliased: bool) -> Any:
+        self.lines[path] = item.line
+        return self.read(item, path, aliased=aliased)
+
+    def _entry(self, key_node: Node, value: Node, path: Path, aliased: bool) -> tuple[Any, Any]:
+        if key_node.kind != "word":
+            raise YamlError("a key must be a plain word", key_node.line)
+        key = yaml_nodes.value_of(key_node)
+        here = (*path, key if isinstance(key, str | int) else str(key))
+        if here in self.lines:
+            first = self.lines[here]
+            raise YamlError(f"{key!r} is given twice (first on line {first})", key_node.line)
+        self.lines[here] = key_node.line
+        return key, self.read(value, here, aliased=aliased)
 
 
 class _CoreDumper(yaml.SafeDumper):
     """SafeDumper that quotes what the 1.2 core schema would read as something else."""
 
-    yaml_implicit_resolvers = _CoreLoader.yaml_implicit_resolvers
+    yaml_implicit_resolvers = {}  # noqa: RUF012 - typed in the base class
+
+
+for _tag, (_pattern, _first) in CORE_SCHEMA.items():
+    _CoreDumper.add_implicit_resolver(_tag, _pattern, list(_first))
+# An empty value has no first character to be looked up by.
+_CoreDumper.add_implicit_resolver(yaml_nodes.NULL, yaml_nodes.EMPTY, [""])
 
 
 def dump_yaml(data: Any) -> str:
@@ -116,61 +134,3 @@ def dump_value(value: Any) -> str:
         if text.isprintable():
             break
     return text
-
-
-def parse_scalar(text: str) -> Any:
-    """One value as a recipe would read it: `5e-5` -> float, `[a, b]` -> list, `no` -> 'no'."""
-    return parse_yaml(text).data
-
-
-def split_list(text: str) -> list[str]:
-    """The values of `1e-3, [a, b], "c, d"`, each as it is written.
-
-    Raises:
-        YamlError: they could not stand in a list.
-    """
-    loader = _CoreLoader(f"[{text}]")
-    try:
-        node = loader.get_single_node()
-    except yaml.YAMLError as e:
-        raise YamlError("the values are not a list separated by commas", None) from e
-    finally:
-        loader.dispose()
-    assert isinstance(node, yaml.SequenceNode), "it is in brackets"
-    # The bracket before the text is one character.
-    return [text[item.start_mark.index - 1 : item.end_mark.index - 1] for item in node.value]
-
-
-def _construct(loader: _CoreLoader, node: yaml.Node) -> Any:
-    try:
-        return loader.construct_document(node)
-    except (ValueError, KeyError, AttributeError) as e:
-        # PyYAML's constructors trust explicit tags: `!!int x` fails as int("x") does.
-        raise YamlError("a value does not fit its tag", node.start_mark.line + 1) from e
-
-
-def _walk(
-    loader: _CoreLoader,
-    node: yaml.Node,
-    path: Path,
-    lines: dict[Path, int],
-    around: frozenset[int],
-) -> None:
-    if id(node) in around:
-        raise YamlError("an alias stands inside what it names", node.start_mark.line + 1)
-    around |= {id(node)}
-    if isinstance(node, yaml.SequenceNode):
-        for i, item in enumerate(node.value):
-            lines[(*path, i)] = item.start_mark.line + 1
-            _walk(loader, item, (*path, i), lines, around)
-    elif isinstance(node, yaml.MappingNode):
-        for key_node, value_node in node.value:
-            key = loader.construct_object(key_node, deep=True)
-            line = key_node.start_mark.line + 1
-            if not isinstance(key, Hashable):
-                raise YamlError("a key must be a plain word", line)
-            here = (*path, key if isinstance(key, str | int) else str(key))
-            if here in lines:
-                raise YamlError(f"{key!r} is given twice (first on line {lines[here]})", line)
-            lines[here] = line
-            _walk(loader, value_node, here, lines, around)
