@@ -14,24 +14,34 @@ The classes know nothing about terminals: `hfcli.cli.app.main` turns them into a
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import ClassVar
+
+from hfcli.shown import cut_line, cut_lines
+
+LONGEST_IN_HINT = 1_000  # characters of one value; a hint is often a command to copy
 
 
 class HfcliError(Exception):
     """What a user did or met, said so that they can act on it.
 
     Args:
-        message: what went wrong and where, without a final full stop.
+        message: what went wrong and where, without a final full stop; a list of them is shown
+            one a line. Values that are longer than 200 characters are cut, and so are long lists.
         hint: what to do next; shown on a line of its own.
     """
 
     exit_code: ClassVar[int]
 
-    def __init__(self, message: str, *, hint: str | None = None) -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+    def __init__(self, message: str | Sequence[str], *, hint: str | None = None) -> None:
+        self.lines = cut_lines([message] if isinstance(message, str) else message)
+        self.hint = None if hint is None else cut_line(hint, LONGEST_IN_HINT)
+        super().__init__(self.message)
+
+    @property
+    def message(self) -> str:
+        """The lines as one text."""
+        return "\n".join(self.lines)
 
 
 class RecipeError(HfcliError):
@@ -69,7 +79,9 @@ class Interrupted(HfcliError):  # noqa: N818 - not an error, an end
 
     exit_code = 130
 
-    def __init__(self, message: str, *, signal: int, hint: str | None = None) -> None:
+    def __init__(
+        self, message: str | Sequence[str], *, signal: int, hint: str | None = None
+    ) -> None:
         super().__init__(message, hint=hint)
         self.exit_code = 128 + signal  # type: ignore[misc]
 

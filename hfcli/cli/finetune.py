@@ -7,13 +7,14 @@ import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hfcli.cli import options
 
 if TYPE_CHECKING:
+    from hfcli.recipe.overrides import Override
     from hfcli.recipe.schema import Recipe
     from hfcli.results import FinetuneResult
     from hfcli.training.run import RunOptions
@@ -107,43 +108,56 @@ def _finetune(
         raise typer.BadParameter("--push-to-hub needs a run and the network")
     if push_to_hub is not None and sweeps:
         raise typer.BadParameter("--push-to-hub pushes one run: the best of a sweep, later")
-    if output_dir is not None:
-        overrides = [*overrides, f"output_dir={output_dir}"]
-    if device is not None:
-        overrides = [*overrides, f"device={device}"]
+    given = with_flags(overrides, output_dir=output_dir, device=device)
 
+    from hfcli.recipe.load import read_recipe, validate
+
+    draft = read_recipe(recipe)
     if sweeps and dry_run:
         from hfcli.cli.sweep import plan_of_sweep
 
-        plan_of_sweep(recipe=recipe, overrides=overrides, sweeps=sweeps, offline=offline, json=json)
+        plan_of_sweep(recipe=draft, overrides=given, sweeps=sweeps, offline=offline, json=json)
     elif sweeps:
         from hfcli.cli.sweep import run_sweep
 
         run_sweep(
-            recipe=recipe,
-            overrides=overrides,
+            recipe=draft,
+            overrides=given,
             sweeps=sweeps,
             resume=resume,
             overwrite=overwrite,
             train=lambda one, go_on: _train(
-                one, replace(_options(recipe, go_on, False, offline), more_follow=True), verbose
+                one,
+                replace(_options(draft.record, go_on, False, offline), more_follow=True),
+                verbose,
             ),
             json=json,
         )
     else:
-        from hfcli.recipe.load import load_recipe
-
-        loaded = load_recipe(recipe, overrides)
+        loaded = validate(draft.merged(given))
         if dry_run:
             show_plan_of(recipe=loaded, offline=offline, verbose=verbose, json=json)
         else:
-            asked = _options(recipe, resume, overwrite, offline)
+            asked = _options(draft.record, resume, overwrite, offline)
             _run(loaded, asked, push_to_hub=push_to_hub, verbose=verbose, json=json)
 
 
-def _options(recipe: Path, resume: bool, overwrite: bool, offline: bool) -> RunOptions:
+def with_flags(overrides: list[str], **flags: str | None) -> list[str | Override]:
+    """Overrides as they were typed, and the values of flags for the recipe's keys of that name."""
+    from hfcli.recipe.overrides import Override
+
+    typed = [
+        Override.of_flag(f"--{key.replace('_', '-')}", key, value)
+        for key, value in flags.items()
+        if value is not None
+    ]
+    return [*overrides, *typed]
+
+
+def _options(
+    record: dict[str, Any] | None, resume: bool, overwrite: bool, offline: bool
+) -> RunOptions:
     from hfcli.generation.samples import write_samples
-    from hfcli.recipe.load import read_record
     from hfcli.training.run import RunOptions
 
     return RunOptions(
@@ -152,7 +166,7 @@ def _options(recipe: Path, resume: bool, overwrite: bool, offline: bool) -> RunO
         offline=offline,
         command=tuple(sys.argv),
         resume_command=_resume_command(),
-        reproduce=read_record(recipe),
+        reproduce=record,
         write_samples=write_samples,
     )
 

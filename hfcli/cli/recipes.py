@@ -168,16 +168,18 @@ def _init(
     from hfcli.data.infer import look
     from hfcli.models.peek import peek
     from hfcli.recipe.files import write_new
+    from hfcli.recipe.overrides import split_names
     from hfcli.recipe.starter import write_recipe
     from hfcli.render.streams import write_err, write_out
 
+    flag = "--column-names"
     target = Path("recipe.yaml" if output == "-" else output)
     found = look(
         patterns=data,
         task=task,
         text_column=text_column,
         label_column=label_column,
-        column_names=column_names.split(",") if column_names else None,
+        column_names=None if column_names is None else split_names(column_names, flag),
     )
     text = write_recipe(data=found, model=peek(model), to=target)
     if output == "-":

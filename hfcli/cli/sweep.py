@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
 if TYPE_CHECKING:
+    from hfcli.recipe.load import Draft
+    from hfcli.recipe.overrides import Override
     from hfcli.recipe.schema import Recipe
     from hfcli.recipe.sweep import SweptRun
     from hfcli.results import FinetuneResult, SweepPlan, SweepResult
@@ -18,8 +19,8 @@ SOME_FAILED = 6
 
 def run_sweep(
     *,
-    recipe: Path,
-    overrides: list[str],
+    recipe: Draft,
+    overrides: list[str | Override],
     sweeps: list[str],
     resume: bool,
     overwrite: bool,
@@ -29,7 +30,7 @@ def run_sweep(
     """Validate every combination, train each, and show the table.
 
     Args:
-        recipe: the file.
+        recipe: what its file says.
         overrides: the same for all runs.
         sweeps: `key=value,value`.
         resume, overwrite: what becomes of an earlier sweep in the folder.
@@ -61,7 +62,7 @@ def run_sweep(
 
 
 def plan_of_sweep(
-    *, recipe: Path, overrides: list[str], sweeps: list[str], offline: bool, json: bool
+    *, recipe: Draft, overrides: list[str | Override], sweeps: list[str], offline: bool, json: bool
 ) -> None:
     """Validate every combination, plan each, and show the table."""
     from hfcli.recipe.sweep import load_sweep

@@ -38,7 +38,7 @@ def generation_settings(flags: Mapping[str, Any]) -> GenerationSettings:
         for details in e.errors(include_url=False):
             flag = "".join(f"--{part}: ".replace("_", "-") for part in details["loc"])
             lines.append(flag + str(details["msg"]).removeprefix("Value error, "))
-        raise RecipeError("\n".join(lines)) from e
+        raise RecipeError(lines) from e
 
 
 def check_dtype(name: str) -> str:

@@ -17,6 +17,7 @@ from hfcli.evaluation.saved import SavedRun, read_run
 from hfcli.metrics import shipped_metrics
 from hfcli.metrics.base import Metric
 from hfcli.results import CompareResult, Comparison, Flip, MetricDifference
+from hfcli.shown import listed
 from hfcli.statistics.paired import Difference, differences
 from hfcli.statistics.proportions import holm
 from hfcli.statistics.resamplers import right_by, right_rows
@@ -94,17 +95,21 @@ def check_same_rows(first: SavedRun, other: SavedRun) -> None:
     """
     if first.data_sha256 != other.data_sha256:
         raise DataError(
-            "the runs are on different data\n"
-            f"{first.name}: {first.report['data']}, sha256 {first.data_sha256}\n"
-            f"{other.name}: {other.report['data']}, sha256 {other.data_sha256}",
+            [
+                "the runs are on different data",
+                f"{first.name}: {first.report['data']}, sha256 {first.data_sha256}",
+                f"{other.name}: {other.report['data']}, sha256 {other.data_sha256}",
+            ],
             hint="evaluate both on the same file",
         )
     ours, theirs = first.labels or [], other.labels or []
     if sorted(ours) != sorted(theirs):
         raise DataError(
-            "the runs know different labels\n"
-            f"{first.name}: {', '.join(ours) or 'none'}\n"
-            f"{other.name}: {', '.join(theirs) or 'none'}"
+            [
+                "the runs know different labels",
+                f"{first.name}: {listed(ours) or 'none'}",
+                f"{other.name}: {listed(theirs) or 'none'}",
+            ]
         )
     if len(first.rows) != len(other.rows):
         raise DataError(

@@ -13,6 +13,7 @@ from hfcli.errors import RecipeError, did_you_mean
 from hfcli.evaluation.target import EvalFlags, resolve_target
 from hfcli.models.resolve import resolve_model
 from hfcli.recipe.load import Draft, validate_as
+from hfcli.recipe.overrides import split_names
 from hfcli.recipe.questions import QuestionRecipe
 from hfcli.results import Listener, Note
 from hfcli.tasks import question_classes, task_names
@@ -109,7 +110,7 @@ def question_recipe(
         "model": _given(name_or_path=model, revision=revision),
         "data": _given(
             test=list(flags["data"]),
-            column_names=[one.strip() for one in names.split(",")] if names else None,
+            column_names=None if names is None else split_names(names, "--column-names"),
         ),
     }
     for flag, (section, key) in KEYS.items():

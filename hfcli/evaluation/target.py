@@ -6,7 +6,6 @@ Flags are merged into plain data before the one validation that recipes go throu
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,7 +16,8 @@ from typing import Any
 from hfcli.errors import HfcliError, RecipeError, RunError
 from hfcli.models.resolve import resolve_model
 from hfcli.models.task import guess_task, task_settings
-from hfcli.recipe.load import Draft, FlagOverride, load_recipe, nearby, validate
+from hfcli.recipe.load import Draft, load_recipe, nearby, validate
+from hfcli.recipe.overrides import Override, split_names
 from hfcli.recipe.schema import Recipe
 from hfcli.results import Listener, Note
 
@@ -60,40 +60,40 @@ class EvalFlags:
     stride: int | None = None
     windows: str | None = None
 
-    def overrides(self) -> list[FlagOverride]:
-        """The flags as recipe overrides."""
+    def overrides(self) -> list[Override]:
+        """The flags as values of recipe keys."""
         values: dict[str, Any] = {
             "task.text_column": self.text_column,
             "task.label_column": self.label_column,
             "evaluation.split": self.split,
-            "evaluation.metrics": json.dumps(self.metrics) if self.metrics else None,
+            "evaluation.metrics": list(self.metrics) if self.metrics else None,
             "evaluation.batch_size": self.batch_size,
             "device": self.device,
             "task.context": self.context,
             "task.stride": self.stride,
             "task.windows": self.windows,
         }
-        if self.model:
+        if self.model is not None:
             # Whatever the recipe builds or starts from, this is what is scored.
             values["model"] = self.model_value(self.model)
-        elif self.dtype:
+        elif self.dtype is not None:
             values["model.dtype"] = self.dtype
         if self.data:
             # The data named here is what is scored, whatever the recipe had.
-            values |= {"data": json.dumps({"test": self.data}), "evaluation.split": "test"}
-        if self.column_names:
-            values["data.column_names"] = f"[{self.column_names}]"
+            values |= {"data": {"test": list(self.data)}, "evaluation.split": "test"}
+        if self.column_names is not None:
+            values["data.column_names"] = split_names(self.column_names, "--column-names")
         return [
-            FlagOverride.of(FLAGS[key], key, value)
+            Override.of_flag(FLAGS[key], key, value)
             for key, value in values.items()
             if value is not None
         ]
 
-    def model_value(self, name: str) -> str:
+    def model_value(self, name: str) -> dict[str, str]:
         """The model section that scores the model `name`, and nothing else of a recipe's."""
         revision = self.revision if name == self.model else None
         named = {"name_or_path": name, "revision": revision, "dtype": self.dtype}
-        return json.dumps({k: v for k, v in named.items() if v is not None})
+        return {k: v for k, v in named.items() if v is not None}
 
     @contextmanager
     def named_as_typed(self, *, recipe: bool) -> Iterator[None]:
@@ -102,7 +102,7 @@ class EvalFlags:
         Args:
             recipe: there is one, so that a value may stand under its key.
         """
-        typed = {override.partition("=")[0] for override in self.overrides()}
+        typed = {override.key for override in self.overrides()}
 
         def named(found: re.Match[str]) -> str:
             key = found[0]
@@ -113,7 +113,7 @@ class EvalFlags:
         try:
             yield
         except HfcliError as e:
-            e.message = pattern.sub(named, e.message)
+            e.lines = [pattern.sub(named, line) for line in e.lines]
             e.hint = e.hint and pattern.sub(named, e.hint)
             raise
 
@@ -122,7 +122,7 @@ def resolve_target(
     *,
     target: Path | None,
     flags: EvalFlags,
-    overrides: Sequence[str],
+    overrides: Sequence[str | Override],
     listener: Listener,
     offline: bool,
 ) -> Recipe:
@@ -132,7 +132,7 @@ def resolve_target(
         RecipeError: nothing to evaluate was named or is there, or the recipe is wrong.
         RunError: the folder holds no finished run.
     """
-    merged = [*flags.overrides(), *overrides]
+    merged: list[str | Override] = [*flags.overrides(), *overrides]
     if target is None:
         return _from_flags(flags, merged, listener, offline)
     if target.is_dir():
@@ -144,13 +144,13 @@ def resolve_target(
     run = recipe.output_dir
     if flags.model is None and run is not None and (run / RESULT_FILE).is_file():
         listener(Note(f"evaluating the run this recipe made: {run}"))
-        return load_recipe(target, [*merged, *_model_overrides(run, flags)])
+        return load_recipe(target, [*merged, _model_override(run, flags)])
     if recipe.model.name_or_path is None:
         raise RunError(f"{run}: holds no finished run", hint=f"run `hfcli finetune {target}` first")
     return recipe
 
 
-def _from_run(folder: Path, flags: EvalFlags, overrides: Sequence[str]) -> Recipe:
+def _from_run(folder: Path, flags: EvalFlags, overrides: Sequence[str | Override]) -> Recipe:
     recipe = folder / RECIPE_FILE
     if not recipe.is_file():
         raise RunError(
@@ -162,16 +162,16 @@ def _from_run(folder: Path, flags: EvalFlags, overrides: Sequence[str]) -> Recip
             f"{folder}: the run is not finished (no {RESULT_FILE})",
             hint="go on with `hfcli finetune RECIPE --resume`",
         )
-    model = [] if flags.model else _model_overrides(folder, flags)
+    model = [] if flags.model is not None else [_model_override(folder, flags)]
     return load_recipe(recipe, [*overrides, *model])
 
 
-def _model_overrides(folder: Path, flags: EvalFlags) -> list[str]:
-    return [f"model={flags.model_value(str(folder.absolute()))}"]
+def _model_override(folder: Path, flags: EvalFlags) -> Override:
+    return Override.of_flag("--set model", "model", flags.model_value(str(folder.absolute())))
 
 
 def _from_flags(
-    flags: EvalFlags, overrides: Sequence[str], listener: Listener, offline: bool
+    flags: EvalFlags, overrides: Sequence[str | Override], listener: Listener, offline: bool
 ) -> Recipe:
     if not flags.data:
         raise RecipeError(

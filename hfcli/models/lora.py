@@ -125,7 +125,7 @@ def _matches(key: str, wanted: list[str], known: Iterable[str], kind: str) -> li
             tail = f", did you mean {near}?" if near else ""
             problems.append(f"model.lora.{key}: the model has no {kind} {want!r}{tail}")
     if problems:
-        raise RecipeError("\n".join(problems), hint=f"its {kind}s are {', '.join(ends)}")
+        raise RecipeError(problems, hint=f"its {kind}s are {', '.join(ends)}")
     return list(dict.fromkeys(found))
 
 

@@ -11,7 +11,10 @@ from hfcli.errors import did_you_mean
 from hfcli.recipe.schema import Recipe
 from hfcli.recipe.training_arguments import OWNED_BY_HFCLI, RENAMED, training_argument_names
 from hfcli.recipe.yaml_file import Path
+from hfcli.shown import shown
 from hfcli.tasks import question_classes, task_classes, task_names
+
+MOST_ERRORS = 20  # of one recipe
 
 
 def explain(
@@ -22,13 +25,16 @@ def explain(
 ) -> list[str]:
     """One line an error: `recipes/x.yaml:12: training.learning_rte: unknown key, did you ...`."""
     lines = []
-    for details in error.errors(include_url=False):
+    found = error.errors(include_url=False)
+    for details in found[:MOST_ERRORS]:
         path = _without_task_tag(details["loc"])
         dotted = ".".join(str(part) for part in path)
         where = _origin(path, file, origins)
         task = str(details["loc"][1]) if path != details["loc"] else None
         name = "" if where.endswith(dotted) else f"{dotted}: "  # `--set KEY` has it already
         lines.append(f"{where}: {name}{_sentence(dict(details), path, task, schema)}")
+    if len(found) > MOST_ERRORS:
+        lines.append(f"{file}: {len(found):,} errors in all, the first {MOST_ERRORS} are shown")
     return lines
 
 
@@ -64,11 +70,11 @@ def _sentence(
             return f"{name} is asked, not trained: hfcli eval --task {name} --data FILE"
         near = did_you_mean(name, task_names())
         known = f"did you mean {near}?" if near else f"known: {', '.join(task_names())}"
-        return f"unknown task {name!r}, {known}"
+        return f"unknown task {shown(name)}, {known}"
     message = str(details["msg"]).removeprefix("Value error, ")
     if kind == "value_error" or isinstance(details["input"], dict):
         return message
-    return f"{message[0].lower()}{message[1:]} (found {details['input']!r})"
+    return f"{message[0].lower()}{message[1:]} (found {shown(details['input'])})"
 
 
 def _every_task() -> dict[str, type[BaseModel]]:

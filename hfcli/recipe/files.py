@@ -33,7 +33,7 @@ def write_new(contents: Mapping[Path, bytes], *, overwrite: bool) -> list[Path]:
     there = [path for path in wanted if path.exists()]
     if there and not overwrite:
         raise RecipeError(
-            "\n".join(f"{path}: is there already" for path in there),
+            [f"{path}: is there already" for path in there],
             hint="--overwrite replaces it; or write elsewhere",
         )
     for path, data in wanted.items():

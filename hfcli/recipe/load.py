@@ -6,9 +6,10 @@ validated once; every error is reported at once with its file and line. Imports 
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path as FilePath
 from typing import Any, TypeVar
 
@@ -16,64 +17,65 @@ from pydantic import BaseModel, ValidationError
 
 from hfcli.errors import RecipeError, did_you_mean
 from hfcli.recipe.explain import explain
+from hfcli.recipe.overrides import Override, as_overrides
 from hfcli.recipe.schema import BUNDLED, Recipe
-from hfcli.recipe.yaml_file import Path, YamlError, dump_yaml, parse_scalar, parse_yaml
+from hfcli.recipe.yaml_file import Path, YamlError, dump_yaml, parse_yaml
+from hfcli.user_text import read_text
 
 AnyRecipe = TypeVar("AnyRecipe", bound=BaseModel)
 DATA_SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet", ".txt")  # .json: a record of a run, too
 DATA_SPLITS = ("train", "validation", "test")
 
 
-class FlagOverride(str):
-    """An override, `key=value`, for which a flag of its own was typed."""
-
-    flag: str
-
-    @classmethod
-    def of(cls, flag: str, key: str, value: Any) -> FlagOverride:
-        """What `flag` with `value` means for the recipe."""
-        override = cls(f"{key}={value}")
-        override.flag = flag
-        return override
-
-
 @dataclass
 class Draft:
-    """A recipe before validation: plain data, and where each key came from."""
+    """A recipe before validation: plain data, and where each key came from.
+
+    Attributes:
+        record: all of the file, where it is the record of a run (run.json).
+    """
 
     data: dict[str, Any]
     file: str
     folder: FilePath
     origins: dict[Path, str] = field(default_factory=dict)
     overridden: set[Path] = field(default_factory=set)
+    record: dict[str, Any] | None = None
 
     @classmethod
-    def from_flags(cls, data: dict[str, Any], overrides: Sequence[str]) -> Draft:
+    def from_flags(cls, data: dict[str, Any], overrides: Sequence[str | Override]) -> Draft:
         """A draft without a file; relative paths are relative to the current folder."""
-        draft = cls(data, "command line", FilePath.cwd())
-        for override in overrides:
+        return cls(data, "command line", FilePath.cwd()).merged(overrides)
+
+    def merged(self, overrides: Sequence[str | Override]) -> Draft:
+        """Return a copy in which the overrides stand in the place of what the file says.
+
+        Raises:
+            RecipeError: one is not key=value, or leads into a value.
+        """
+        draft = replace(
+            self,
+            data=copy.deepcopy(self.data),
+            origins=dict(self.origins),
+            overridden=set(self.overridden),
+        )
+        for override in as_overrides(overrides):
             _apply(draft, override)
         return draft
 
 
-def load_recipe(path: FilePath, overrides: Sequence[str] = (), swept: Sequence[str] = ()) -> Recipe:
+def load_recipe(path: FilePath, overrides: Sequence[str | Override] = ()) -> Recipe:
     """Read, merge, validate.
 
     Args:
         path: YAML file; relative paths in it are relative to its folder.
-        overrides: `a.b=c`, where c is read as YAML; relative paths are relative to the
-            current folder, as everywhere on a command line.
-        swept: overrides that `--sweep` gave.
+        overrides: `a.b=c`, where c is read as YAML, or values with their flag; relative paths
+            are relative to the current folder, as everywhere on a command line.
 
     Raises:
         RecipeError: with every error found, one a line.
     """
-    draft = _read(path)
-    for override in overrides:
-        _apply(draft, override)
-    for override in swept:
-        _apply(draft, override, flag="--sweep")
-    return validate(draft)
+    return validate(read_recipe(path).merged(overrides))
 
 
 def validate(draft: Draft) -> Recipe:
@@ -98,7 +100,7 @@ def validate_as(schema: type[AnyRecipe], draft: Draft) -> AnyRecipe:
         return schema.model_validate(draft.data)
     except ValidationError as e:
         lines = explain(e, draft.file, draft.origins, schema)
-        raise RecipeError("\n".join(lines)) from e
+        raise RecipeError(lines) from e
 
 
 def dump_recipe(recipe: Recipe) -> str:
@@ -132,20 +134,20 @@ def _spelled_out(section: BaseModel) -> dict[str, Any]:
     return plain
 
 
-def _read(path: FilePath) -> Draft:
-    if path.suffix.lower() in DATA_SUFFIXES and path.is_file():
+def read_recipe(path: FilePath) -> Draft:
+    """Read a recipe, or the record of a run, once.
+
+    Raises:
+        RecipeError: it cannot be read, or is not a mapping.
+    """
+    if path.suffix.lower() in DATA_SUFFIXES and os.path.isfile(path):
         hint = f"hfcli recipes init --data {path} makes a recipe of it"
         raise RecipeError(f"{path}: is data, not a recipe", hint=hint)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError as e:
-        raise RecipeError(f"{path}: no such recipe", hint=nearby(path)) from e
-    except IsADirectoryError as e:
-        raise RecipeError(f"{path}: is a folder, not a recipe file", hint=_inside(path)) from e
-    except UnicodeDecodeError as e:
-        raise RecipeError(f"{path}: not UTF-8 text") from e
-    except OSError as e:
-        raise RecipeError(f"{path}: cannot be read ({e.strerror})") from e
+    if os.path.isdir(path):
+        raise RecipeError(f"{path}: is a folder, not a recipe file", hint=_inside(path))
+    if not os.path.lexists(path):
+        raise RecipeError(f"{path}: no such recipe", hint=nearby(path))
+    text = read_text(path, RecipeError)
     try:
         document = parse_yaml(text)
     except YamlError as e:
@@ -155,21 +157,14 @@ def _read(path: FilePath) -> Draft:
             f"{path}: a recipe is a mapping with the sections task, model and data",
             hint="see recipes/README.md for examples",
         )
-    data = document.data
-    under: Path = ()
-    if _is_record(data):
-        data, under = data["recipe"], ("recipe",)
+    record = document.data if _is_record(document.data) else None
+    under: Path = () if record is None else ("recipe",)
+    data = document.data if record is None else record["recipe"]
     n = len(under)
     origins = {
         key[n:]: f"{path}:{line}" for key, line in document.lines.items() if key[:n] == under
     }
-    return Draft(data, str(path), path.parent.absolute(), origins)
-
-
-def read_record(path: FilePath) -> dict[str, Any] | None:
-    """The record of a run (run.json) where `path` is one, None where it is a recipe."""
-    data = parse_yaml(path.read_text(encoding="utf-8")).data
-    return data if _is_record(data) else None
+    return Draft(data, str(path), path.parent.absolute(), origins, record=record)
 
 
 def _is_record(data: dict[str, Any]) -> bool:
@@ -178,9 +173,11 @@ def _is_record(data: dict[str, Any]) -> bool:
 
 def nearby(path: FilePath) -> str | None:
     """A hint with a name like the one that is not there."""
-    if not path.parent.is_dir():
+    try:
+        names = os.listdir(path.parent)
+    except (OSError, ValueError):
         return None
-    near = did_you_mean(path.name, [p.name for p in path.parent.iterdir()])
+    near = did_you_mean(path.name, names)
     return f"did you mean {path.parent / near}?" if near else None
 
 
@@ -189,29 +186,19 @@ def _inside(path: FilePath) -> str | None:
     return f"did you mean {recipes[0]}?" if recipes else None
 
 
-def _apply(draft: Draft, override: str, flag: str = "--set") -> None:
-    key, equals, text = override.partition("=")
-    path: Path = tuple(part for part in key.split("."))
-    if not equals or not all(path):
-        raise RecipeError(
-            f"{flag} {override}: an override is key=value, such as training.learning_rate=1e-4"
-        )
-    try:
-        value = parse_scalar(text)
-    except YamlError as e:
-        raise RecipeError(f"{flag} {override}: {e}") from e
+def _apply(draft: Draft, override: Override) -> None:
+    path = override.path
     target: Any = draft.data
     for part in path[:-1]:
         if target.get(part) is None:
             target[part] = {}
         target = target[part]
         if not isinstance(target, dict):
-            raise RecipeError(f"{flag} {override}: {part} is a value, not a section")
-    target[path[-1]] = value
+            raise RecipeError(f"{override.flag}: {part} is a value, not a section")
+    target[path[-1]] = override.value
     draft.overridden.add(path)
     draft.origins = {k: v for k, v in draft.origins.items() if k[: len(path)] != path}
-    own_flag = override.flag if isinstance(override, FlagOverride) else None
-    draft.origins[path] = own_flag or f"{flag} {key}"
+    draft.origins[path] = override.flag
 
 
 def _absolute_paths(draft: Draft) -> None:
@@ -231,10 +218,14 @@ def _absolute_paths(draft: Draft) -> None:
     if isinstance(model, dict):
         for name in ("name_or_path", "tokenizer"):
             value = model.get(name)
-            # Anything that is not there is a Hub id, or for model.resolve to complain about.
             if isinstance(value, str) and value != BUNDLED:
-                local = _base(draft, ("model", name)) / value
-                model[name] = os.path.normpath(local) if local.exists() else value
+                model[name] = _local(os.path.expanduser(value), _base(draft, ("model", name)))
+
+
+def _local(name: str, folder: FilePath) -> str:
+    # Anything that is not there is a Hub id, or for model.resolve to complain about.
+    local = os.path.join(folder, name)
+    return os.path.normpath(local) if os.path.exists(local) else name
 
 
 def _base(draft: Draft, path: Path) -> FilePath:

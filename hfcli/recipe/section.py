@@ -9,4 +9,4 @@ class Section(BaseModel):
     """A section of the recipe."""
 
     # Deferred: the recipe builds one validator for all sections, not one more for each.
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True, allow_inf_nan=False)

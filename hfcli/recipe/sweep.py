@@ -8,20 +8,25 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import math
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hfcli.errors import RecipeError
-from hfcli.recipe.load import dump_recipe, load_recipe
+from hfcli.recipe.load import Draft, read_recipe, validate
+from hfcli.recipe.overrides import Override, as_overrides, parse_override
 from hfcli.recipe.schema import Recipe
-from hfcli.recipe.yaml_file import YamlError, parse_scalar, split_list
+from hfcli.recipe.yaml_file import YamlError, split_list
 
+MOST_RUNS = 5_000
 LONGEST_NAME = 120  # characters; file systems take 255 bytes, and some of them no more than 143
 EXAMPLE = "--sweep training.learning_rate=5e-5,1e-4"
 Setting = tuple[str, str]  # key, and value as it was typed
+Axis = list[tuple[Setting, Override]]
 
 
 @dataclass(frozen=True)
@@ -46,13 +51,13 @@ class SweptRun:
 
 
 def load_sweep(
-    path: Path, overrides: Sequence[str], sweeps: Sequence[str]
+    recipe: Path | Draft, overrides: Sequence[str | Override], sweeps: Sequence[str]
 ) -> tuple[Path, list[SweptRun]]:
     """Every combination of the swept values, merged and validated.
 
     Args:
-        path: the recipe.
-        overrides: `a.b=c`, the same for all runs.
+        recipe: its file, or what was read of it.
+        overrides: `a.b=c` or values of flags, the same for all runs.
         sweeps: `a.b=c,d`.
 
     Returns:
@@ -61,19 +66,21 @@ def load_sweep(
     Raises:
         RecipeError: with every error of every combination, each once.
     """
-    axes = _axes(sweeps, overrides)
+    same = as_overrides(overrides)
+    axes = _axes(sweeps, same)
+    draft = (recipe if isinstance(recipe, Draft) else read_recipe(recipe)).merged(same)
     runs: list[SweptRun] = []
     errors: dict[str, RecipeError] = {}
-    for settings in itertools.product(*axes):
-        name = run_name(settings)
+    for chosen in itertools.product(*axes):
+        name = run_name([setting for setting, _ in chosen])
         try:
-            recipe = load_recipe(path, overrides, [f"{key}={text}" for key, text in settings])
-            folder = _folder(recipe)
+            one = validate(draft.merged([override for _, override in chosen]))
+            folder = _folder(one)
         except RecipeError as e:
             errors[name] = e
             continue
-        values = {key: parse_scalar(text) for key, text in settings}
-        own = recipe.model_copy(update={"output_dir": folder / name})
+        values = {override.key: override.value for _, override in chosen}
+        own = one.model_copy(update={"output_dir": folder / name})
         runs.append(SweptRun(name, values, own))
     if errors:
         raise _together(errors, len(errors) + len(runs))
@@ -91,14 +98,14 @@ def run_name(settings: Sequence[Setting]) -> str:
     safe = re.sub(r"[^A-Za-z0-9_.,=+-]", "_", text)
     if safe == text and len(text) <= LONGEST_NAME:
         return text
-    mark = hashlib.sha256(text.encode()).hexdigest()[:8]
+    mark = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
     return f"{safe[: LONGEST_NAME - len(mark) - 1]}-{mark}"
 
 
-def _axes(sweeps: Sequence[str], overrides: Sequence[str]) -> list[list[Setting]]:
+def _axes(sweeps: Sequence[str], overrides: Sequence[Override]) -> list[Axis]:
     problems: list[str] = []
-    axes: list[list[Setting]] = []
-    taken = {override.partition("=")[0] for override in overrides}
+    axes: list[Axis] = []
+    taken = {override.key for override in overrides}
     for sweep in sweeps:
         key, equals, text = sweep.partition("=")
         try:
@@ -114,10 +121,21 @@ def _axes(sweeps: Sequence[str], overrides: Sequence[str]) -> list[list[Setting]
             told = "is set twice" if other == key else f"and {other} set the same key"
             problems.append(f"--sweep {key}: {told}")
         taken.add(key)
-        axes.append([(key, value) for value in values])
+        axes.append([((key, value), _swept(key, value, problems)) for value in values])
     if problems:
-        raise RecipeError("\n".join(problems))
+        raise RecipeError(problems)
+    n_runs = math.prod(map(len, axes))
+    if n_runs > MOST_RUNS:
+        raise RecipeError(f"--sweep: {n_runs:,} runs, more than {MOST_RUNS:,}")
     return axes
+
+
+def _swept(key: str, value: str, problems: list[str]) -> Override:
+    try:
+        return parse_override(f"{key}={value}", "--sweep")
+    except RecipeError as e:
+        problems += e.lines
+        return Override((key,), None, "--sweep")
 
 
 def _overlap(key: str, other: str) -> bool:
@@ -131,7 +149,7 @@ def _folder(recipe: Recipe) -> Path:
     if not recipe.data.train:
         problems.append("finetune needs data.train")
     if problems or recipe.output_dir is None:
-        raise RecipeError("\n".join(problems))
+        raise RecipeError(problems)
     return recipe.output_dir
 
 
@@ -139,23 +157,24 @@ def _together(errors: dict[str, RecipeError], n_runs: int) -> RecipeError:
     """All lines, each once; of one that not every run has, the first run that has it."""
     runs_of: dict[str, list[str]] = {}
     for name, error in errors.items():
-        for line in error.message.splitlines():
+        for line in error.lines:
             runs_of.setdefault(line, []).append(name)
     lines = [
         line if len(names) == n_runs or line.startswith("--sweep") else f"{line} (run {names[0]})"
         for line, names in runs_of.items()
     ]
-    return RecipeError("\n".join(lines), hint=next(iter(errors.values())).hint)
+    return RecipeError(lines, hint=next(iter(errors.values())).hint)
 
 
 def _check_distinct(runs: Sequence[SweptRun]) -> None:
     """Two runs that differ in name only would count as two seeds, or as two settings."""
     seen: dict[str, str] = {}
+    named = Counter(run.name for run in runs)
     problems = []
     for run in runs:
         same = run.recipe.model_copy(update={"output_dir": None})
-        first = seen.setdefault(dump_recipe(same), run.name)
-        if first != run.name or sum(other.name == run.name for other in runs) > 1:
+        first = seen.setdefault(repr(same.model_dump()), run.name)
+        if first != run.name or named[run.name] > 1:
             problems.append(f"--sweep: {first} and {run.name} are the same run")
     if problems:
-        raise RecipeError("\n".join(dict.fromkeys(problems)))
+        raise RecipeError(list(dict.fromkeys(problems)))

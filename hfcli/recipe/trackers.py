@@ -57,7 +57,7 @@ def check_report_to(names: Sequence[str]) -> None:
             missing.append(TRACKERS[name][0])
     if problems:
         hint = f"pip install {' '.join(missing)}" if missing else None
-        raise RecipeError("\n".join(problems), hint=hint)
+        raise RecipeError(problems, hint=hint)
 
 
 def tracker_environment(folder: Path, names: Sequence[str]) -> dict[str, str]:

@@ -59,7 +59,7 @@ def split_list(text: str) -> list[str]:
         node = yaml_nodes.compose(f"[{text}]")
     except YamlError as e:
         raise YamlError("the values are not a list separated by commas", None) from e
-    assert node is not None and node.kind == "list", "it is in brackets"
+    assert node is not None, "it is in brackets"
     # The bracket before the text is one character.
     return [text[item.start - 1 : item.end - 1] for item in node.items]
 

@@ -121,7 +121,7 @@ class _Builder:
         self.anchors: dict[str, Node] = {}
         self.nodes = 0
 
-    def take(self, event: yaml.Event) -> None:
+    def take(self, event: Any) -> None:
         """Add what the next event says."""
         if isinstance(event, yaml.CollectionEndEvent):
             self.open.pop().end = event.end_mark.index
@@ -148,7 +148,7 @@ class _Builder:
         else:
             self.root = node
 
-    def _aliased(self, event: yaml.AliasEvent) -> Node:
+    def _aliased(self, event: Any) -> Node:
         node = self.anchors.get(event.anchor)
         if node is None:
             raise YamlError(f"found undefined alias {event.anchor!r}", _line(event))
@@ -158,7 +158,7 @@ class _Builder:
         return node
 
 
-def _node_of(event: yaml.NodeEvent) -> Node:
+def _node_of(event: Any) -> Node:
     start, end = event.start_mark, event.end_mark
     if isinstance(event, yaml.ScalarEvent):
         value = _joined(event.value, _line(event))
@@ -171,7 +171,7 @@ def _node_of(event: yaml.NodeEvent) -> Node:
     return Node("list" if is_list else "mapping", start.line + 1, start.index, end.index)
 
 
-def _tag_of(event: yaml.ScalarEvent, value: str) -> str | None:
+def _tag_of(event: Any, value: str) -> str | None:
     """The tag that is written, or the one that a plain word has by its form; None: text."""
     if event.tag in _TEXT:
         return None
@@ -184,7 +184,7 @@ def _tag_of(event: yaml.ScalarEvent, value: str) -> str | None:
     return next((tag for tag, (form, _) in CORE_SCHEMA.items() if form.match(value)), None)
 
 
-def _unknown_tag(event: yaml.NodeEvent) -> YamlError:
+def _unknown_tag(event: Any) -> YamlError:
     return YamlError(f"could not determine a constructor for the tag {event.tag!r}", _line(event))
 
 
@@ -243,7 +243,7 @@ def too_deep(line: int) -> YamlError:
     return YamlError(f"values stand more than {MAX_DEPTH} deep in each other", line)
 
 
-def _line(event: yaml.Event) -> int:
+def _line(event: Any) -> int:
     return int(event.start_mark.line) + 1
 
 

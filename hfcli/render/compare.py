@@ -8,11 +8,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from rich.box import SIMPLE
-from rich.table import Table
 from rich.text import Text
 
-from hfcli.render.streams import write_err, write_model_text, write_out
-from hfcli.render.tables import print_table
+from hfcli.render.streams import write_err, write_line, write_out
+from hfcli.render.tables import SafeTable, print_table
 from hfcli.results import CompareResult, Comparison, Flip, MetricDifference
 
 TEXT_SHOWN = 160  # characters of a row
@@ -28,11 +27,11 @@ def show_compare(result: CompareResult) -> None:
 
 def _show_pair(comparison: Comparison, data: str) -> None:
     left_out = comparison.n_left_out
-    write_model_text(
-        f"A: {comparison.a} ({comparison.model_a})\nB: {comparison.b} ({comparison.model_b})\n"
+    write_line(f"A: {comparison.a} ({comparison.model_a})")
+    write_line(f"B: {comparison.b} ({comparison.model_b})")
+    write_line(
         f"{comparison.n_rows:,} rows of {data}"
         + (f", {left_out:,} left out that one of them did not score" if left_out else "")
-        + "\n"
     )
     print_table(_table(comparison.metrics))
     if comparison.right_by is not None:
@@ -44,8 +43,8 @@ def _show_pair(comparison: Comparison, data: str) -> None:
         _show_flips("B", comparison.only_b, comparison.n_only_b)
 
 
-def _table(metrics: Sequence[MetricDifference]) -> Table:
-    table = Table("metric", box=SIMPLE)
+def _table(metrics: Sequence[MetricDifference]) -> SafeTable:
+    table = SafeTable("metric", box=SIMPLE)
     for column in ("A", "B", "B - A", "95 % interval", "p", "p (Holm)"):
         table.add_column(column, justify="right")
     table.add_column("test")
@@ -69,10 +68,8 @@ def _show_flips(side: str, flips: Sequence[Flip], total: int) -> None:
     more = f", the first {len(flips):,}" if len(flips) < total else ""
     write_out(f"\nright in {side} only{more}:\n")
     for flip in flips:
-        write_model_text(
-            f"  {flip.id}: {_value(flip.gold)}, A: {_value(flip.a)}, B: {_value(flip.b)}\n"
-            f"    {_one_line(flip.text)}\n"
-        )
+        write_line(f"  {flip.id}: {_value(flip.gold)}, A: {_value(flip.a)}, B: {_value(flip.b)}")
+        write_line(f"    {_one_line(flip.text)}")
 
 
 def _number(value: float | None, sign: str = "") -> str:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import shlex
 
-from hfcli.render.streams import write_err, write_out
+from hfcli.render.streams import write_err, write_line
 from hfcli.results import MergeResult, PushResult
 
 
 def show_merge(result: MergeResult) -> None:
     """The folder on stdout; what it holds and what to do with it on stderr."""
-    write_out(f"{result.output}\n")
+    write_line(result.output)
     write_err(
         f"{result.adapter} merged into {result.base}: {result.parameters:,} parameters in"
         f" {result.dtype}"
@@ -21,7 +21,7 @@ def show_merge(result: MergeResult) -> None:
 
 def show_push(result: PushResult) -> None:
     """The address on stdout; what went there on stderr."""
-    write_out(f"{result.url}\n")
+    write_line(result.url)
     for note in result.notes:
         write_err(f"note: {note}")
     write_err(

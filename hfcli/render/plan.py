@@ -6,19 +6,19 @@ import sys
 
 from rich.box import SIMPLE
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
-from hfcli.render.streams import CONTROL, write_out
-from hfcli.render.tables import print_table
+from hfcli.render.streams import write_line, write_out
+from hfcli.render.tables import SafeTable, print_table
 from hfcli.results import Example, PlanResult
+from hfcli.shown import visible
 
 GIB = 2**30
 
 
 def show_plan(result: PlanResult) -> None:
     """Everything on stdout; what is learned is underlined on a terminal, in »« elsewhere."""
-    table = Table("plan", box=SIMPLE, show_header=False)
+    table = SafeTable("plan", box=SIMPLE, show_header=False)
     table.add_column("value")
     for name, value in _lines(result):
         table.add_row(Text(name), Text(value))
@@ -50,8 +50,8 @@ def _lines(result: PlanResult) -> list[tuple[str, str]]:
     return lines
 
 
-def _counts(split: str, counts: dict[str, object]) -> Table:
-    table = Table(box=SIMPLE)
+def _counts(split: str, counts: dict[str, object]) -> SafeTable:
+    table = SafeTable(box=SIMPLE)
     table.add_column(f"{split} rows")
     table.add_column("", justify="right")
     for name, value in counts.items():
@@ -64,19 +64,16 @@ def _counts(split: str, counts: dict[str, object]) -> Table:
 
 
 def _show_example(example: Example) -> None:
-    write_out(f"\n{example.origin}\n")
+    write_out("\n")
+    write_line(example.origin)
     if sys.stdout.isatty():
         text = Text()
         for part, learned in example.parts:
-            text.append(_plain(part), style="underline" if learned else "dim")
+            text.append(visible(part), style="underline" if learned else "dim")
         Console(highlight=False).print(text, soft_wrap=True)
     else:
-        write_out("".join(f"»{_plain(p)}«" if own else _plain(p) for p, own in example.parts))
+        write_out("".join(f"»{visible(p)}«" if own else visible(p) for p, own in example.parts))
         write_out("\n")
-
-
-def _plain(text: str) -> str:
-    return CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
 
 
 def clock(seconds: float) -> str:

@@ -10,7 +10,7 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from hfcli.render.streams import CONTROL, write_err, write_model_text
+from hfcli.render.streams import write_err, write_model_text
 from hfcli.results import (
     Choice,
     Evaluated,
@@ -23,6 +23,7 @@ from hfcli.results import (
     TextsDone,
     TrainingStarted,
 )
+from hfcli.shown import visible
 
 SECONDS_BETWEEN_LINES = 10.0
 
@@ -79,8 +80,7 @@ class Reporter:
             case Evaluated():
                 self._evaluated(event)
             case SampleWritten():
-                shown = CONTROL.sub(lambda c: c[0].encode("unicode_escape").decode(), event.text)
-                self._line(f"step {event.step}  sample  {event.prompt}{shown}")
+                self._line(f"step {event.step}  sample  {event.prompt}{event.text}")
             case RowsScored():
                 self._scored(event)
             case TextsDone():
@@ -158,7 +158,8 @@ class Reporter:
         self._last_line = time.monotonic()
         if self._progress is not None:
             # Above the live line; markup off, since text may hold anything.
-            self._progress.console.print(text, markup=False, emoji=False, soft_wrap=True)
+            line = visible(text)
+            self._progress.console.print(line, markup=False, emoji=False, soft_wrap=True)
         else:
             write_err(text)
 

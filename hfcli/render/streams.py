@@ -1,4 +1,8 @@
-"""stdout for the answer, stderr for the conversation. Text goes out raw, never through rich."""
+"""stdout for the answer, stderr for the conversation. Text goes out raw, never through rich.
+
+Control characters are obeyed by terminals. On stderr, in tables and on a terminal they are
+escaped here; into a pipe and into files, a model's text and JSON go as they are.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +11,11 @@ import io
 import json
 import math
 import os
-import re
 import sys
 from typing import Any, TextIO
 
 from hfcli.errors import HfcliError, RunError
-
-# All but tab and line feed.
-CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+from hfcli.shown import json_bytes, visible, visible_json, visible_line
 
 
 class StdoutClosed(Exception):  # noqa: N818 - an event, not an error
@@ -80,31 +81,40 @@ def write_model_text(text: str) -> None:
     Raises:
         StdoutClosed: the pipe is closed.
     """
-    write_out(CONTROL.sub(_shown, text) if sys.stdout.isatty() else text)
+    write_out(visible(text) if sys.stdout.isatty() else text)
 
 
-def _shown(found: re.Match[str]) -> str:
-    return found[0].encode("unicode_escape").decode("ascii")
+def write_line(text: str) -> None:
+    """Write one line of an answer to stdout, with control characters as escapes.
+
+    Raises:
+        StdoutClosed: the pipe is closed.
+    """
+    write_out(f"{visible_line(text)}\n")
 
 
 def write_err(text: str) -> None:
-    """Write one line to stderr."""
-    sys.stderr.write(f"{text}\n")
+    """Write a line, or several, to stderr, with control characters as escapes."""
+    sys.stderr.write(f"{visible(text)}\n")
     sys.stderr.flush()
 
 
 def write_json(value: dict[str, Any] | list[dict[str, Any]]) -> None:
-    """One JSON value on stdout; NaN and infinity, which JSON lacks, become null."""
-    write_out(json.dumps(finite(value), ensure_ascii=False, indent=2, allow_nan=False) + "\n")
+    """One JSON value on stdout; NaN and infinity, which JSON lacks, become null.
+
+    Half of a character, as in a file name that is not UTF-8, and on a terminal every control
+    character, is written as JSON's `\\u001b`.
+    """
+    text = json.dumps(finite(value), ensure_ascii=False, indent=2, allow_nan=False)
+    write_out((visible_json if sys.stdout.isatty() else json_bytes)(text) + "\n")
 
 
 def write_error(error: HfcliError) -> None:
-    """`error: ...` and, where there is one, `hint: ...` on stderr."""
-    first, *more = error.message.splitlines()
-    lines = [f"error: {first}", *(f"error: {line}" for line in more)]
+    """`error: ...` for each line and, where there is one, `hint: ...` on stderr."""
+    lines = [f"error: {line}" for line in error.lines]
     if error.hint:
         lines.append(f"hint: {error.hint}")
-    write_err("\n".join(lines))
+    write_err("\n".join(map(visible_line, lines)))
 
 
 def finite(value: Any) -> Any:

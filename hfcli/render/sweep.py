@@ -7,12 +7,11 @@ import os
 from typing import Any
 
 from rich.box import SIMPLE
-from rich.table import Table
 from rich.text import Text
 
 from hfcli.render.plan import GIB, clock
 from hfcli.render.streams import write_err
-from hfcli.render.tables import print_table
+from hfcli.render.tables import SafeTable, print_table
 from hfcli.results import SeedGroup, SweepPlan, SweepResult
 
 LONGEST_ERROR = 160  # characters; all of it was told when the run failed, and is in sweep.json
@@ -70,8 +69,8 @@ def show_sweep_plan(plan: SweepPlan) -> None:
     )
 
 
-def _table(keys: list[str]) -> Table:
-    table = Table(box=SIMPLE)
+def _table(keys: list[str]) -> SafeTable:
+    table = SafeTable(box=SIMPLE)
     for key in keys:
         table.add_column(Text(key))
     return table

@@ -9,20 +9,39 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.box import SIMPLE
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from hfcli.render.streams import write_err, write_out
 from hfcli.results import BulkResult, EvalResult, FinetuneResult, GenerateResult
+from hfcli.shown import visible_line
 
 WIDE = 10_000  # columns; nothing may be cut off in a pipe
+
+
+class SafeTable(Table):
+    """A table whose cells show control characters, line feeds too, instead of obeying them."""
+
+    def add_column(self, header: RenderableType = "", *args: Any, **options: Any) -> None:
+        """As rich's."""
+        super().add_column(_safe(header), *args, **options)
+
+    def add_row(self, *cells: RenderableType | None, **options: Any) -> None:
+        """As rich's."""
+        super().add_row(*map(_safe, cells), **options)
+
+
+def _safe(cell: Any) -> Any:
+    if isinstance(cell, Text):
+        return Text(visible_line(cell.plain), cell.style)
+    return visible_line(cell) if isinstance(cell, str) else cell
 
 
 def show_eval(result: EvalResult) -> None:
     """Scores with their intervals on stdout, then those of each label and the confusion matrix."""
     report = result.to_report()
-    table = Table("metric", box=SIMPLE, title=None)
+    table = SafeTable("metric", box=SIMPLE, title=None)
     table.add_column("value", justify="right")
     table.add_column("95 % interval", justify="right")
     for name, score in report["metrics"].items():
@@ -43,8 +62,8 @@ def show_eval(result: EvalResult) -> None:
     write_err(f"report: {_short(result.output_dir)}/report.html")
 
 
-def _per_class(labels: dict[str, dict[str, Any]]) -> Table:
-    table = Table("label", box=SIMPLE)
+def _per_class(labels: dict[str, dict[str, Any]]) -> SafeTable:
+    table = SafeTable("label", box=SIMPLE)
     first = next(iter(labels.values()))
     for name, score in first.items():
         table.add_column(name, justify="right")
@@ -69,7 +88,7 @@ def _interval(score: dict[str, Any]) -> str:
 
 def show_finetune(result: FinetuneResult) -> None:
     """The validation scores on stdout; where the model is and what to do with it on stderr."""
-    table = Table("validation metric", box=SIMPLE)
+    table = SafeTable("validation metric", box=SIMPLE)
     table.add_column("value", justify="right")
     for name, value in result.metrics.items():
         table.add_row(Text(name), _number(value))
@@ -98,7 +117,7 @@ def show_generate(results: Sequence[GenerateResult], *, guesses: bool) -> None:
 def show_recipes(recipes: Sequence[Mapping[str, str]]) -> None:
     """The shipped recipes, one a line, on stdout."""
     columns = ("name", "task", "model", "data", "about")
-    table = Table(*columns, box=SIMPLE)
+    table = SafeTable(*columns, box=SIMPLE)
     for recipe in recipes:
         table.add_row(*(Text(recipe[column]) for column in columns))
     print_table(table)
@@ -121,8 +140,8 @@ def describe_bulk(result: BulkResult) -> str:
     return ", ".join(parts)
 
 
-def _matrix(name: str, counts: list[list[int]], labels: list[str]) -> Table:
-    table = Table(box=SIMPLE)
+def _matrix(name: str, counts: list[list[int]], labels: list[str]) -> SafeTable:
+    table = SafeTable(box=SIMPLE)
     table.add_column(Text(f"{name}: true \\ predicted"))
     names = labels if len(labels) == len(counts) else [str(i) for i in range(len(counts))]
     for label in names:
