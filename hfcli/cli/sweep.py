@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -19,7 +20,7 @@ SOME_FAILED = 6
 
 def run_sweep(
     *,
-    recipe: Draft,
+    recipe: Path | Draft,
     overrides: list[str | Override],
     sweeps: list[str],
     resume: bool,
@@ -30,7 +31,7 @@ def run_sweep(
     """Validate every combination, train each, and show the table.
 
     Args:
-        recipe: what its file says.
+        recipe: its file, or what was read of it.
         overrides: the same for all runs.
         sweeps: `key=value,value`.
         resume, overwrite: what becomes of an earlier sweep in the folder.
@@ -62,7 +63,12 @@ def run_sweep(
 
 
 def plan_of_sweep(
-    *, recipe: Draft, overrides: list[str | Override], sweeps: list[str], offline: bool, json: bool
+    *,
+    recipe: Path | Draft,
+    overrides: list[str | Override],
+    sweeps: list[str],
+    offline: bool,
+    json: bool,
 ) -> None:
     """Validate every combination, plan each, and show the table."""
     from hfcli.recipe.sweep import load_sweep

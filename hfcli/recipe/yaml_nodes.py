@@ -181,7 +181,7 @@ def _tag_of(event: Any, value: str) -> str | None:
         return event.tag
     if not event.implicit[0] or (value and value[0] not in _FIRST):
         return None
-    return next((tag for tag, (form, _) in CORE_SCHEMA.items() if form.match(value)), None)
+    return next((name for name, (form, _) in CORE_SCHEMA.items() if form.match(value)), None)
 
 
 def _unknown_tag(event: Any) -> YamlError:
