@@ -124,7 +124,7 @@ class _Builder:
     def take(self, event: Any) -> None:
         """Add what the next event says."""
         if isinstance(event, yaml.CollectionEndEvent):
-            self.open.pop().end = event.end_mark.index
+            self.open.pop().end = _marks(event)[1].index
         elif isinstance(event, yaml.AliasEvent):
             self._add(self._aliased(event))
         elif isinstance(event, yaml.NodeEvent):
@@ -159,7 +159,7 @@ class _Builder:
 
 
 def _node_of(event: Any) -> Node:
-    start, end = event.start_mark, event.end_mark
+    start, end = _marks(event)
     if isinstance(event, yaml.ScalarEvent):
         value = _joined(event.value, _line(event))
         tag = _tag_of(event, value)
@@ -173,12 +173,13 @@ def _node_of(event: Any) -> Node:
 
 def _tag_of(event: Any, value: str) -> str | None:
     """The tag that is written, or the one that a plain word has by its form; None: text."""
-    if event.tag in _TEXT:
+    tag: str | None = event.tag
+    if tag in _TEXT:
         return None
-    if event.tag is not None:
-        if event.tag not in CORE_SCHEMA:
+    if tag is not None:
+        if tag not in CORE_SCHEMA:
             raise _unknown_tag(event)
-        return event.tag
+        return tag
     if not event.implicit[0] or (value and value[0] not in _FIRST):
         return None
     return next((name for name, (form, _) in CORE_SCHEMA.items() if form.match(value)), None)
@@ -241,6 +242,10 @@ def _joined(text: str, line: int) -> str:
 def too_deep(line: int) -> YamlError:
     """The error of lists and mappings that are too deep in each other."""
     return YamlError(f"values stand more than {MAX_DEPTH} deep in each other", line)
+
+
+def _marks(event: Any) -> tuple[Any, Any]:
+    return event.start_mark, event.end_mark
 
 
 def _line(event: Any) -> int:
