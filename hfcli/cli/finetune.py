@@ -7,13 +7,14 @@ import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hfcli.cli import options
 
 if TYPE_CHECKING:
+    from hfcli.recipe.load import Draft
     from hfcli.recipe.overrides import Override
     from hfcli.recipe.schema import Recipe
     from hfcli.results import FinetuneResult
@@ -128,7 +129,7 @@ def _finetune(
             overwrite=overwrite,
             train=lambda one, go_on: _train(
                 one,
-                replace(_options(draft.record, go_on, False, offline), more_follow=True),
+                replace(_options(draft, go_on, False, offline), more_follow=True),
                 verbose,
             ),
             json=json,
@@ -138,7 +139,7 @@ def _finetune(
         if dry_run:
             show_plan_of(recipe=loaded, offline=offline, verbose=verbose, json=json)
         else:
-            asked = _options(draft.record, resume, overwrite, offline)
+            asked = _options(draft, resume, overwrite, offline)
             _run(loaded, asked, push_to_hub=push_to_hub, verbose=verbose, json=json)
 
 
@@ -154,9 +155,7 @@ def with_flags(overrides: list[str], **flags: str | None) -> list[str | Override
     return [*overrides, *typed]
 
 
-def _options(
-    record: dict[str, Any] | None, resume: bool, overwrite: bool, offline: bool
-) -> RunOptions:
+def _options(draft: Draft, resume: bool, overwrite: bool, offline: bool) -> RunOptions:
     from hfcli.generation.samples import write_samples
     from hfcli.training.run import RunOptions
 
@@ -166,9 +165,15 @@ def _options(
         offline=offline,
         command=tuple(sys.argv),
         resume_command=_resume_command(),
-        reproduce=record,
+        reproduce=draft.record,
+        reads=files_of(draft),
         write_samples=write_samples,
     )
+
+
+def files_of(draft: Draft) -> tuple[Path, ...]:
+    """Return the file of a recipe; none of a record, of which everything is written anew."""
+    return () if draft.record is not None else (Path(draft.file),)
 
 
 def _run(
@@ -198,12 +203,15 @@ def _train(recipe: Recipe, options: RunOptions, verbose: bool) -> FinetuneResult
     from hfcli.render.report.finetune import write_finetune_report
     from hfcli.training.run import finetune
 
-    # Some trackers print; stdout is the answer's.
-    with contextlib.redirect_stdout(sys.stderr), Reporter(verbose=verbose) as listener:
-        result = finetune(recipe=recipe, listener=listener, options=options)
+    def report(result: FinetuneResult) -> None:
         told = without_folders(result.to_dict())
         write_finetune_report(Path(result.output_dir), told, public_recipe(recipe))
-    return result
+
+    # Some trackers print; stdout is the answer's.
+    with contextlib.redirect_stdout(sys.stderr), Reporter(verbose=verbose) as listener:
+        return finetune(
+            recipe=recipe, listener=listener, options=replace(options, write_report=report)
+        )
 
 
 def show_plan_of(*, recipe: Recipe, offline: bool, json: bool, verbose: bool = False) -> None:

@@ -38,6 +38,7 @@ def run_sweep(
         train: one recipe, with its report; True: go on with what is in its folder.
         json: the result on stdout as JSON.
     """
+    from hfcli.cli.finetune import files_of
     from hfcli.recipe.sweep import load_sweep
 
     folder, runs = load_sweep(recipe, overrides, sweeps)
@@ -54,6 +55,7 @@ def run_sweep(
         listener=Reporter(),
         resume=resume,
         overwrite=overwrite,
+        reads=[recipe] if isinstance(recipe, Path) else files_of(recipe),
     )
     if json:
         write_json(result.to_dict())

@@ -14,6 +14,10 @@ import shutil
 import zipfile
 from pathlib import Path
 
+from hfcli import runfolder
+from hfcli.errors import RunError
+from hfcli.runfolder.kinds import CHECKPOINT
+
 NEEDED = ("trainer_state.json", "optimizer.pt", "scheduler.pt")
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "adapter_model.safetensors")
 SAVING = ".saving"
@@ -78,6 +82,8 @@ def put_in_place(written: Path, final: Path) -> None:
         with path.open("rb") as file:
             os.fsync(file.fileno())
     if final.exists():
+        if _holds_foreign(final):
+            raise RunError(f"{final}: holds files that hfcli did not write, and stays")
         delete(final)
     os.replace(written, final)
 
@@ -89,10 +95,14 @@ def rotate(folder: Path, keep: int | None, best: Path | None) -> None:
     found = checkpoints(folder)
     stay = {best, last_checkpoint(folder)}
     # The best counts among those that are kept.
-    others = [path for path in found if path not in stay]
+    others = [path for path in found if path not in stay and not _holds_foreign(path)]
     room = max(0, keep - len(stay - {None}))
     for path in others[: len(others) - room]:
         delete(path)
+
+
+def _holds_foreign(checkpoint: Path) -> bool:
+    return any(runfolder.foreign(checkpoint, CHECKPOINT))
 
 
 def delete(checkpoint: Path) -> None:

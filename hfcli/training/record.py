@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import platform
@@ -20,10 +21,12 @@ from hfcli.data.cache import file_hash
 from hfcli.data.files import expand
 from hfcli.data.splits import SPLIT_NAMES
 from hfcli.errors import RunError
+from hfcli.faults import environment_errors
 from hfcli.models.load import LoadedModel
 from hfcli.recipe.schema import DataSection, Recipe
+from hfcli.runfolder.kinds import RUN_FILE
 
-RUN_FILE = "run.json"
+SECTIONS = ("task", "model", "data", "training", "generation", "evaluation")
 PACKAGES = (
     "torch", "transformers", "datasets", "accelerate", "peft", "tokenizers", "safetensors", "numpy",
 )  # fmt: skip
@@ -121,11 +124,23 @@ def check_unchanged(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
 
 
 def read_record(folder: Path) -> dict[str, Any] | None:
-    """The record of an earlier run in the folder, or None."""
+    """Return the record of an earlier run in the folder, or None.
+
+    Raises:
+        RunError: it is damaged, or was not written by hfcli.
+    """
     path = folder / RUN_FILE
-    if not path.is_file():
+    if not os.path.lexists(path):
         return None
-    record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        with environment_errors(path):
+            record: dict[str, Any] = json.loads(path.read_bytes())
+        _check_record(record)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as e:
+        raise RunError(
+            f"{path}: is damaged, or is not the record of a run of hfcli",
+            hint="put back a copy of it; or -o FOLDER starts elsewhere",
+        ) from e
     return record
 
 
@@ -139,6 +154,33 @@ def labels_of_checkpoint(checkpoint: Path | None) -> list[str] | None:
         return None
     names: dict[str, str] = json.loads(path.read_text(encoding="utf-8")).get("id2label") or {}
     return [names[i] for i in sorted(names, key=int)] or None
+
+
+def _check_record(record: dict[str, Any]) -> None:
+    """Raise what `read_record` catches where a value is not of its type."""
+    values = [record["model"]["sha256"] or ""]
+    for split in record["data"].values():
+        values += split.values()
+    sections = [record["recipe"], *(record["recipe"].get(name, {}) for name in SECTIONS)]
+    if not all(isinstance(value, str) for value in values):
+        raise TypeError
+    if not all(isinstance(section, dict) for section in sections):
+        raise TypeError
+
+
+def files_read(recipe: Recipe) -> list[Path]:
+    """Return the files and folders that a recipe names and that are there, but its output."""
+    found: list[Path] = []
+    sections: list[Any] = [recipe.model_dump(mode="json", exclude={"output_dir"})]
+    while sections:
+        value = sections.pop()
+        if isinstance(value, dict | list):
+            sections += value.values() if isinstance(value, dict) else value
+        elif isinstance(value, str) and "\0" not in value and os.path.isabs(value):
+            found += [Path(value), *map(Path, glob.glob(value))]
+    if recipe.model.name_or_path is not None:
+        found.append(Path(str(recipe.model.name_or_path)))
+    return found
 
 
 def _differences(

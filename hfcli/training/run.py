@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hfcli import files, runfolder
 from hfcli.device import resolve_device
 from hfcli.errors import DataError, Interrupted, RecipeError, RunError
 from hfcli.models.load import LoadedModel, silence
@@ -23,7 +24,8 @@ from hfcli.recipe.load import dump_recipe
 from hfcli.recipe.schema import Recipe
 from hfcli.recipe.trackers import check_report_to, tracker_environment, tracker_names
 from hfcli.results import Choice, FinetuneResult, Listener, Note, SampleWritten
-from hfcli.training import checkpoints, output, record
+from hfcli.runfolder.kinds import RECIPE_FILE, RESULT_FILE, RUN, RUN_FILE
+from hfcli.training import checkpoints, record
 from hfcli.training.arguments import check_length, sampling_strategy, training_arguments
 from hfcli.training.batch_size import settle_batch_size
 from hfcli.training.callbacks import StepLog, make_callback, make_early_stopper, make_stopper
@@ -52,6 +54,8 @@ class RunOptions:
         resume_command: what goes on after an interruption.
         reproduce: the record of a run whose data must be the same.
         write_samples: continues the recipe's sample prompts.
+        reads: files that the command reads beside those that the recipe names.
+        write_report: writes what is read by people into the folder of a finished run.
         more_follow: other runs come after this one, so that a signal in its last step counts too.
     """
 
@@ -62,6 +66,8 @@ class RunOptions:
     resume_command: str = "the same command with --resume"
     reproduce: dict[str, Any] | None = None
     write_samples: WriteSamples | None = None
+    reads: tuple[Path, ...] = ()
+    write_report: Callable[[FinetuneResult], None] = lambda _result: None
     more_follow: bool = False
 
 
@@ -80,8 +86,20 @@ def finetune(*, recipe: Recipe, listener: Listener, options: RunOptions) -> Fine
     folder = _output_dir(recipe)
     trackers = tracker_names(recipe.training.extra.get("report_to"))
     check_report_to(trackers)
+    with runfolder.hold(folder):
+        return _finetune(recipe, folder, trackers, listener, options)
+
+
+def _finetune(
+    recipe: Recipe,
+    folder: Path,
+    trackers: Sequence[str],
+    listener: Listener,
+    options: RunOptions,
+) -> FinetuneResult:
+    """`finetune`, while no other process writes into the folder."""
     before = _earlier(folder, options.resume)
-    output.check(folder, resume=options.resume, overwrite=options.overwrite)
+    _check_folder(folder, recipe, options)
     silence()  # Trainer's imports talk too
     placement = resolve_device(recipe.device)
     training_arguments(recipe=recipe, device=placement.device)  # refuses before data are read
@@ -97,11 +115,12 @@ def finetune(*, recipe: Recipe, listener: Listener, options: RunOptions) -> Fine
     notes = [*setup.notes, *_compare(before, told, options)]
     for note in notes:
         listener(Note(note))
-    output.claim(folder, resume=options.resume, overwrite=options.overwrite)
+    _check_folder(folder, recipe, options)  # what has come in since counts, too
     checkpoints.clean(folder)
     if before is None:
-        output.write_text(folder / record.RUN_FILE, json.dumps(told, indent=2) + "\n")
-    output.write_text(folder / output.RECIPE_FILE, dump_recipe(recipe))
+        mark = json.dumps(told, indent=2) + "\n"
+        runfolder.replace(folder, RUN, mark, first=[RESULT_FILE])
+    files.write_text(folder / RECIPE_FILE, dump_recipe(recipe))
     start = time.perf_counter()
     with _tracked(folder, trackers), held_back() as interrupts:
         trainer = _train(recipe, setup, folder, listener, options, interrupts)
@@ -112,7 +131,8 @@ def finetune(*, recipe: Recipe, listener: Listener, options: RunOptions) -> Fine
     notes += _best(trainer, listener)
     scores = save_model(trainer, setup, recipe, folder)
     result = describe_result(recipe, trainer, setup, scores, seconds, notes)
-    output.write_text(folder / output.RESULT_FILE, json.dumps(result.to_dict(), indent=2) + "\n")
+    files.write_text(folder / RESULT_FILE, json.dumps(result.to_dict(), indent=2) + "\n")
+    options.write_report(result)
     if interrupts.received is not None and options.more_follow:
         raise _interrupted("this run is finished", interrupts.received, options)
     return result
@@ -151,15 +171,25 @@ def _output_dir(recipe: Recipe) -> Path:
 def _earlier(folder: Path, resume: bool) -> dict[str, Any] | None:
     """The record of the run that is to go on."""
     # A process can be killed while it writes its first file, which is then under another name.
-    if not resume or not folder.is_dir() or all(p.suffix == ".tmp" for p in folder.iterdir()):
+    if not resume or not folder.is_dir() or runfolder.is_blank(folder):
         return None
     found = record.read_record(folder)
     if found is None:
-        raise RunError(f"{folder}: holds no run that could be resumed (no {record.RUN_FILE})")
+        raise RunError(f"{folder}: holds no run that could be resumed (no {RUN_FILE})")
     if "labels" not in found:
         checkpoint = checkpoints.last_checkpoint(folder)
         found["labels"] = record.labels_of_checkpoint(checkpoint)
     return found
+
+
+def _check_folder(folder: Path, recipe: Recipe, options: RunOptions) -> None:
+    runfolder.check(
+        folder,
+        RUN,
+        resume=options.resume,
+        overwrite=options.overwrite,
+        reads=[*record.files_read(recipe), *options.reads],
+    )
 
 
 def _compare(before: dict[str, Any] | None, told: dict[str, Any], options: RunOptions) -> list[str]:

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from hfcli import files, runfolder
 from hfcli.errors import HfcliError, Interrupted, RunError
+from hfcli.faults import environment_errors
 from hfcli.metrics import higher_is_better
 from hfcli.recipe.sweep import SweptRun
 from hfcli.results import (
@@ -28,10 +31,11 @@ from hfcli.results import (
     SweepResult,
     SweepRun,
 )
-from hfcli.training import output, record
+from hfcli.runfolder.kinds import RESULT_FILE, SWEEP
+from hfcli.runfolder.kinds import SWEEP_FILE as SWEEP_FILE
+from hfcli.training import record
 from hfcli.training.batch_size import with_split_of
 
-SWEEP_FILE = "sweep.json"
 SEED = "seed"
 Train = Callable[[SweptRun, bool], FinetuneResult]
 
@@ -44,6 +48,7 @@ def sweep(
     listener: Listener,
     resume: bool = False,
     overwrite: bool = False,
+    reads: Sequence[Path] = (),
 ) -> SweepResult:
     """Train every run, or those that are not done yet.
 
@@ -54,16 +59,34 @@ def sweep(
         listener: gets notes.
         resume: keep the runs that an earlier sweep in the folder has finished.
         overwrite: delete an earlier sweep in the folder.
+        reads: files that the command reads beside those that the recipes name.
 
     Raises:
         RunError: the folder is not empty, or holds no sweep, or one of other data or settings.
         Interrupted: by a signal, after the step was saved.
     """
-    outcomes = {run.name: _unfinished(run) for run in runs}
-    if resume:
-        outcomes |= _finished(folder, runs)
-    output.claim(folder, resume=resume, overwrite=overwrite, mark=SWEEP_FILE)
-    _write(folder, summarize(folder, runs, outcomes))
+    with runfolder.hold(folder):
+        outcomes = {run.name: _unfinished(run) for run in runs}
+        if resume:
+            outcomes |= _finished(folder, runs)
+        needed = [*reads, *(path for run in runs for path in record.files_read(run.recipe))]
+        runfolder.check(folder, SWEEP, resume=resume, overwrite=overwrite, reads=needed)
+        mark = _text(summarize(folder, runs, outcomes))
+        if resume:
+            files.write_text(folder / SWEEP_FILE, mark)
+        else:
+            runfolder.replace(folder, SWEEP, mark)
+        return _run_all(runs, folder, train, listener, resume, outcomes)
+
+
+def _run_all(
+    runs: Sequence[SweptRun],
+    folder: Path,
+    train: Train,
+    listener: Listener,
+    resume: bool,
+    outcomes: dict[str, SweepRun],
+) -> SweepResult:
     for number, run in enumerate(runs, 1):
         where = f"run {number} of {len(runs)}, {run.name}"
         if outcomes[run.name].state == "done":
@@ -73,7 +96,7 @@ def sweep(
         outcomes[run.name] = outcome = _outcome(run, train, resume)
         if outcome.error is not None:
             listener(Note(f"{where}: failed: {outcome.error}"))
-        _write(folder, summarize(folder, runs, outcomes))
+        files.write_text(folder / SWEEP_FILE, _text(summarize(folder, runs, outcomes)))
         gc.collect()  # a model lies in circles of references, and the next one needs its room
     return summarize(folder, runs, outcomes)
 
@@ -151,13 +174,20 @@ def _unfinished(run: SweptRun) -> SweepRun:
 
 def _finished(folder: Path, runs: Sequence[SweptRun]) -> dict[str, SweepRun]:
     """What an earlier sweep in the folder has done of these runs, as they are now."""
-    if not folder.is_dir() or not any(folder.iterdir()):
+    if not folder.is_dir() or runfolder.is_blank(folder):
         return {}
     path = folder / SWEEP_FILE
-    if not path.is_file():
+    if not os.path.lexists(path):
         raise RunError(f"{folder}: holds no sweep that could be resumed (no {SWEEP_FILE})")
-    told = json.loads(path.read_text(encoding="utf-8"))
-    before = {entry["name"]: SweepRun(**entry) for entry in told["runs"]}
+    try:
+        with environment_errors(path):
+            told = json.loads(path.read_bytes())
+        before = {entry["name"]: SweepRun(**entry) for entry in told["runs"]}
+    except (ValueError, KeyError, TypeError, RecursionError) as e:
+        raise RunError(
+            f"{path}: is damaged, or is not the record of a sweep of hfcli",
+            hint="put back a copy of it; or -o FOLDER starts elsewhere",
+        ) from e
     return {
         run.name: before[run.name]
         for run in runs
@@ -172,7 +202,7 @@ def _is_as_it_was(run: SweptRun) -> bool:
         RunError: something has changed that a run cannot go on with.
     """
     before = record.read_record(run.folder)
-    if before is None or not (run.folder / output.RESULT_FILE).is_file():
+    if before is None or not (run.folder / RESULT_FILE).is_file():
         return False
     recipe = with_split_of(run.recipe, before)
     now = record.describe_inputs(recipe) | {"model": before["model"]}
@@ -208,5 +238,5 @@ def _rank(value: float | None, upwards: bool) -> tuple[bool, float]:
     return False, -value if upwards else value
 
 
-def _write(folder: Path, result: SweepResult) -> None:
-    output.write_text(folder / SWEEP_FILE, json.dumps(result.to_dict(), indent=2) + "\n")
+def _text(result: SweepResult) -> str:
+    return json.dumps(result.to_dict(), indent=2) + "\n"
