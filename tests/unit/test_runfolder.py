@@ -72,10 +72,15 @@ def test_what_hfcli_wrote_is_removed_and_the_folder_stays(kind: Kind, tmp_path: 
     assert folder.stat().st_ino == before
 
 
+def below(path: Path) -> Path:
+    path.parent.mkdir()
+    return path
+
+
 FOREIGN: dict[str, Callable[[Path], object]] = {
     "thesis.txt": lambda path: path.write_text("years"),
     "src": lambda path: path.mkdir(),
-    "notes/a.txt": lambda path: (path.parent.mkdir(), path.write_text("x")),
+    "notes/a.txt": lambda path: below(path).write_text("x"),
     "data.csv": lambda path: path.write_text("text,label"),
     "README.md": lambda path: path.write_text("# My project\n"),
     "run.json.tmp": lambda path: path.write_text("mine"),
@@ -83,8 +88,8 @@ FOREIGN: dict[str, Callable[[Path], object]] = {
     "config.json": lambda path: os.mkfifo(path),
     "link": lambda path: path.symlink_to("/etc"),
     "checkpoint-x": lambda path: path.mkdir(),
-    "eval-mine/precious.jsonl": lambda path: (path.parent.mkdir(), path.write_text("x")),
-    ".git/HEAD": lambda path: (path.parent.mkdir(), path.write_text("ref")),
+    "eval-mine/precious.jsonl": lambda path: below(path).write_text("x"),
+    ".git/HEAD": lambda path: below(path).write_text("ref"),
 }
 
 
