@@ -53,6 +53,8 @@ def evaluate_command(
             show_default=False,
         ),
     ] = None,
+    encoding: options.Encoding = None,
+    on_bad_row: options.OnBadRow = None,
     split: Annotated[
         str | None,
         typer.Option(

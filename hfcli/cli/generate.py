@@ -11,7 +11,7 @@ import typer
 from hfcli.cli import options
 
 FOR_FILES = (
-    "input_format", "output_format", "split", "prompt_column", "keep_columns", "limit",
+    "input_format", "output_format", "split", "encoding", "prompt_column", "keep_columns", "limit",
     "on_error", "overwrite", "batch_size",
 )  # fmt: skip
 
@@ -99,6 +99,7 @@ def generate_command(
         str | None, typer.Option(help="Default: by the suffix.", show_default=False)
     ] = None,
     split: Annotated[str, typer.Option(help="Of a Hub data set.")] = "train",
+    encoding: options.Encoding = None,
     prompt_column: Annotated[
         str | None,
         typer.Option(help="Default: prompt, messages or text.", show_default=False),
@@ -110,7 +111,10 @@ def generate_command(
         int | None, typer.Option(min=1, help="Only so many rows.", show_default=False)
     ] = None,
     on_error: Annotated[
-        str, typer.Option(help="A row that fails: record its error, or fail at once.")
+        str,
+        typer.Option(
+            help="A row that fails: record its error, skip it (the output has no line of it), or fail."
+        ),
     ] = "record",
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Begin anew whatever OUTPUT holds.")

@@ -37,6 +37,22 @@ Without = Annotated[
         show_default=False,
     ),
 ]
+Encoding = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Encoding of the files, such as latin-1, cp1252 or utf-16. Default: utf-8.",
+        show_default=False,
+    ),
+]
+OnBadRow = Annotated[
+    str | None,
+    typer.Option(
+        metavar="error|skip",
+        help="Rows that cannot be read or lack a text or label. Default: error.",
+        show_default=False,
+    ),
+]
 Offline = Annotated[bool, typer.Option("--offline", help="Open no socket.")]
 Verbose = Annotated[
     bool, typer.Option("--verbose", help="Say what was chosen for this machine, and why.")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from hfcli.generation.structured import Grammar
 
 LOAD_IN = ("8bit", "4bit")
-ON_ERROR = ("record", "fail")
+ON_ERROR = ("record", "skip", "fail")
 
 
 def generation_settings(flags: Mapping[str, Any]) -> GenerationSettings:
@@ -164,6 +164,7 @@ def bulk_files(flags: Mapping[str, Any]) -> BulkFiles:
         input=flags["input"],
         output=flags["output"],
         input_format=flags["input_format"],
+        encoding=encoding(flags["encoding"]),
         output_format=flags["output_format"],
         split=flags["split"],
         prompt_column=flags["prompt_column"],
@@ -173,6 +174,20 @@ def bulk_files(flags: Mapping[str, Any]) -> BulkFiles:
         overwrite=flags["overwrite"],
         limit=flags["limit"],
     )
+
+
+def encoding(name: str | None) -> str:
+    """The encoding that --encoding names; UTF-8 without it.
+
+    Raises:
+        RecipeError: Python knows none of this name.
+    """
+    from hfcli.recipe.schema import check_encoding
+
+    try:
+        return check_encoding(name or "utf-8")
+    except ValueError as e:
+        raise RecipeError(f"--encoding: {e}") from e
 
 
 def batch_size(value: str) -> int | None:

@@ -22,7 +22,7 @@ from hfcli.tasks.base import Task, context_length
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-FORMAT = 2  # of what is stored; another one misses
+FORMAT = 3  # of what is stored; another one misses
 FACTS_FILE = "facts.json"
 
 

@@ -6,16 +6,18 @@ made of each other.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+import contextlib
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hfcli.data.files import FileOptions, Row, expand, read_rows
+from hfcli.data.files import FileOptions, Row, expand, parse_rows
 from hfcli.data.spool import spool
 from hfcli.errors import DataError, did_you_mean
 from hfcli.recipe.schema import DataSection
-from hfcli.tasks.base import ORIGIN, Task
+from hfcli.tasks.base import ORIGIN, RowCounts, Task
 from hfcli.tasks.question import Question
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from hfcli.data.hub import HubStream
 
 ROWS_AT_ONCE = 1000
+Read = tuple[str, Row | DataError]  # where a row stands, and the row or why it cannot be read
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,8 @@ class Source:
         enough: rows that are enough of a split that is streamed; None: all.
         seed: decides which those are.
         offline: forbid the network.
+        account: rows that are skipped are counted and listed here.
+        tell: takes sentences about how files are read.
     """
 
     section: DataSection
@@ -43,6 +48,8 @@ class Source:
     enough: int | None
     seed: int
     offline: bool = False
+    account: RowCounts = field(default_factory=RowCounts)
+    tell: Callable[[str], None] = lambda told: None
 
     def read(self, wanted: Sequence[str]) -> Dataset:
         """The rows of some files, or of some splits of the Hub's data set.
@@ -66,8 +73,22 @@ class Source:
             rows = load_hub_split(**named)
             check_columns(rows.column_names, self.task, where)
             rows = rows.select_columns(list(self.task.columns()))
+        if not len(rows):
+            raise DataError(f"{where}: the split is empty")
+        if section.on_bad_row == "skip" or self.task.changes_rows:
+            return self._checked(rows, where)
         _check_hub_rows(rows, self.task, where)
         return rows
+
+    def _checked(self, rows: Dataset, where: str) -> Dataset:
+        """Rows of the Hub, checked and changed one by one."""
+
+        def read() -> Iterator[Row]:
+            found = ((f"{where}: row {i}", dict(row)) for i, row in enumerate(rows))
+            for _, row in self._usable(found):
+                yield row
+
+        return spool(read, None if self.task.changes_rows else rows.features)
 
     def _streamed(self, stream: HubStream, where: str) -> Dataset:
         columns = self.task.columns()
@@ -79,22 +100,82 @@ class Source:
 
         return spool(read, stream.features_of(columns))
 
-    def _file_rows(self, paths: Iterable[Path]) -> Iterator[Row]:
-        names = self.section.column_names
-        options = FileOptions(tuple(names) if names else None, self.section.sample_by)
-        columns = self.task.columns()
-        for path in paths:
-            for origin, row in read_rows(path, options):
-                check_columns(row, self.task, origin)
-                problem = self.task.check_row(row)
-                if problem is not None:
-                    raise DataError(f"{origin}: {problem}")
-                yield {**{name: row[name] for name in columns}, ORIGIN: origin}
+    def _file_rows(self, paths: Sequence[Path]) -> Iterator[Row]:
+        options = options_of(self.section, self.tell)
+        for origin, row in self._usable(r for path in paths for r in parse_rows(path, options)):
+            yield {**row, ORIGIN: origin}
+
+    def _usable(self, found: Iterator[Read]) -> Iterator[tuple[str, Row]]:
+        """The rows as the task stores them; others are an error, or counted and left out."""
+        task, left = self.task, False
+        self.account.skipped, self.account.skipped_rows = 0, []  # spool may begin again
+        for origin, row in found:
+            problem = row if isinstance(row, DataError) else problem_of(row, task, origin)
+            if problem is None and not isinstance(row, DataError):
+                left = True
+                yield origin, task.stored(row)
+            elif problem is not None and self._may_skip(row):
+                self.account.skip(problem.message)
+            elif problem is not None:
+                raise self._counted(problem, row, found)
+        if not left:
+            raise DataError(
+                f"no row is left: {self.account.skipped_rows[0]}, and"
+                f" {self.account.skipped - 1:,} more"
+            )
+
+    def _may_skip(self, row: Row | DataError) -> bool:
+        if self.section.on_bad_row != "skip":
+            return False
+        return isinstance(row, DataError) or lacking(row, self.task)
+
+    def _counted(self, problem: DataError, row: Row | DataError, rest: Iterator[Read]) -> DataError:
+        """The error of the first bad row, with the number of those after it that lack the same."""
+        if isinstance(row, DataError) or not lacking(row, self.task):
+            return problem
+        more = 0
+        with contextlib.suppress(DataError):  # the first is told; this one when that is mended
+            more = sum(not isinstance(o, DataError) and lacking(o, self.task) for _, o in rest)
+        tail = f" (and {more:,} more row(s) lack a value)" if more else ""
+        hint = problem.hint or "complete the rows, or leave them out: data.on_bad_row: skip"
+        return DataError(f"{problem.message}{tail}", hint=hint)
+
+
+def options_of(section: DataSection, tell: Callable[[str], None]) -> FileOptions:
+    """How the files of a recipe are read."""
+    names = section.column_names
+    return FileOptions(
+        column_names=tuple(names) if names else None,
+        sample_by=section.sample_by,
+        encoding=section.encoding,
+        quoting=section.quoting,
+        tell=tell,
+    )
+
+
+def problem_of(row: Row, task: Task, origin: str) -> DataError | None:
+    """Why a task cannot use a row, or None."""
+    try:
+        check_columns(row, task, origin)
+    except DataError as e:
+        return e
+    problem = task.check_row(row)
+    return None if problem is None else DataError(f"{origin}: {problem}")
+
+
+def lacking(row: Row, task: Task) -> bool:
+    """Whether a column that the task reads is missing or holds nothing."""
+    return any(is_nothing(row.get(name)) for name in task.columns())
+
+
+def is_nothing(value: Any) -> bool:
+    """Whether a cell holds no value: null, NaN, white space, or an empty list."""
+    if isinstance(value, str):
+        return not value.strip()
+    return value is None or value == [] or (isinstance(value, float) and math.isnan(value))
 
 
 def _check_hub_rows(rows: Dataset, task: Task, where: str) -> None:
-    if not len(rows):
-        raise DataError(f"{where}: the split is empty")
     missing = dict.fromkeys(task.columns(), 0)
     for batch in rows.with_format("arrow").iter(ROWS_AT_ONCE):
         for name in missing:

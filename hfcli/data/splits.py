@@ -16,7 +16,7 @@ from hfcli.data.sources import ROWS_AT_ONCE, Source
 from hfcli.data.spool import Row, spool
 from hfcli.errors import DataError
 from hfcli.recipe.schema import DataSection
-from hfcli.tasks.base import Task
+from hfcli.tasks.base import RowCounts, Task
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -26,10 +26,17 @@ SPLIT_NAMES = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class Splits:
-    """The splits of a run by name, and how they came about."""
+    """The splits of a run by name, and how they came about.
+
+    Args:
+        by_name: the rows.
+        notes: sentences for the user.
+        skipped: rows left out of what each split was read from, in otherwise empty counts.
+    """
 
     by_name: dict[str, Dataset]
     notes: list[str] = field(default_factory=list)
+    skipped: dict[str, RowCounts] = field(default_factory=dict)
 
     def get(self, name: str) -> Dataset:
         """The split called `name`.
@@ -62,9 +69,13 @@ def load_splits(*, section: DataSection, task: Task, seed: int, offline: bool = 
     enough = limit
     if limit is not None and hold_out and section.validation_from == "random":
         enough = math.ceil(limit / (1 - section.validation_size))
-    source = Source(section, task, enough, seed, offline)
-    by_name = {name: source.read(sources) for name, sources in wanted.items()}
     notes: list[str] = []
+    skipped = {name: RowCounts() for name in wanted}
+    by_name = {}
+    for name, sources in wanted.items():
+        tell = _teller(notes, name)
+        source = Source(section, task, enough, seed, offline, skipped[name], tell)
+        by_name[name] = source.read(sources)
     if hold_out and section.validation_from == "end":
         # Before the texts are cut, so that both parts are those of the same texts.
         by_name = _sampled(by_name, limit, seed)
@@ -74,7 +85,18 @@ def load_splits(*, section: DataSection, task: Task, seed: int, offline: bool = 
         share = f"{section.validation_size:.0%} of the training data"
         how = "the end of every text" if section.validation_from == "end" else f"seed {seed}"
         notes.append(f"validation split made from {share} ({how}): {len(validation)} rows")
-    return Splits(_sampled(by_name, limit, seed), notes)
+    return Splits(_sampled(by_name, limit, seed), notes, skipped)
+
+
+def _teller(notes: list[str], split: str) -> Callable[[str], None]:
+    """Takes sentences about a split's files, each once."""
+
+    def tell(sentence: str) -> None:
+        note = f"{split} data: {sentence}"
+        if note not in notes:
+            notes.append(note)
+
+    return tell
 
 
 def _hold_out(

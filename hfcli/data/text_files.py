@@ -44,17 +44,6 @@ class Part(NamedTuple):
     hint: str | None = None
 
 
-def known_encoding(name: str) -> bool:
-    """Whether text can be read in an encoding of this name."""
-    try:
-        b"a".decode(name)
-    except UnicodeDecodeError:
-        return True  # UTF-16 and the like: a byte is not a character
-    except (LookupError, ValueError):
-        return False
-    return True
-
-
 @contextmanager
 def as_text(file: BinaryIO, encoding: str, newline: str) -> Iterator[TextIO]:
     """Decode a file as it is read; it stays open.

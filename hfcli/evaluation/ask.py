@@ -102,7 +102,7 @@ def ask(
         answers.when_written()
     scored = list(read_predictions(folder / PREDICTIONS_FILE))
     n_rows = sum(row["error"] is None for row in scored)
-    notes = [*missing, *answers.notes, *_unscored(scored, n_rows)]
+    notes = [*questions.skipped.sentences(), *missing, *answers.notes, *_unscored(scored, n_rows)]
     for note in notes:
         listener(Note(note))
     inputs = metric_inputs(scored, None)
@@ -118,7 +118,8 @@ def ask(
         data=", ".join(recipe.data.test),
         split=None,
         n_rows=n_rows,
-        n_skipped=len(scored) - n_rows,
+        n_skipped=len(scored) - n_rows + questions.skipped.skipped,
+        skipped_rows=questions.skipped.skipped_rows,
         metrics=values,
         intervals={
             name: {"low": one.low, "high": one.high, "method": one.method}

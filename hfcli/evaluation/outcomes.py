@@ -48,7 +48,10 @@ def predictions(
                 yield {**told, **scored, "error": None}
                 following = next(outcomes, None)
             else:
-                yield {**told, "error": "empty, or left out for its length"}
+                yield {
+                    **told,
+                    "error": "empty, or left out: too long, or refused by the chat template",
+                }
 
 
 def data_hash(rows: Dataset) -> str:

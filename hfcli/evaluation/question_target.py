@@ -111,6 +111,8 @@ def question_recipe(
         "data": _given(
             test=list(flags["data"]),
             column_names=None if names is None else split_names(names, "--column-names"),
+            encoding=flags.get("encoding"),
+            on_bad_row=flags.get("on_bad_row"),
         ),
     }
     for flag, (section, key) in KEYS.items():

@@ -6,14 +6,15 @@ import hashlib
 import json
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hfcli.data.files import FileOptions, expand, read_rows
+from hfcli.data.files import FileOptions, expand, parse_rows
 from hfcli.data.sources import check_columns
 from hfcli.errors import DataError
 from hfcli.recipe.questions import AskedData
+from hfcli.tasks.prepared import RowCounts
 from hfcli.tasks.question import Item, Question
 
 Rows = list[tuple[str, dict[str, Any]]]
@@ -29,6 +30,7 @@ class Questions:
         pool: solved examples, in the order in which they are taken.
         data_sha256: of the rows by content, wherever they lie and however they are put.
         few_shot_sha256: the same of the examples; None without.
+        skipped: rows that cannot be asked and were left out, in otherwise empty counts.
     """
 
     task: Question
@@ -36,6 +38,7 @@ class Questions:
     pool: Sequence[Item]
     data_sha256: str
     few_shot_sha256: str | None
+    skipped: RowCounts = field(default_factory=RowCounts)
 
     def prompts(self) -> Iterator[str]:
         """The prompt of every item, after its examples."""
@@ -61,30 +64,48 @@ def read_questions(*, task: Question, data: AskedData, seed: int) -> Questions:
             asked, or too few examples.
         RecipeError: a broken template.
     """
-    rows = _rows(task, data.test, data.column_names)
+    account = RowCounts()
+    rows = _rows(task, data.test, data, account)
     if data.max_samples is not None and data.max_samples < len(rows):
         kept = sorted(random.Random(seed).sample(range(len(rows)), data.max_samples))
         rows = [rows[i] for i in kept]
     items = [task.item(origin, row) for origin, row in rows]
     if task.few_shot is None:
-        return Questions(task, items, [], _hash(rows), None)
-    solved = _rows(task, [task.few_shot], data.column_names)
+        return Questions(task, items, [], _hash(rows), None, account)
+    solved = _rows(task, [task.few_shot], data, RowCounts())
     pool = [task.item(origin, row) for origin, row in solved]
     random.Random(seed).shuffle(pool)
-    found = Questions(task, items, pool, _hash(rows), _hash(solved))
+    found = Questions(task, items, pool, _hash(rows), _hash(solved), account)
     for item in items:
         _check_enough(found, item)
     return found
 
 
-def _rows(task: Question, patterns: Sequence[str], names: Sequence[str] | None) -> Rows:
-    options = FileOptions(tuple(names) if names else None)
+def _rows(task: Question, patterns: Sequence[str], data: AskedData, account: RowCounts) -> Rows:
+    options = FileOptions(data.column_names, encoding=data.encoding)
     found: Rows = []
     for path in expand([str(Path(pattern).expanduser()) for pattern in patterns]):
-        for origin, row in read_rows(path, options):
-            check_columns(row, task, origin)
-            found.append((origin, row))
+        for origin, row in parse_rows(path, options):
+            problem = row if isinstance(row, DataError) else _problem(task, origin, row)
+            if problem is None and not isinstance(row, DataError):
+                found.append((origin, row))
+            elif problem is not None and data.on_bad_row == "skip":
+                account.skip(problem.message)
+            elif problem is not None:
+                raise problem
+    if not found:
+        raise DataError(f"no row is left: {account.skipped_rows[0]}")
     return found
+
+
+def _problem(task: Question, origin: str, row: dict[str, Any]) -> DataError | None:
+    """Why a row cannot be asked, or None."""
+    try:
+        check_columns(row, task, origin)
+        task.item(origin, row)
+    except DataError as e:
+        return e
+    return None
 
 
 def _check_enough(questions: Questions, item: Item) -> None:

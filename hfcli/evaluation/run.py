@@ -36,7 +36,7 @@ from hfcli.metrics.modules import PlainMetric, load_metric
 from hfcli.models import lean
 from hfcli.recipe.schema import DataSection, Recipe
 from hfcli.results import EvalResult, Listener, Note, RowsScored
-from hfcli.tasks.base import Reduced, Tools
+from hfcli.tasks.base import Reduced, RowCounts, Tools
 from hfcli.tasks.scoring import reduce_all
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def evaluate(*, recipe: Recipe, listener: Listener, options: EvalOptions) -> Eva
         DataError, ModelError, RunError: see `hfcli.errors`.
     """
     task = recipe.task
-    split, rows, notes = _rows(recipe, options.offline)
+    split, rows, notes, skipped = _rows(recipe, options.offline)
     names = recipe.evaluation.metrics or list(task.eval_metrics())
     modules = {
         name: load_metric(name, offline=options.offline, allow_remote=options.allow_remote_metric)
@@ -89,11 +89,12 @@ def evaluate(*, recipe: Recipe, listener: Listener, options: EvalOptions) -> Eva
     plain = all(isinstance(module, PlainMetric) for module in modules.values())
     if options.gates is not None and plain:  # other modules name their values afterwards
         check_names(options.gates, ["loss", *names])
+    skipped_before = skipped.skipped  # those that the template refuses are among the predictions
     model = load_scored(recipe, offline=options.offline, lean_start=plain)
     loaded, told = model.loaded, told_of(recipe, model, rows)
     folder = options.output_dir or _default_folder(recipe, split)
     start = time.perf_counter()
-    scored = _scored(recipe, model, rows, folder, told, options, listener, notes)
+    scored = _scored(recipe, model, rows, folder, told, options, listener, notes, skipped)
     lean.end()
     seconds = time.perf_counter() - start
     for note in notes:
@@ -110,7 +111,8 @@ def evaluate(*, recipe: Recipe, listener: Listener, options: EvalOptions) -> Eva
         data=_describe(recipe.data, split),
         split=split if recipe.data.train or recipe.data.path else None,
         n_rows=n_rows,
-        n_skipped=len(scored) - n_rows,
+        n_skipped=len(scored) - n_rows + skipped_before,
+        skipped_rows=skipped.skipped_rows,
         metrics={**loss(inputs), **values},
         intervals=sureness(names=values, inputs=inputs, options=options_of, seed=recipe.seed),
         labels=labels,
@@ -134,13 +136,21 @@ def _scored(
     options: EvalOptions,
     listener: Listener,
     notes: list[str],
+    skipped: RowCounts,
 ) -> list[Prediction]:
     """The predictions of all rows: those that are there already, or computed."""
     task, loaded = recipe.task, model.loaded
     if is_there(folder, told, options):
+        notes += skipped.sentences()
         notes.append(f"predictions found in {folder}: same model, data and settings")
         return list(read_predictions(folder / PREDICTIONS_FILE))
-    tools = Tools(loaded.tokenizer, loaded.model, recipe.data.on_overflow)
+    tools = Tools(
+        loaded.tokenizer,
+        loaded.model,
+        recipe.data.on_overflow,
+        recipe.data.on_bad_row == "skip",
+        skipped,
+    )
     prepared = prepare(task=task, rows=lambda: rows, tools=tools, train=False)
     scoring = task.describe_scoring(tools)
     if scoring:
@@ -207,7 +217,7 @@ def _changed(before: Mapping[str, Any], told: Mapping[str, Any]) -> str:
     return "; ".join([*found, *(f"{name}: {change}" for name, change in by_name.items())])
 
 
-def _rows(recipe: Recipe, offline: bool) -> tuple[str, Dataset, list[str]]:
+def _rows(recipe: Recipe, offline: bool) -> tuple[str, Dataset, list[str], RowCounts]:
     data = recipe.data
     split = recipe.evaluation.split or ("test" if data.test else "validation")
     # Only what the split is made from is read.
@@ -218,7 +228,8 @@ def _rows(recipe: Recipe, offline: bool) -> tuple[str, Dataset, list[str]]:
         update={n: [] for n in ("train", "validation", "test") if n not in needed}
     )
     splits = load_splits(section=section, task=recipe.task, seed=recipe.seed, offline=offline)
-    return split, splits.get(split), list(splits.notes)
+    skipped = splits.skipped.get(split) or splits.skipped["train"]  # it was made from these
+    return split, splits.get(split), list(splits.notes), skipped
 
 
 def _default_folder(recipe: Recipe, split: str) -> Path:

@@ -37,6 +37,8 @@ FLAGS = {
     "model.dtype": "--dtype",
     "data": "--data",
     "data.column_names": "--column-names",
+    "data.encoding": "--encoding",
+    "data.on_bad_row": "--on-bad-row",
 }
 
 
@@ -59,6 +61,8 @@ class EvalFlags:
     context: int | None = None
     stride: int | None = None
     windows: str | None = None
+    encoding: str | None = None
+    on_bad_row: str | None = None
 
     def overrides(self) -> list[Override]:
         """The flags as values of recipe keys."""
@@ -83,6 +87,7 @@ class EvalFlags:
             values |= {"data": {"test": list(self.data)}, "evaluation.split": "test"}
         if self.column_names is not None:
             values["data.column_names"] = split_names(self.column_names, "--column-names")
+        values |= {"data.encoding": self.encoding, "data.on_bad_row": self.on_bad_row}
         return [
             Override.of_flag(FLAGS[key], key, value)
             for key, value in values.items()

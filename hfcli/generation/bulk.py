@@ -61,6 +61,7 @@ def generate_file(
         split=files.split,
         offline=choice.offline,
         keep_stdin=files.output != DASH,
+        encoding=files.encoding,
     )
     stream = _begun(rows, files)
     opened = open_engine(

@@ -27,7 +27,8 @@ class BulkFiles:
         prompt_column: default: prompt, messages, text, or the only column there is.
         template: text with `{column}` placeholders, instead of a column.
         keep_columns: keep the other columns of the input in the output.
-        on_error: `record` the error in the row's place, or `fail`.
+        on_error: `record` the error in the row's place, `skip` the row, or `fail`.
+        encoding: of a text file, as Python names it.
         overwrite: begin anew whatever there is.
         limit: only the first rows.
     """
@@ -41,6 +42,7 @@ class BulkFiles:
     template: str | None = None
     keep_columns: bool = False
     on_error: str = "record"
+    encoding: str = "utf-8"
     overwrite: bool = False
     limit: int | None = None
 

@@ -5,10 +5,12 @@ It is made from the flags of `hfcli eval`, and validated as recipes are. Knows n
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field, field_validator, model_validator
 
 from hfcli.recipe.generation import GenerationSettings
-from hfcli.recipe.schema import Dtype, known_metrics
+from hfcli.recipe.schema import Dtype, check_encoding, known_metrics
 from hfcli.recipe.section import Section
 from hfcli.tasks import AnyQuestion
 
@@ -28,9 +30,19 @@ class AskedData(Section):
     column_names: tuple[str, ...] | None = Field(
         None, description="Names for the columns of csv and tsv files that have no header line."
     )
+    encoding: str = Field("utf-8", description="Encoding of text files.")
+    on_bad_row: Literal["error", "skip"] = Field(
+        "error",
+        description="Rows that cannot be read or asked: stop at the first, or leave them out.",
+    )
     max_samples: int | None = Field(
         None, ge=1, description="At most this many rows, chosen by the seed."
     )
+
+    @field_validator("encoding")
+    @classmethod
+    def _known_encoding(cls, value: str) -> str:
+        return check_encoding(value)
 
 
 class AskedScores(Section):

@@ -104,6 +104,19 @@ class DataSection(Section):
     sample_by: Literal["document", "paragraph", "line"] = Field(
         "document", description="What is one text in a txt file."
     )
+    encoding: str = Field(
+        "utf-8", description="Encoding of text files, such as latin-1, cp1252 or utf-16."
+    )
+    quoting: Literal["auto", "always", "never"] = Field(
+        "auto",
+        description="Whether cells of tsv files stand in quotes, as in csv; `auto`: where the whole"
+        " file shows that they do.",
+    )
+    on_bad_row: Literal["error", "skip"] = Field(
+        "error",
+        description="Rows that cannot be read, lack a text or label, or are refused by the chat"
+        " template: stop at the first, or leave them out and list them.",
+    )
     max_samples: int | None = Field(
         None, ge=1, description="At most this many rows of each split, chosen by the seed."
     )
@@ -125,6 +138,11 @@ class DataSection(Section):
     def _one_or_many(cls, value: Any) -> Any:
         return [value] if isinstance(value, str) else value
 
+    @field_validator("encoding")
+    @classmethod
+    def _known_encoding(cls, value: str) -> str:
+        return check_encoding(value)
+
     @model_validator(mode="after")
     def _something(self) -> DataSection:
         if not (self.train or self.validation or self.test):
@@ -134,6 +152,22 @@ class DataSection(Section):
         if self.streaming and self.path is None:
             raise ValueError("streaming goes with path; files are read row by row anyway")
         return self
+
+
+def check_encoding(name: str) -> str:
+    """The name of an encoding of text.
+
+    Raises:
+        ValueError: Python knows none of this name.
+    """
+    try:
+        b"a".decode(name)
+    except UnicodeDecodeError:
+        return name  # UTF-16 and the like: a byte is not a character
+    except (LookupError, ValueError) as e:
+        known = "utf-8, latin-1, cp1252, utf-16, shift_jis"
+        raise ValueError(f"unknown encoding {name[:60]!r}; known: {known} and others") from e
+    return name
 
 
 def known_metrics(value: list[str] | None) -> list[str] | None:

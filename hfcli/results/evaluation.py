@@ -13,7 +13,7 @@ class EvalResult:
     Args:
         split: of the data that a run was made with; None: files that are no part of such data.
         n_rows: rows that were scored.
-        n_skipped: rows that were not (empty, or left out for their length).
+        n_skipped: rows that were not (empty, left out for their length, or bad rows).
         metrics: name -> value; lists are in the order of `labels`, and of a matrix the rows are
             true labels.
         intervals: metric -> low, high and method; of a list, one such mapping a label.
@@ -22,6 +22,7 @@ class EvalResult:
         weights_sha256: of the model by content.
         data_sha256: of the rows by content.
         settings: everything else that can change a prediction.
+        skipped_rows: bad rows that were left out (`on_bad_row: skip`), as "file:line: why".
     """
 
     task: str
@@ -44,6 +45,7 @@ class EvalResult:
     command: str
     labels: list[str] | None = None
     notes: list[str] = field(default_factory=list)
+    skipped_rows: list[str] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -78,4 +80,5 @@ class EvalResult:
 REPORTED = {
     "task", "model", "revision", "weights_sha256", "data", "data_sha256", "split", "n_rows",
     "n_skipped", "labels", "settings", "versions", "created", "command", "seconds", "notes",
+    "skipped_rows",
 }  # fmt: skip

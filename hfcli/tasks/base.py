@@ -103,6 +103,15 @@ class Task(BaseModel):
         """Whether the end of every text can be held out: it must be one text and nothing more."""
         return False
 
+    @property
+    def changes_rows(self) -> bool:
+        """Whether `stored` gives other values than the columns of the data."""
+        return False
+
+    def stored(self, row: dict[str, Any]) -> dict[str, Any]:
+        """What is kept of a row that `check_row` found good; the other methods read that."""
+        return {name: row[name] for name in self.columns()}
+
     @abstractmethod
     def check_row(self, row: dict[str, Any]) -> str | None:
         """Why a row, which has all columns, cannot be used (without where it stands), or None."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 ROWS_AT_ONCE = 1000
+LONGEST_NAME = 1000  # characters of a label; longer ones are texts by mistake
 MOST_SENTENCES = 5
 OTHER_TYPES: dict[type, str] = {list: "multi_label_classification", float: "regression"}
 NUMBER = re.compile(r"[+-]?\d+(\.\d*)?")
@@ -32,11 +33,13 @@ class BadLabel(Exception):  # noqa: N818 - a sentence on its way to the error th
 
 
 def one_name(value: Any) -> Names:
-    """The name of a single label: text, int or bool.
+    """The name of a single label: text, int or bool, or a float that is a whole number.
 
     Raises:
         BadLabel: nothing, or of another type.
     """
+    if isinstance(value, float) and _is_whole(value):
+        value = int(value)  # pandas makes 1.0 of the label 1 where another row has none
     other = OTHER_TYPES.get(type(value))
     if other is not None:
         raise BadLabel(
@@ -51,7 +54,31 @@ def _name(value: Any) -> str:
         raise BadLabel("must be text, int or bool, found nothing")
     if not isinstance(value, str | int | bool):
         raise BadLabel(f"must be text, int or bool, found {type(value).__name__}")
-    return str(value)
+    return _text_of(value)
+
+
+def _is_whole(value: float) -> bool:
+    """Whether a number is a whole one, as labels are.
+
+    Raises:
+        BadLabel: it is NaN, which is what pandas writes for nothing.
+    """
+    if math.isnan(value):
+        raise BadLabel("has no label (NaN)")
+    return value.is_integer()
+
+
+def _text_of(value: str | int) -> str:
+    try:
+        text = str(value)
+        text.encode()
+    except UnicodeEncodeError as e:
+        raise BadLabel("holds half a surrogate pair") from e
+    except ValueError as e:  # Python makes no text of more than 4,300 digits
+        raise BadLabel("holds a number of too many digits") from e
+    if len(text) > LONGEST_NAME:
+        raise BadLabel(f"holds a label of {len(text):,} characters, the most is {LONGEST_NAME:,}")
+    return text
 
 
 def several_names(value: Any, separator: str) -> Names:
@@ -98,9 +125,9 @@ def number(value: Any) -> float:
     try:
         found = float(value)
     except (ValueError, OverflowError) as e:
-        raise BadLabel(f"must be a number, found {value!r}") from e
+        raise BadLabel(f"must be a number, found {str(value)[:200]!r}") from e
     if not math.isfinite(found):
-        raise BadLabel(f"must be a finite number, found {value!r}")
+        raise BadLabel(f"must be a finite number, found {str(value)[:200]!r}")
     return found
 
 

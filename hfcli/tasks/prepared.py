@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 ORIGIN = "__origin__"
+MOST_LISTED = 1000  # rows that are skipped and listed; all are counted
+FEW = 3  # of them in a sentence
 IGNORE = -100  # transformers' label of a position that is not scored
 
 Feature = dict[str, Any]
@@ -36,6 +38,8 @@ class RowCounts:
         cut_tokens: lost by cutting.
         longest: tokens of the longest row before cutting.
         labels: rows of each label, where the task has labels.
+        skipped: rows that could not be used (`on_bad_row: skip`); they do not count in `rows`.
+        skipped_rows: the first of them, as "file:line: why".
     """
 
     rows: int = 0
@@ -49,6 +53,14 @@ class RowCounts:
     cut_tokens: int = 0
     longest: int = 0
     labels: Counter[str] = field(default_factory=Counter)
+    skipped: int = 0
+    skipped_rows: list[str] = field(default_factory=list)
+
+    def skip(self, why: str) -> None:
+        """Count a row that is left out, and list it."""
+        self.skipped += 1
+        if self.skipped <= MOST_LISTED:
+            self.skipped_rows.append(why)
 
     @property
     def lost(self) -> int:
@@ -68,7 +80,11 @@ class RowCounts:
     def sentences(self) -> list[str]:
         """What a user should know: only what happened."""
         of = f"of {self.rows:,} rows"
+        first = "; ".join(self.skipped_rows[:FEW])
+        more = self.skipped - len(self.skipped_rows[:FEW])
         told = {
+            f"{self.skipped:,} row(s) were skipped (data.on_bad_row): {first}"
+            + (f"; and {more:,} more" if more else ""): self.skipped,
             f"{self.empty:,} {of} were empty and left out": self.empty,
             f"{self.dropped:,} {of} were too long and left out": self.dropped,
             f"{self.unsupervised:,} {of} were left out: they held nothing to learn from, or score"
@@ -87,12 +103,14 @@ class Tools:
         tokenizer: of the model.
         model: for its configuration; its weights are not looked at.
         on_overflow: what to do with rows that are too long; None: the task's own default.
+        skip_bad_rows: leave out rows that the chat template refuses.
         counts: filled while rows are encoded.
     """
 
     tokenizer: PreTrainedTokenizerBase
     model: PreTrainedModel
     on_overflow: Overflow | None = None
+    skip_bad_rows: bool = False
     counts: RowCounts = field(default_factory=RowCounts)
 
 

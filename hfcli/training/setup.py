@@ -23,7 +23,7 @@ from hfcli.models.lora import add_lora
 from hfcli.models.resolve import ModelSource, resolve_model
 from hfcli.models.scratch import build_model
 from hfcli.recipe.schema import DataSection, Recipe
-from hfcli.tasks.base import Prepared, Task, Tools
+from hfcli.tasks.base import Prepared, RowCounts, Task, Tools
 from hfcli.tasks.labels import look_alikes
 
 
@@ -134,6 +134,10 @@ class _Source:
         facts = {
             "overrides": overrides,
             "validation": "validation" in self.splits.by_name,
+            "skipped": {
+                name: [counts.skipped, counts.skipped_rows]
+                for name, counts in self.splits.skipped.items()
+            },
             "notes": [*self.splits.notes, *look_alikes(labels)],
         }
         if self.key is not None:
@@ -149,6 +153,7 @@ class _Source:
 
     def prepare(self, split: str, loaded: LoadedModel) -> Prepared:
         recipe = self.recipe
+        skipped, rows = self.facts["skipped"].get(split, (0, []))
         folder = None
         if self.key is not None:
             key = cache.features_key(self.key, split, loaded.tokenizer, loaded.model)
@@ -156,7 +161,13 @@ class _Source:
         return prepare(
             task=recipe.task,
             rows=lambda: self.splits.get(split),
-            tools=Tools(loaded.tokenizer, loaded.model, recipe.data.on_overflow),
+            tools=Tools(
+                loaded.tokenizer,
+                loaded.model,
+                recipe.data.on_overflow,
+                recipe.data.on_bad_row == "skip",
+                RowCounts(skipped=skipped, skipped_rows=list(rows)),
+            ),
             train=split == "train",
             folder=folder,
         )

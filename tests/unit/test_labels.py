@@ -43,7 +43,7 @@ READ: dict[str, tuple[TextClassification, Any, Any]] = {
 REFUSED: dict[str, tuple[TextClassification, Any, str]] = {
     "nothing": (SINGLE, None, "column 'label' must be text, int or bool, found nothing"),
     "empty": (SINGLE, "", "found nothing"),
-    "float": (SINGLE, 1.0, "found float; task.problem_type: regression takes that"),
+    "float": (SINGLE, 1.5, "found float; task.problem_type: regression takes that"),
     "list": (SINGLE, ["a"], "found list; task.problem_type: multi_label_classification takes"),
     "no-list": (SEVERAL, 3, "must be a list of labels, or a text with '|' between them, found int"),
     "no-labels": (SEVERAL, None, "found nothing"),
