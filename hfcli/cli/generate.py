@@ -112,9 +112,7 @@ def generate_command(
     ] = None,
     on_error: Annotated[
         str,
-        typer.Option(
-            help="A row that fails: record its error, skip it (the output has no line of it), or fail."
-        ),
+        typer.Option(help="A row that fails: record its error, skip the row, or fail at once."),
     ] = "record",
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Begin anew whatever OUTPUT holds.")
@@ -242,7 +240,7 @@ def _generate_file(flags: dict[str, Any]) -> None:
     if flags["json"] and not to_stdout:
         write_json(result.to_dict())
     write_err(describe_bulk(result))
-    if result.errors:
+    if result.errors and files.on_error != "skip":
         raise typer.Exit(6)
 
 

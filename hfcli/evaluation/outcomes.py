@@ -50,7 +50,7 @@ def predictions(
             else:
                 yield {
                     **told,
-                    "error": "empty, or left out: too long, or refused by the chat template",
+                    "error": "empty, too long, or refused by the chat template",
                 }
 
 

@@ -24,6 +24,7 @@ from hfcli.generation.settings import effective_settings
 from hfcli.generation.writers import json_line, output_suffix, write_records
 from hfcli.models.fingerprint import weights_fingerprint
 from hfcli.results import BulkResult, Listener, Note, TextPiece, TextsDone
+from hfcli.tasks.prepared import RowCounts
 
 SECONDS_BETWEEN_REPORTS = 0.2
 
@@ -65,6 +66,7 @@ class BulkRun:
         self.wanted: dict[int, Wanted] = {}
         self.n_rows = 0
         self.started = time.perf_counter()
+        self.skipped = RowCounts()
         self._last_report = 0.0
 
     def to_file(self) -> BulkResult:
@@ -81,9 +83,13 @@ class BulkRun:
                 raise
             partial = output.with_name(output.name + ".tmp")
             suffix = output_suffix(output, self.files.output_format)
-            write_records(partial, suffix, lambda: self._dressed(journal.rows()))
+            write_records(partial, suffix, lambda: self._written(journal.rows()))
             done = self.done
-            counts = {"rows": self.n_rows, "texts": done.texts, "errors": done.errors}
+            counts: dict[str, Any] = {
+                "rows": self.n_rows, "texts": done.texts, "errors": done.errors,
+            }  # fmt: skip
+            if self.files.on_error == "skip":
+                counts["skipped_rows"] = self.skipped.skipped_rows
             journal.close_with(partial, counts)
         return self._result(str(output), resumed)
 
@@ -135,9 +141,18 @@ class BulkRun:
             if not self.done.has(row.number, entry.sample):
                 keep(entry)
 
+    def _written(self, rows: Iterable[list[dict[str, Any]]]) -> Iterator[dict[str, Any]]:
+        self.skipped = RowCounts()  # a format may need more than one pass
+        return self._dressed(rows)
+
     def _dressed(self, rows: Iterable[list[dict[str, Any]]]) -> Iterator[dict[str, Any]]:
+        """Records as they are written; a row to skip is counted and listed instead."""
         for records in rows:
-            yield from self.row_requests.dress(records)
+            failed = next((r["error"] for r in records if r["error"] is not None), None)
+            if failed is not None and self.files.on_error == "skip":
+                self.skipped.skip(failed)
+            else:
+                yield from self.row_requests.dress(records)
 
     def _asked(self) -> dict[str, Any]:
         """Everything the texts depend on, for the journal and its manifest."""
@@ -145,7 +160,8 @@ class BulkRun:
         files = {
             k: v
             for k, v in asdict(self.files).items()
-            if k not in ("input", "output", "overwrite", "on_error")
+            if k not in ("input", "output", "overwrite")
+            and (k, v) not in (("encoding", "utf-8"), ("on_error", "record"), ("on_error", "fail"))
         }
         return {
             "hfcli": hfcli.__version__,
@@ -181,6 +197,7 @@ class BulkRun:
         self.n_rows = journal.found.get("rows", 0)
         self.done.texts = journal.found.get("texts", 0)
         self.done.errors = journal.found.get("errors", 0)
+        self.skipped.skipped_rows = journal.found.get("skipped_rows", [])
         return self._result(str(journal.output), self.done.texts)
 
     def _result(self, output: str, resumed: int) -> BulkResult:
@@ -201,4 +218,5 @@ class BulkRun:
             batch_size=counts.batch_size,
             model=loaded.source.name,
             revision=loaded.source.revision,
+            skipped_rows=self.skipped.skipped_rows,
         )

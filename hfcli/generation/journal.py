@@ -49,7 +49,7 @@ class Journal:
         self.path = output.with_name(output.name + ".partial")
         self.manifest = output.with_name(output.name + MANIFEST_SUFFIX)
         self.done = Done()
-        self.found: dict[str, int] = {}
+        self.found: dict[str, Any] = {}
         self._file = -1
         self._since_sync = 0
         self.complete = output.exists() and not self.path.exists() and not overwrite

@@ -128,7 +128,9 @@ def describe_bulk(result: BulkResult) -> str:
     parts = [f"{result.texts:,} texts for {result.rows:,} rows in {result.output}"]
     if result.resumed:
         parts.append(f"{result.resumed:,} of them from before")
-    if result.errors:
+    if result.skipped_rows:
+        parts.append(f"{result.errors:,} failed and were skipped ({result.skipped_rows[0]}, ...)")
+    elif result.errors:
         parts.append(f"{result.errors:,} failed (see their error)")
     if result.n_new_tokens:
         parts.append(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 
@@ -51,6 +51,7 @@ class BulkResult:
         computed_per_token: tokens the model was run on, prompts included, for every token of
             prompts and texts: 1 when nothing was computed in vain.
         seconds: time of this run without loading the model.
+        skipped_rows: failed rows that `on_error: skip` left out, as "file:line: why".
     """
 
     output: str
@@ -67,6 +68,7 @@ class BulkResult:
     model: str
     revision: str | None
     acceptance_rate: float | None = None
+    skipped_rows: list[str] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

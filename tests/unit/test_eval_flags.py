@@ -23,7 +23,7 @@ def test_every_flag_has_the_name_that_is_typed() -> None:
     flags = EvalFlags(
         model="m", data=("a.csv",), text_column="t", label_column="l", column_names="t,l",
         split="test", metrics=("accuracy",), batch_size=2, device="cpu", context=8, stride=4,
-        windows="full",
+        windows="full", encoding="latin-1", on_bad_row="skip",
     )  # fmt: skip
     without_model = EvalFlags(dtype="float32")
     assert {o.flag for o in (*flags.overrides(), *without_model.overrides())} == set(FLAGS.values())
