@@ -7,6 +7,7 @@ else. Knows no file of hfcli by name.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import errno
 import hashlib
@@ -15,6 +16,7 @@ import re
 import secrets
 import shutil
 import stat
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,7 +26,7 @@ from hfcli.faults import environment_errors as environment_errors
 
 TEMPORARY = re.compile(r"\..*\.hfcli-([0-9a-f]{8})-(\d+)-(\d+)-[0-9a-f]{8}", re.DOTALL)
 LONGEST_NAME = 255  # bytes, of nearly all file systems
-DAYS_ELSEWHERE = 7  # after which a temporary name of another machine or container is removed
+DAYS_ELSEWHERE = 30  # after which a temporary name of another machine or container is removed
 
 
 def write_text(path: Path, text: str, *, errors: str = "strict", durable: bool = True) -> None:
@@ -115,6 +117,35 @@ def create_temporary(path: Path, *, folder: bool = False) -> Path:
         except FileExistsError:
             continue
         return temporary
+
+
+def scratch(made: dict[int, Path] = {}) -> Path:  # noqa: B006 - one a process
+    """Return this process's temporary folder, made when first asked for, gone when it ends.
+
+    What killed processes left is removed.
+
+    Raises:
+        RunError: there is no place for one.
+    """
+    pid = os.getpid()
+    if pid not in made:  # a forked child has its own
+        with environment_errors():
+            place = Path(tempfile.gettempdir())
+            clean(place)
+            made[pid] = create_temporary(place / "hfcli", folder=True)
+            made[pid].chmod(0o700)  # others look into this place, and rows may be private
+        atexit.register(_remove_own, made[pid], pid)
+    return made[pid]
+
+
+def scratch_name(kind: str) -> Path:
+    """Return a name in `scratch` that nothing has had."""
+    return scratch() / f"{kind}-{secrets.token_hex(4)}"
+
+
+def _remove_own(folder: Path, pid: int) -> None:
+    if os.getpid() == pid:
+        remove(folder)
 
 
 def clean(folder: Path) -> None:

@@ -7,10 +7,8 @@ another name first. Knows nothing about recipes' training sections.
 
 from __future__ import annotations
 
+import copy
 import json
-import os
-import shutil
-import tempfile
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hfcli.errors import DataError
+from hfcli import cache, files
+from hfcli.errors import DataError, RunError
+from hfcli.faults import environment_errors
 from hfcli.tasks.base import Feature, Prepared, RowCounts, Task, Tools
 from hfcli.tasks.prepared import Features
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 TOKENS_AT_ONCE, FEATURES_AT_ONCE = 200_000, 1000  # in memory before they are written
 FEATURES_FILE, COUNTS_FILE = "features.arrow", "counts.json"
+Encoded = tuple[RowCounts, "Stored | None"]  # None where nothing is left of the rows
 
 
 def prepare(
@@ -49,14 +50,12 @@ def prepare(
     Raises:
         DataError: rows that cannot be encoded, or nothing left of them.
     """
-    if folder is None:
-        folder = _scratch() / str(len(os.listdir(_scratch())))
-    if not (folder / COUNTS_FILE).is_file():
-        _write(folder, task.encode(rows(), tools, train=train), tools.counts)
-    counts = _read_counts(folder / COUNTS_FILE)
-    if not counts.kept:
+    found = _found(folder) if folder is not None else None
+    if found is None:
+        found = _made(folder, task, rows, tools, train)
+    counts, features = found
+    if features is None:
         raise DataError(f"nothing is left of {counts.rows} row(s): {'; '.join(counts.sentences())}")
-    features = Stored(folder / FEATURES_FILE)
     lengths = features.lengths()
     arranged = task.arrange(features, lengths, tools) if train else (features, lengths)
     return Prepared(arranged[0], arranged[1], counts, task.label_names(tools.model))
@@ -117,37 +116,85 @@ class Stored(Features):
         return lengths
 
 
+def _found(folder: Path) -> Encoded | None:
+    """What is in a folder of the cache, where it is what was written, to the bit."""
+    if not cache.is_sound(folder):
+        return None
+    try:
+        return _read(folder)
+    except FileNotFoundError:  # another process removed it just now
+        return None
+
+
+def _read(folder: Path) -> Encoded:
+    counts = _read_counts(folder / COUNTS_FILE)
+    return counts, Stored(folder / FEATURES_FILE) if counts.kept else None
+
+
+def _made(
+    folder: Path | None, task: Task, rows: Callable[[], Dataset], tools: Tools, train: bool
+) -> Encoded:
+    """Encode into the cache, or where it cannot be written into a folder of this process."""
+    before = copy.deepcopy(vars(tools.counts))
+    if folder is not None:
+        try:
+            _open_cache()
+            _write(folder, task.encode(rows(), tools, train=train), tools.counts)
+            return _read(folder)
+        except CacheFault as e:
+            cache.log.info("the cache is not used: %s", e)
+            vars(tools.counts).update(before)
+    own = files.scratch_name("features")
+    _write(own, task.encode(rows(), tools, train=train), tools.counts)
+    return _read(own)
+
+
+def _open_cache() -> None:
+    try:
+        cache.open_cache()
+    except RunError as e:
+        raise CacheFault(e.message, hint=e.hint) from e
+
+
+class CacheFault(RunError):  # noqa: N818 - the way back to `_made`
+    """Encoded rows cannot be written where they should go; other places may do."""
+
+
 def _write(folder: Path, features: Iterator[Feature], counts: RowCounts) -> None:
     """Encode into a folder beside the final one, which then takes its place."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=".writing-", dir=folder.parent))
+    with environment_errors(folder, CacheFault):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        partial = files.create_temporary(folder, folder=True)
     try:
         _write_features(partial / FEATURES_FILE, features)
-        text = json.dumps(counts.to_dict())
-        (partial / COUNTS_FILE).write_text(text, encoding="utf-8")
-        shutil.rmtree(folder, ignore_errors=True)  # one that was never finished
-        try:
-            os.replace(partial, folder)
-        except OSError:
-            if not (folder / COUNTS_FILE).is_file():  # else another run was faster
-                raise
+        with environment_errors(folder, CacheFault):
+            text = json.dumps(counts.to_dict())
+            (partial / COUNTS_FILE).write_text(text, encoding="utf-8")
+            try:
+                cache.seal(partial)
+                cache.put_in_place(partial, folder)
+            except RunError as e:
+                raise CacheFault(e.message, hint=e.hint) from e
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        files.remove(partial)
 
 
 def _write_features(path: Path, features: Iterator[Feature]) -> None:
     import pyarrow
 
-    writer = None
+    writer = schema = None
     for chunk in _chunks(features):
-        if writer is None:
-            schema = _schema(chunk[0])
-            writer = pyarrow.ipc.new_stream(str(path), schema)
+        schema = schema or _schema(chunk[0])
         lengths = [len(feature["input_ids"]) for feature in chunk]
         columns = {name: [feature[name] for feature in chunk] for name in chunk[0]}
-        writer.write_table(pyarrow.table({**columns, "length": lengths}, schema=schema))
+        table = pyarrow.table({**columns, "length": lengths}, schema=schema)
+        with environment_errors(path, CacheFault):
+            if writer is None:
+                writer = pyarrow.ipc.new_stream(str(path), schema)
+            writer.write_table(table)
     if writer is not None:
-        writer.close()
+        with environment_errors(path, CacheFault):
+            writer.close()
 
 
 def _chunks(features: Iterator[Feature]) -> Iterator[list[Feature]]:
@@ -186,9 +233,3 @@ def _read_counts(path: Path) -> RowCounts:
     values = json.loads(path.read_text(encoding="utf-8"))
     values.pop("kept")
     return RowCounts(**{**values, "labels": Counter(values["labels"])})
-
-
-def _scratch(made: list[tempfile.TemporaryDirectory[str]] = []) -> Path:  # noqa: B006 - one a process
-    if not made:
-        made.append(tempfile.TemporaryDirectory(prefix="hfcli-"))
-    return Path(made[0].name)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from hfcli import files
 
 if TYPE_CHECKING:
     from datasets import Dataset, Features
@@ -73,7 +73,7 @@ def _write(chunks: Iterator[Any], schema: Any) -> Dataset | None:
     import pyarrow
     from datasets import Dataset
 
-    path = _folder() / f"rows-{len(list(_folder().iterdir()))}.arrow"
+    path = files.scratch_name("rows").with_suffix(".arrow")
     writer = None
     for columns in chunks:
         table = pyarrow.table(columns, schema=schema)
@@ -171,9 +171,3 @@ def _arrow_type(kind: Kind) -> Any:
         "": pyarrow.null,
     }
     return types.get(kind, pyarrow.string)()
-
-
-def _folder(made: list[tempfile.TemporaryDirectory[str]] = []) -> Path:  # noqa: B006 - one a process
-    if not made:
-        made.append(tempfile.TemporaryDirectory(prefix="hfcli-rows-"))
-    return Path(made[0].name)

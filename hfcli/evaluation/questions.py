@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hfcli.data.files import FileOptions, expand, parse_rows
+from hfcli.data.inputs import Unchanged
 from hfcli.data.sources import check_columns
 from hfcli.errors import DataError
 from hfcli.recipe.questions import AskedData
@@ -84,7 +85,9 @@ def read_questions(*, task: Question, data: AskedData, seed: int) -> Questions:
 def _rows(task: Question, patterns: Sequence[str], data: AskedData, account: RowCounts) -> Rows:
     options = FileOptions(data.column_names, encoding=data.encoding)
     found: Rows = []
-    for path in expand([str(Path(pattern).expanduser()) for pattern in patterns]):
+    paths = expand([str(Path(pattern).expanduser()) for pattern in patterns])
+    inputs = Unchanged(paths)
+    for path in paths:
         for origin, row in parse_rows(path, options):
             problem = row if isinstance(row, DataError) else _problem(task, origin, row)
             if problem is None and not isinstance(row, DataError):
@@ -93,6 +96,7 @@ def _rows(task: Question, patterns: Sequence[str], data: AskedData, account: Row
                 account.skip(problem.message)
             elif problem is not None:
                 raise problem
+    inputs.check()
     if not found:
         raise DataError(f"no row is left: {account.skipped_rows[0]}")
     return found

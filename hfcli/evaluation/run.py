@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import hfcli
 from hfcli.changes import differences
+from hfcli.data.inputs import inputs_of
 from hfcli.data.prepare import prepare
 from hfcli.data.splits import load_splits
 from hfcli.errors import RunError
@@ -227,7 +228,9 @@ def _rows(recipe: Recipe, offline: bool) -> tuple[str, Dataset, list[str], RowCo
     section = data.model_copy(
         update={n: [] for n in ("train", "validation", "test") if n not in needed}
     )
+    inputs = inputs_of(section)
     splits = load_splits(section=section, task=recipe.task, seed=recipe.seed, offline=offline)
+    inputs.check()
     skipped = splits.skipped.get(split) or splits.skipped["train"]  # it was made from these
     return split, splits.get(split), list(splits.notes), skipped
 

@@ -10,15 +10,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
-import tempfile
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hfcli.cache import cache_folder, forget_unused
+from hfcli import cache, files
+from hfcli.errors import RunError
+from hfcli.faults import environment_errors
 from hfcli.models.resolve import ModelSource
 from hfcli.tasks.base import Task
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-FORMAT = 1  # of what is stored; another one misses
+FORMAT = 2  # of what is stored; another one misses
 PACKAGES = ("transformers", "tokenizers", "gguf", "torch")
 ROOM = 3  # times the size of what is kept, that has to be free
 
@@ -47,16 +47,14 @@ def _place(source: ModelSource, *what: str) -> Path:
         content = hashlib.file_digest(file, "sha256").hexdigest()
     versions = [metadata.version(name) for name in PACKAGES]
     told = [FORMAT, content, what, versions]
-    return cache_folder() / f"gguf-{hashlib.sha256(json.dumps(told).encode()).hexdigest()[:32]}"
+    return (
+        cache.cache_folder() / f"gguf-{hashlib.sha256(json.dumps(told).encode()).hexdigest()[:32]}"
+    )
 
 
 def kept(source: ModelSource, folder: Path) -> ModelSource | None:
-    """The conversion in `folder` as a model, when it is there; using it keeps it."""
-    try:
-        os.utime(folder)
-    except FileNotFoundError:
-        return None
-    return replace(source, folder=folder, gguf_file=None)
+    """The conversion in `folder` as a model, when it is there and undamaged; using it keeps it."""
+    return replace(source, folder=folder, gguf_file=None) if cache.is_sound(folder) else None
 
 
 def make_plain(model: PreTrainedModel) -> bool:
@@ -78,15 +76,28 @@ def keep(folder: Path, model: PreTrainedModel | None, tokenizer: PreTrainedToken
     """Keep a conversion, whole or not at all."""
     size = sum(p.nbytes for p in model.parameters()) if model is not None else 2**24
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        forget_unused(folder.parent)
-        if shutil.disk_usage(folder.parent).free < ROOM * size:
-            return
-        with tempfile.TemporaryDirectory(prefix=".writing-", dir=folder.parent) as name:
-            partial = Path(name) / "model"
+        cache.forget_unused(cache.open_cache())
+        with environment_errors(folder):
+            if shutil.disk_usage(folder.parent).free < ROOM * size:
+                return
+            partial = files.create_temporary(folder, folder=True)
+        _write(partial, folder, model, tokenizer)
+    except RunError as e:
+        cache.log.info("the cache is not used: %s", e)
+
+
+def _write(
+    partial: Path,
+    folder: Path,
+    model: PreTrainedModel | None,
+    tokenizer: PreTrainedTokenizerBase,
+) -> None:
+    try:
+        with environment_errors(folder):
             if model is not None:
                 model.save_pretrained(partial)
             tokenizer.save_pretrained(partial)
-            os.replace(partial, folder)
-    except OSError:
-        return  # a cache that cannot be written, or another process was faster
+        cache.seal(partial)
+        cache.put_in_place(partial, folder)
+    finally:
+        files.remove(partial)

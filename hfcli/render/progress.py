@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import time
@@ -26,6 +27,19 @@ from hfcli.results import (
 from hfcli.shown import visible
 
 SECONDS_BETWEEN_LINES = 10.0
+_LOG = logging.getLogger("hfcli")
+
+
+class _Remarks(logging.Handler):
+    """What modules remark by `logging`, among the lines of a reporter."""
+
+    def __init__(self, reporter: Reporter) -> None:
+        super().__init__()
+        self.reporter = reporter
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Show one remark."""
+        self.reporter(Note(record.getMessage()))
 
 
 def is_live() -> bool:
@@ -50,8 +64,12 @@ class Reporter:
         self._last_line = time.monotonic()
         self._last_eval = ""
         self._started = time.monotonic()
+        self._remarks = _Remarks(self)
 
     def __enter__(self) -> Reporter:
+        if self.verbose:
+            _LOG.addHandler(self._remarks)
+            _LOG.setLevel(logging.INFO)
         return self
 
     def __exit__(
@@ -60,6 +78,7 @@ class Reporter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        _LOG.removeHandler(self._remarks)
         if self._progress is not None:
             self._progress.stop()
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hfcli import files
 from hfcli.device import free_memory, out_of_memory
 from hfcli.recipe.schema import Recipe
 from hfcli.recipe.training import AUTO
@@ -53,7 +54,8 @@ def settle_batch_size(
     device = setup.loaded.model.device
     total = recipe.training.rows_per_step
     room = used_memory(device) + int(MARGIN * free_memory(device))
-    with tempfile.TemporaryDirectory() as folder:  # Trainer makes its output folder at once
+    # Trainer makes its output folder at once.
+    with tempfile.TemporaryDirectory(dir=files.scratch()) as folder:
         scratch = recipe.model_copy(update={"output_dir": Path(folder)})
         need = _need(scratch, setup, device)
     rows = largest_rows(total, need, room)

@@ -10,6 +10,7 @@ import math
 import tempfile
 from pathlib import Path
 
+from hfcli import files
 from hfcli.device import resolve_device
 from hfcli.errors import RecipeError
 from hfcli.models.load import silence
@@ -40,7 +41,8 @@ def plan(*, recipe: Recipe, listener: Listener, offline: bool = False) -> PlanRe
     """
     if not recipe.data.train:
         raise RecipeError("finetune needs data.train")
-    with tempfile.TemporaryDirectory() as folder:  # Trainer makes its output folder at once
+    # Trainer makes its output folder at once.
+    with tempfile.TemporaryDirectory(dir=files.scratch()) as folder:
         scratch = recipe.model_copy(update={"output_dir": Path(folder)})
         return _plan(recipe=scratch, listener=listener, offline=offline)
 

@@ -17,13 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import hfcli
-from hfcli.data.cache import file_hash
-from hfcli.data.files import expand
+from hfcli.data.inputs import Unchanged, hashes_by_split, inputs_of
 from hfcli.data.splits import SPLIT_NAMES
 from hfcli.errors import RunError
 from hfcli.faults import environment_errors
 from hfcli.models.load import LoadedModel
-from hfcli.recipe.schema import DataSection, Recipe
+from hfcli.recipe.schema import Recipe
 from hfcli.runfolder.kinds import RUN_FILE
 
 SECTIONS = ("task", "model", "data", "training", "generation", "evaluation")
@@ -43,7 +42,12 @@ SAFE = {
 
 
 def describe_run(
-    *, recipe: Recipe, loaded: LoadedModel, weights_sha256: str | None, command: Sequence[str]
+    *,
+    recipe: Recipe,
+    loaded: LoadedModel,
+    weights_sha256: str | None,
+    command: Sequence[str],
+    inputs: Unchanged | None = None,
 ) -> dict[str, Any]:
     """What the run depends on, as plain data.
 
@@ -52,12 +56,13 @@ def describe_run(
         loaded: the model before training.
         weights_sha256: of its files; None where it was built from scratch.
         command: as it was typed.
+        inputs: the data files, as they were when they were read; None: as they are.
     """
     return {
         "hfcli": hfcli.__version__,
         "command": list(command),
         "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        **describe_inputs(recipe),
+        **describe_inputs(recipe, inputs),
         "model": {
             "name": loaded.source.name,
             "revision": loaded.source.revision,
@@ -71,23 +76,11 @@ def describe_run(
     }
 
 
-def describe_inputs(recipe: Recipe) -> dict[str, Any]:
+def describe_inputs(recipe: Recipe, inputs: Unchanged | None = None) -> dict[str, Any]:
     """What of a run is known before its model is loaded: the recipe, and the data by content."""
     return {
         "recipe": recipe.model_dump(mode="json", exclude_none=True),
-        "data": data_hashes(recipe.data),
-    }
-
-
-def data_hashes(section: DataSection) -> dict[str, dict[str, str]]:
-    """SHA-256 of every data file, by split; nothing for Hub data, which has a revision."""
-    if section.path is not None:
-        return {}
-    named = {name: getattr(section, name) for name in SPLIT_NAMES}
-    return {
-        name: {str(path): file_hash(path) for path in expand(patterns)}
-        for name, patterns in named.items()
-        if patterns
+        "data": hashes_by_split(recipe.data, inputs or inputs_of(recipe.data)),
     }
 
 

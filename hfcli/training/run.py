@@ -111,6 +111,7 @@ def _finetune(
         loaded=setup.loaded,
         weights_sha256=setup.fingerprint() if setup.fingerprint else None,
         command=options.command,
+        inputs=setup.inputs,
     )
     notes = [*setup.notes, *_compare(before, told, options)]
     for note in notes:

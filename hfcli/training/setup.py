@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hfcli.data import cache
+from hfcli.data.inputs import Unchanged, hashes_by_split, inputs_of
 from hfcli.data.prepare import check_losses, prepare
 from hfcli.data.splits import SPLIT_NAMES, Splits, load_splits
 from hfcli.device import Placement, resolve_dtype
@@ -37,6 +38,7 @@ class RunSetup:
         validation: None where nothing is held out.
         notes: sentences about the data.
         cached: whether the rows were found encoded.
+        inputs: the data files, as they were when they were read.
     """
 
     task: Task
@@ -47,6 +49,7 @@ class RunSetup:
     validation: Prepared | None
     notes: list[str] = field(default_factory=list)
     cached: bool = False
+    inputs: Unchanged = field(default_factory=lambda: Unchanged([]))
 
 
 def set_up(*, recipe: Recipe, placement: Placement, offline: bool = False) -> RunSetup:
@@ -78,7 +81,15 @@ def set_up(*, recipe: Recipe, placement: Placement, offline: bool = False) -> Ru
     told = validation.counts.sentences() if validation else []
     notes += [f"validation data: {sentence}" for sentence in told]
     return RunSetup(
-        recipe.task, loaded, load, fingerprint, train, validation, notes, not source.was_read
+        recipe.task,
+        loaded,
+        load,
+        fingerprint,
+        train,
+        validation,
+        notes,
+        not source.was_read,
+        source.inputs,
     )
 
 
@@ -112,16 +123,24 @@ class _Source:
         if recipe.data.path is not None and marks is None:
             # The bytes of a Hub data set are not at hand; loading it from its cache is quick.
             marks = {name: str(rows._fingerprint) for name, rows in self.splits.by_name.items()}
-        return cache.rows_key(recipe.data, recipe.task, recipe.seed, marks)
+        content = marks or hashes_by_split(recipe.data, self.inputs)
+        return cache.rows_key(recipe.data, recipe.task, recipe.seed, content)
+
+    @functools.cached_property
+    def inputs(self) -> Unchanged:
+        """The data files, as they were before anything was read."""
+        return inputs_of(self.recipe.data)
 
     @functools.cached_property
     def splits(self) -> Splits:
-        """All splits, read."""
+        """All splits, read, from files that did not change meanwhile."""
         self.was_read = True
-        recipe = self.recipe
-        return load_splits(
+        recipe, inputs = self.recipe, self.inputs
+        splits = load_splits(
             section=recipe.data, task=recipe.task, seed=recipe.seed, offline=self.offline
         )
+        inputs.check()
+        return splits
 
     @functools.cached_property
     def facts(self) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from tests.helpers import ROOT
 HEAVY = {
     "torch", "transformers", "datasets", "accelerate", "evaluate", "numpy", "sklearn", "peft",
     "pyarrow", "tokenizers", "safetensors", "huggingface_hub", "pandas", "scipy",
-    "matplotlib", "jinja2",
+    "matplotlib", "jinja2", "filelock", "xxhash",
 }  # fmt: skip
 LIGHT = {
     "help": ["--help"],
@@ -68,7 +68,7 @@ ROOMS: dict[str, set[str] | None] = {
     "errors": set(),
     "results": set(),
     "hub": set(),
-    "cache": {"files"},
+    "cache": {"errors", "files"},
     "faults": {"errors"},
     "files": {"errors", "faults"},
     "runfolder": {"errors", "faults", "files"},
