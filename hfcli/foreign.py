@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 import re
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
@@ -33,12 +35,21 @@ class foreign_errors:  # noqa: N801 - used like contextlib.suppress
         kind: class of the error to raise.
         message: what failed and where; the library's first line follows in parentheses.
         hint: what to do next.
+        say: what the library's error says, in one line.
     """
 
-    def __init__(self, kind: type[HfcliError], message: str, *, hint: str | None = None) -> None:
+    def __init__(
+        self,
+        kind: type[HfcliError],
+        message: str,
+        *,
+        hint: str | None = None,
+        say: Callable[[BaseException], str] | None = None,
+    ) -> None:
         self.kind = kind
         self.message = message
         self.hint = hint
+        self.say = say or first_line
 
     def __enter__(self) -> None:
         return None
@@ -51,11 +62,9 @@ class foreign_errors:  # noqa: N801 - used like contextlib.suppress
     ) -> None:
         if error is None or not is_foreign(error):
             return
-        from hfcli.device import out_of_memory
-
-        if out_of_memory(error):
+        if _out_of_memory(error):
             raise RunError(f"{self.message}: not enough memory") from error
-        raise self.kind(f"{self.message} ({first_line(error)})", hint=self.hint) from error
+        raise self.kind(f"{self.message} ({self.say(error)})", hint=self.hint) from error
 
 
 def is_foreign(error: BaseException) -> bool:
@@ -66,6 +75,14 @@ def is_foreign(error: BaseException) -> bool:
     if isinstance(error, BrokenPipeError) or type(error).__module__.partition(".")[0] == "hfcli":
         return False
     return _is_of_compiled_code(error) or not _innermost_file(error).startswith(PACKAGE)
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    if "torch" not in sys.modules:  # which takes a second to import
+        return isinstance(error, MemoryError)
+    from hfcli.device import out_of_memory
+
+    return out_of_memory(error)
 
 
 def _is_of_compiled_code(error: BaseException) -> bool:

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hfcli.errors import ModelError
+from hfcli.foreign import foreign_errors
+from hfcli.models.json_file import read_object
 from hfcli.models.options import LoadOptions, need_permission
 from hfcli.models.resolve import ModelSource, resolve_model
 
@@ -47,7 +49,7 @@ def resolve_chain(source: ModelSource) -> list[ModelSource]:
         if name is None:
             raise ModelError(f"{chain[-1].name}: the adapter does not name its base model")
         try:
-            base = resolve_model(name, revision=config.get("revision"))
+            base = resolve_model(name, revision=_revision(chain[-1], config))
         except ModelError as e:
             raise ModelError(
                 f"{chain[-1].name}: is an adapter, and its base model is not here: {e.message}",
@@ -57,6 +59,13 @@ def resolve_chain(source: ModelSource) -> list[ModelSource]:
             raise ModelError(f"{source.name}: the adapter names itself as its base model")
         chain.append(base)
     return chain
+
+
+def _revision(source: ModelSource, config: dict[str, Any]) -> str | None:
+    revision = config.get("revision")
+    if revision is not None and not isinstance(revision, str):
+        raise ModelError(f"{source.folder / 'adapter_config.json'}: revision is not a string")
+    return revision
 
 
 def peft_task_type(head_suffixes: Iterable[str]) -> str | None:
@@ -69,10 +78,13 @@ def saved_labels(source: ModelSource) -> dict[str, Any]:
     path = source.folder / MODEL_CONFIG_FILE
     if not path.is_file():
         return {}
-    config = json.loads(path.read_text(encoding="utf-8"))
+    config = read_object(path)
     values = {name: config[name] for name in LABELS if config.get(name) is not None}
     if "id2label" in values:
-        values["id2label"] = {int(i): name for i, name in values["id2label"].items()}
+        names = values["id2label"]
+        if not isinstance(names, dict) or not all(i.isdecimal() for i in names):
+            raise ModelError(f"{path}: id2label does not map indices to labels")
+        values["id2label"] = {int(i): name for i, name in names.items()}
     return values
 
 
@@ -92,18 +104,18 @@ def weight_names(source: ModelSource, options: LoadOptions) -> set[str]:
     Raises:
         ModelError: it is no adapter, has no weights, or only pickled ones that may not be read.
     """
-    from safetensors import SafetensorError, safe_open
+    from safetensors import safe_open
 
     if source.adapter_config() is None:
         raise ModelError(f"{source.name}: is no adapter (it has no adapter_config.json)")
     path = source.folder / WEIGHTS_FILE
     if not path.is_file():
         return _pickled_names(source, options)
-    try:
-        with safe_open(path, framework="pt") as file:
-            return {name.removeprefix(PREFIX) for name in file.keys()}  # noqa: SIM118
-    except SafetensorError as e:
-        raise ModelError(f"{source.name}: damaged weights ({e})") from e
+    with (
+        foreign_errors(ModelError, f"{source.name}: damaged weights"),
+        safe_open(path, framework="pt") as file,
+    ):
+        return {name.removeprefix(PREFIX) for name in file.keys()}  # noqa: SIM118
 
 
 def _pickled_names(source: ModelSource, options: LoadOptions) -> set[str]:
@@ -113,7 +125,10 @@ def _pickled_names(source: ModelSource, options: LoadOptions) -> set[str]:
     if not path.is_file():
         raise ModelError(f"{source.name}: the adapter folder has no {WEIGHTS_FILE}")
     need_permission(source, options)
-    names = torch.load(path, map_location="cpu", weights_only=True)
+    with foreign_errors(ModelError, f"{source.name}: damaged weights"):
+        names = torch.load(path, map_location="cpu", weights_only=True)
+    if not isinstance(names, dict):
+        raise ModelError(f"{path}: holds no weights by name")
     return {str(name).removeprefix(PREFIX) for name in names}
 
 
@@ -126,23 +141,18 @@ def merge(model: PreTrainedModel, adapters: Iterable[ModelSource]) -> PreTrained
     from peft import PeftModel
 
     for source in adapters:
-        try:
-            with quiet_peft():
-                # Without them the adapter would be loaded with random weights.
-                warnings.filterwarnings("error", "Found missing adapter keys", UserWarning)
-                adapted: Any = PeftModel.from_pretrained(model, str(source.folder))
-            if not hasattr(adapted.base_model, "merge_and_unload"):  # prompt tuning and its like
-                raise ModelError(
-                    f"{source.name}: an adapter of type {_kind(source)} cannot be merged",
-                    hint="hfcli takes adapters that change weights: LoRA, DoRA, IA3, LoHa, ...",
-                )
-            with quiet_peft():
-                model = adapted.merge_and_unload()
-        except (OSError, ValueError, RuntimeError, UserWarning) as e:
-            first = str(e).strip().partition("\n")[0]
+        misfit = f"{source.name}: the adapter does not fit its base model"
+        with foreign_errors(ModelError, misfit), quiet_peft():
+            # Without them the adapter would be loaded with random weights.
+            warnings.filterwarnings("error", "Found missing adapter keys", UserWarning)
+            adapted: Any = PeftModel.from_pretrained(model, str(source.folder))
+        if not hasattr(adapted.base_model, "merge_and_unload"):  # prompt tuning and its like
             raise ModelError(
-                f"{source.name}: the adapter does not fit its base model ({first})"
-            ) from e
+                f"{source.name}: an adapter of type {_kind(source)} cannot be merged",
+                hint="hfcli takes adapters that change weights: LoRA, DoRA, IA3, LoHa, ...",
+            )
+        with foreign_errors(ModelError, misfit), quiet_peft():
+            model = adapted.merge_and_unload()
     return model
 
 

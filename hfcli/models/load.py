@@ -7,29 +7,19 @@ Knows nothing about data; asks nothing of the network (`hfcli.models.resolve` di
 
 from __future__ import annotations
 
-import contextlib
-import io
 import logging
-import sys
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from hfcli import garbage, hub
 from hfcli.device import Placement, needs_memory
 from hfcli.errors import ModelError
-from hfcli.models import adapter, gguf_cache, lean
-from hfcli.models.blank import nothing_drawn
+from hfcli.foreign import cut, foreign_errors
+from hfcli.models import adapter, gguf_cache
 from hfcli.models.options import LoadOptions, check_quantized, needs_pickle, quantization
 from hfcli.models.resolve import ModelSource
-from hfcli.models.tokenizer import (
-    DAMAGED,
-    PAD_TOKEN,
-    cut_off_hint,
-    first_line,
-    grow_embeddings,
-    load_tokenizer,
-)
+from hfcli.models.tokenizer import PAD_TOKEN, grow_embeddings, load_tokenizer
+from hfcli.models.weights import load_weights
 from hfcli.tasks.base import Task
 
 if TYPE_CHECKING:
@@ -114,7 +104,7 @@ def _load(
     if base.gguf_file and options.gguf_cache and not overrides and not lenient:
         place = gguf_cache.place(base, task, dtype)
         files = gguf_cache.kept(base, place)
-    model, missing = _load_weights(files or base, task, keywords, overrides, lenient)
+    model, missing = load_weights(files or base, task, keywords, overrides, lenient)
     plain = gguf_cache.make_plain(model) if base.gguf_file else True
     for own in adapters:
         held = adapter.weight_names(own, options)
@@ -171,55 +161,14 @@ def silence() -> None:
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
 
 
-def _load_weights(
-    source: ModelSource,
-    task: Task,
-    options: dict[str, Any],
-    config_overrides: dict[str, Any],
-    lenient: bool,
-) -> tuple[PreTrainedModel, list[str]]:
-    """The model, and the weights that no file gave or gave in another shape."""
-    from huggingface_hub.errors import StrictDataclassError
-    from safetensors import SafetensorError
-
-    if source.gguf_file:
-        options = {**options, "gguf_file": source.gguf_file}
-    # The GGUF reader draws a progress bar on stderr that nothing else switches off.
-    quiet = contextlib.redirect_stderr(io.StringIO() if source.gguf_file else sys.stderr)
-    try:
-        with quiet, nothing_drawn():
-            make = partial(
-                task.auto_class().from_pretrained,
-                source.folder,
-                output_loading_info=True,
-                ignore_mismatched_sizes=lenient,
-                **options,
-                **config_overrides,
-            )
-            model, info = lean.completed(make)
-    except SafetensorError as e:
-        raise ModelError(f"{source.name}: damaged weights ({first_line(e)})") from e
-    except ImportError as e:
-        raise ModelError(f"{source.name}: {first_line(e)}") from e
-    except (OSError, ValueError, KeyError, RuntimeError, StrictDataclassError, *DAMAGED) as e:
-        # transformers has no error type of its own for "cannot load this".
-        told = first_line(e)
-        if "ignore_mismatched_sizes" in told:  # the rest is a table in its log
-            told = "its weights are not of the sizes that its config.json says"
-        raise ModelError(
-            f"{source.name}: cannot be loaded for {task.name} ({told})",
-            hint=cut_off_hint(source),
-        ) from e
-    mismatched = {name for name, *_shapes in info["mismatched_keys"]}
-    return model, sorted({*info["missing_keys"], *mismatched})
-
-
 def _take_generation_config(model: PreTrainedModel, source: ModelSource) -> None:
     """The settings saved with an adapter instead of those of its base."""
     from transformers import GenerationConfig
 
     if model.can_generate() and (source.folder / "generation_config.json").is_file():
-        model.generation_config = GenerationConfig.from_pretrained(source.folder)
+        broken = f"{source.folder / 'generation_config.json'}: cannot be used"
+        with foreign_errors(ModelError, broken):
+            model.generation_config = GenerationConfig.from_pretrained(source.folder)
 
 
 def _check_vocabulary(
@@ -227,15 +176,23 @@ def _check_vocabulary(
 ) -> None:
     weight: Any = model.get_input_embeddings().weight
     rows = weight.shape[0]
-    if len(tokenizer) > rows:
-        raise ModelError(
-            f"{source.name}: the tokenizer has {len(tokenizer)} tokens, the model {rows}",
-            hint="model and tokenizer are not of the same family",
-        )
+    if len(tokenizer) <= rows:
+        return
+    message = f"{source.name}: the tokenizer has {len(tokenizer)} tokens, the model {rows}"
+    beyond = [t for t, i in tokenizer.get_added_vocab().items() if i >= rows]
+    if len(beyond) < len(tokenizer) - rows:
+        raise ModelError(message, hint="model and tokenizer are not of the same family")
+    names = cut(", ".join(map(repr, beyond)))
+    raise ModelError(
+        f"{message}: {names} {'has' if len(beyond) == 1 else 'have'} no embedding",
+        hint="drop the added tokens from the tokenizer's files, or save the model again after"
+        f" model.resize_token_embeddings({len(tokenizer)})",
+    )
 
 
 def weight_bytes(source: ModelSource) -> int:
     """Of the weights on disk."""
     if source.gguf_file:
         return (source.folder / source.gguf_file).stat().st_size
-    return sum(path.stat().st_size for path in source.folder.glob("*.safetensors"))
+    files = source.folder.glob("*.safetensors")
+    return sum(path.stat().st_size for path in files if path.is_file())

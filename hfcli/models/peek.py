@@ -6,14 +6,15 @@ tokens are estimated with the bundled model's tokenizer.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from hfcli.errors import ModelError
+from hfcli.foreign import foreign_errors
+from hfcli.models.json_file import read_object
 from hfcli.models.resolve import BUNDLED_FOLDER, resolve_model
 from hfcli.recipe.facts import ModelFacts
 from hfcli.recipe.schema import BUNDLED
@@ -47,8 +48,8 @@ def _facts(name: str, is_local: bool, folder: Path, config: dict[str, Any]) -> M
     tokenizer = folder if own else BUNDLED_FOLDER
     settings = _json(folder / "tokenizer_config.json") if own else {}
     limits = [config.get(key) for key in CONTEXT_KEYS] + [settings.get("model_max_length")]
-    whole = [limit for limit in limits if isinstance(limit, int) and limit > 0]
-    widths = [config[key] for key in WIDTH_KEYS if isinstance(config.get(key), int)]
+    whole = [limit for limit in limits if _is_count(limit)]
+    widths = [config[key] for key in WIDTH_KEYS if _is_count(config.get(key))]
     return ModelFacts(
         name=name,
         is_local=is_local,
@@ -59,20 +60,19 @@ def _facts(name: str, is_local: bool, folder: Path, config: dict[str, Any]) -> M
     )
 
 
+def _is_count(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
 def _count(file: Path, texts: Sequence[str]) -> list[int]:
     from tokenizers import Tokenizer
 
-    tokenizer = Tokenizer.from_file(str(file))
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
+    with foreign_errors(ModelError, f"{file}: no usable tokenizer"):
+        tokenizer = Tokenizer.from_file(str(file))
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
     return [len(encoded.ids) for encoded in tokenizer.encode_batch_fast(list(texts))]
 
 
 def _json(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as e:
-        raise ModelError(f"{path}: cannot be read as JSON ({e})") from e
-    return value if isinstance(value, dict) else {}
+    return read_object(path) if path.is_file() else {}

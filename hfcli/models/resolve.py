@@ -6,7 +6,6 @@ here, from the cache at once, else over the network; nothing below this module e
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +14,8 @@ from typing import Any
 
 from hfcli import hub
 from hfcli.errors import ModelError, did_you_mean
+from hfcli.foreign import foreign_errors
+from hfcli.models.json_file import read_object
 from hfcli.recipe.schema import BUNDLED
 
 DEFAULT_MODEL = "openai-community/gpt2"
@@ -46,21 +47,21 @@ class ModelSource:
         """The configuration of the adapter when this is an adapter folder (peft), else None.
 
         Raises:
-            ModelError: it is no JSON.
+            ModelError: it is not a JSON object.
         """
         path = self.folder / "adapter_config.json"
         if self.gguf_file or not path.is_file():
             return None
-        try:
-            config = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as e:
-            raise ModelError(f"{path}: not JSON ({e})") from e
-        return config if isinstance(config, dict) else {}
+        return read_object(path)
 
     def adapter_base(self) -> str | None:
         """Name of the base model when this is an adapter folder that names one, else None."""
         base = (self.adapter_config() or {}).get("base_model_name_or_path")
-        return str(base) if base else None
+        if base is not None and not isinstance(base, str):
+            raise ModelError(
+                f"{self.folder / 'adapter_config.json'}: base_model_name_or_path is not a string"
+            )
+        return base or None
 
 
 def resolve_model(
@@ -130,7 +131,7 @@ def _resolve(name: str, revision: str | None, wanted: Sequence[str]) -> ModelSou
 
 
 def _gguf(name: str, path: Path) -> ModelSource:
-    with path.open("rb") as file:
+    with foreign_errors(ModelError, f"{name}: cannot be read"), path.open("rb") as file:
         magic = file.read(4)
     if magic != b"GGUF":
         raise ModelError(
@@ -195,16 +196,18 @@ def _complete(folder: Path, wanted: Sequence[str]) -> bool:
         return (folder / "adapter_model.safetensors").is_file()
     if not (folder / "config.json").is_file():
         return False
-    if "*.py" in wanted and "auto_map" in (folder / "config.json").read_text(encoding="utf-8"):
+    if "*.py" in wanted and "auto_map" in read_object(folder / "config.json"):
         return any(folder.glob("*.py"))
     index = folder / "model.safetensors.index.json"
     if not index.is_file():
         return (folder / "model.safetensors").is_file()
     try:
-        shards = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
-    except json.JSONDecodeError:
+        shards = read_object(index).get("weight_map")
+    except ModelError:
         return False
-    return all((folder / shard).is_file() for shard in shards)
+    if not isinstance(shards, dict):
+        return False
+    return all(isinstance(s, str) and (folder / s).is_file() for s in set(shards.values()))
 
 
 def _download(name: str, revision: str | None, wanted: Sequence[str]) -> ModelSource:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
-from hfcli.errors import RecipeError
+from hfcli.errors import ModelError, RecipeError
 from hfcli.models.adapter import MODEL_CONFIG_FILE, peft_task_type
+from hfcli.models.json_file import read_object
 from hfcli.models.resolve import ModelSource
 from hfcli.tasks import task_classes
 
@@ -24,7 +24,9 @@ def guess_task(source: ModelSource) -> str:
         return names[0]
     if not path.is_file():
         return _of_adapter(adapter or {}) or names[0]
-    architectures = json.loads(path.read_text(encoding="utf-8")).get("architectures") or []
+    architectures = read_object(path).get("architectures") or []
+    if not isinstance(architectures, list) or not all(isinstance(a, str) for a in architectures):
+        raise ModelError(f"{path}: architectures is not a list of names")
     for name, cls in task_classes().items():
         if any(architecture.endswith(cls.head_suffixes) for architecture in architectures):
             return name
@@ -40,7 +42,7 @@ def task_settings(source: ModelSource, name: str) -> dict[str, Any]:
     path = source.folder / own
     if source.gguf_file or not path.is_file() or name not in task_classes():
         return {}
-    return task_classes()[name].settings_of(json.loads(path.read_text(encoding="utf-8")))
+    return task_classes()[name].settings_of(read_object(path))
 
 
 def _of_adapter(config: dict[str, object]) -> str | None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import struct
 from typing import TYPE_CHECKING, Any
 
 from hfcli.errors import ModelError
+from hfcli.foreign import foreign_errors
 from hfcli.models import gguf_cache
 from hfcli.models.resolve import ModelSource
 
@@ -14,7 +13,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 PAD_TOKEN = "<|pad|>"
-DAMAGED = (struct.error, IndexError, OverflowError)  # what reading a broken GGUF file raises
 
 
 def load_gguf_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
@@ -42,15 +40,13 @@ def load_tokenizer(
     from transformers import AutoTokenizer
 
     options = {"gguf_file": source.gguf_file} if source.gguf_file else {}
-    try:
+    broken = f"{source.name}: no usable tokenizer"
+    with foreign_errors(ModelError, broken, hint=cut_off_hint(source)):
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
             source.folder, trust_remote_code=trust_remote_code, **options
         )
-    except (OSError, ValueError, KeyError, *DAMAGED) as e:
-        raise ModelError(
-            f"{source.name}: no usable tokenizer ({first_line(e)})", hint=cut_off_hint(source)
-        ) from e
-    if len(tokenizer) <= 1 or not tokenizer("a", add_special_tokens=False)["input_ids"]:
+        works = len(tokenizer) > 1 and tokenizer("a", add_special_tokens=False)["input_ids"]
+    if not works:
         raise ModelError(
             f"{source.name}: the folder has no tokenizer files",
             hint="copy tokenizer.json and tokenizer_config.json into it",
@@ -78,11 +74,3 @@ def grow_embeddings(model: PreTrainedModel, size: int) -> None:
 def cut_off_hint(source: ModelSource) -> str | None:
     """What may be wrong with a file that cannot be read."""
     return "the file may be cut off: fetch it again" if source.gguf_file else None
-
-
-def first_line(error: BaseException) -> str:
-    """What another library's error says, in one line."""
-    if isinstance(error, json.JSONDecodeError):
-        return f"broken JSON: {error}"
-    first, *more = str(error).strip().splitlines() or [type(error).__name__]
-    return f"{first} {more[0].strip()}" if first.endswith(":") and more else first

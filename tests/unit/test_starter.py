@@ -233,5 +233,5 @@ def test_what_is_no_model_is_a_known_error(tmp_path: Path) -> None:
         with pytest.raises(ModelError):
             peek(name)
     (tmp_path / "config.json").write_text("{")
-    with pytest.raises(ModelError, match="cannot be read as JSON"):
+    with pytest.raises(ModelError, match="not JSON"):
         peek(str(tmp_path))
