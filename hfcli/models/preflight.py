@@ -111,6 +111,7 @@ class SizeLimit:
 
     def __init__(self, source: ModelSource, *, memory: int | None, itemsize: int) -> None:
         self.name = source.name
+        self.configuration = "its header" if source.gguf_file else "config.json"
         files = _weight_files(source)
         self.held = sum(path.stat().st_size for path in files)
         self.most_tensors = TENSORS_BESIDE + sum(map(_header_bytes, files)) // HEADER_BYTES_A_TENSOR
@@ -137,7 +138,7 @@ class SizeLimit:
             or self.tensors > self.most_tensors
         ):
             raise ModelError(
-                f"{self.name}: config.json describes a far larger model than its"
+                f"{self.name}: {self.configuration} describes a far larger model than its"
                 f" {self.held:,} bytes of weights hold",
                 hint="the configuration belongs to another model, or is damaged",
             )
