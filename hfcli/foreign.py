@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
-from hfcli.errors import HfcliError, RunError
+from hfcli.errors import HfcliError, ModelError, RunError
 
 PACKAGE = str(Path(__file__).parent)
 MOST = 200  # characters of a library's message
@@ -67,6 +67,32 @@ class foreign_errors:  # noqa: N801 - used like contextlib.suppress
         raise self.kind(f"{self.message} ({self.say(error)})", hint=self.hint) from error
 
 
+class forward_errors(foreign_errors):  # noqa: N801 - as above
+    """Turn what a model's forward pass raises into a ModelError.
+
+    A configuration that contradicts the weights is often found there only. Memory that runs out
+    and errors of files pass: callers go on with smaller batches, or tell the disk's fault.
+
+    Args:
+        model: a model of transformers.
+    """
+
+    def __init__(self, model: object) -> None:
+        name = getattr(model, "name_or_path", "") or "the model"
+        hint = "its config.json may not fit its weights; HFCLI_DEBUG=1 shows where it fails"
+        super().__init__(ModelError, f"{name}: computing with it fails", hint=hint)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if error is None or isinstance(error, OSError) or _out_of_memory(error):
+            return
+        super().__exit__(kind, error, traceback)
+
+
 def is_foreign(error: BaseException) -> bool:
     """Whether another library's code raised this over its input, and no bug or signal did."""
     panic = type(error).__name__ == "PanicException"  # of Rust: no subclass of Exception
@@ -74,7 +100,7 @@ def is_foreign(error: BaseException) -> bool:
         return False  # KeyboardInterrupt, SystemExit, GeneratorExit
     if isinstance(error, BrokenPipeError) or type(error).__module__.partition(".")[0] == "hfcli":
         return False
-    return _is_of_compiled_code(error) or not _innermost_file(error).startswith(PACKAGE)
+    return _is_of_compiled_code(error) or not _arose_in_hfcli(error)
 
 
 def _out_of_memory(error: BaseException) -> bool:
@@ -99,11 +125,13 @@ def _is_of_compiled_code(error: BaseException) -> bool:
     )
 
 
-def _innermost_file(error: BaseException) -> str:
+def _arose_in_hfcli(error: BaseException) -> bool:
     frame = error.__traceback__
     while frame is not None and frame.tb_next is not None:
         frame = frame.tb_next
-    return frame.tb_frame.f_code.co_filename if frame is not None else ""
+    if frame is None or frame.tb_frame.f_globals.get("HANDS_ON_CALLS"):
+        return False
+    return frame.tb_frame.f_code.co_filename.startswith(PACKAGE)
 
 
 def first_line(error: BaseException) -> str:

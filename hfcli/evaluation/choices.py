@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hfcli.errors import DataError
+from hfcli.foreign import forward_errors
 from hfcli.models.attention import plain_attention
 from hfcli.tasks.documents import prefix
 from hfcli.tasks.prepared import pad_right
@@ -101,7 +102,7 @@ def nll_of(model: PreTrainedModel, picks: Sequence[Pick], *, share: bool) -> lis
     """
     import torch
 
-    with torch.inference_mode():
+    with forward_errors(model), torch.inference_mode():
         if share:
             return _nll(model, picks, shared=True)
         flat = [one for pick in picks for one in pick.apart()]

@@ -12,6 +12,7 @@ import json
 from typing import TYPE_CHECKING
 
 from hfcli.cache import remember, remembered
+from hfcli.foreign import forward_errors
 from hfcli.generation.slots import Slots
 from hfcli.models.prepack import STEP
 from hfcli.speed import processor
@@ -41,7 +42,7 @@ def rows_stand_apart(model: PreTrainedModel, forward: Forward, longest: int) -> 
     key = ["apart", processor(), torch.__version__, torch.get_num_threads(), shape]
     stored = remembered("starts", key)
     if stored is None:
-        with torch.inference_mode():
+        with forward_errors(model), torch.inference_mode():
             stored = _tried(model, forward, longest)
         remember("starts", key, stored)
     return bool(stored)

@@ -6,6 +6,7 @@ import copy
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from hfcli.foreign import forward_errors
 from hfcli.generation.request import Finished, Request
 from hfcli.generation.stream import TextStream
 from hfcli.models.load import LoadedModel
@@ -29,7 +30,7 @@ def beam_search(
     inputs = torch.tensor([request.ids], device=loaded.model.device)
     set_seed(request.seed)
     model: Any = loaded.model
-    with torch.inference_mode():
+    with forward_errors(model), torch.inference_mode():
         output = model.generate(
             input_ids=inputs, attention_mask=torch.ones_like(inputs), generation_config=config
         )

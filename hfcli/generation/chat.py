@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hfcli.errors import DataError, RecipeError
+from hfcli.foreign import forward_errors
 from hfcli.generation.choose import choose
 from hfcli.generation.engines import open_engine
 from hfcli.generation.engines.base import EngineOptions
@@ -154,7 +155,7 @@ class Conversation:
         interrupted = False
         kept = 0
         try:
-            with torch.inference_mode():
+            with forward_errors(self.loaded.model), torch.inference_mode():
                 kept = self._write(row)
         except KeyboardInterrupt:
             interrupted = True

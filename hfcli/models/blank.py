@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hfcli.models.preflight import SizeLimit
 
+HANDS_ON_CALLS = True  # for `hfcli.foreign`: what arises here is the fault of who called torch
 FILLING = {"normal_", "uniform_", "trunc_normal_", "kaiming_uniform_", "xavier_uniform_"}
 
 

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 from hfcli import garbage, hub
 from hfcli.device import Placement, needs_memory
 from hfcli.errors import ModelError
-from hfcli.foreign import cut, foreign_errors
+from hfcli.foreign import cut
 from hfcli.models import adapter, gguf_cache
+from hfcli.models.generation_config import FILE, check_generation_config, load_generation_config
 from hfcli.models.options import LoadOptions, check_quantized, needs_pickle, quantization
 from hfcli.models.resolve import ModelSource
 from hfcli.models.tokenizer import PAD_TOKEN, grow_embeddings, load_tokenizer
@@ -125,6 +126,8 @@ def _load(
     if "device_map" not in keywords and options.load_in is None:
         model.to(placement.device)  # type: ignore[arg-type]
     _check_vocabulary(tokenizer, model, source)
+    if getattr(model, "generation_config", None) is not None:
+        check_generation_config(model.generation_config, source.name)
     if options.load_in is not None:
         check_quantized(model, source)
     model.eval()
@@ -163,12 +166,8 @@ def silence() -> None:
 
 def _take_generation_config(model: PreTrainedModel, source: ModelSource) -> None:
     """The settings saved with an adapter instead of those of its base."""
-    from transformers import GenerationConfig
-
-    if model.can_generate() and (source.folder / "generation_config.json").is_file():
-        broken = f"{source.folder / 'generation_config.json'}: cannot be used"
-        with foreign_errors(ModelError, broken):
-            model.generation_config = GenerationConfig.from_pretrained(source.folder)
+    if model.can_generate() and (source.folder / FILE).is_file():
+        model.generation_config = load_generation_config(source.folder)
 
 
 def _check_vocabulary(

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, overload
 
 from hfcli.errors import RecipeError
+from hfcli.foreign import forward_errors
 from hfcli.tasks.prepared import IGNORE, Feature, Features
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ def check_packing(model: PreTrainedModel) -> None:
     positions = torch.cat([torch.arange(half), torch.arange(size - half)])[None].to(model.device)
     training = model.training
     model.eval()
-    with torch.inference_mode():
+    with forward_errors(network), torch.inference_mode():
         packed = network(input_ids=ids, position_ids=positions, use_cache=False).logits[0, half:]
         alone = network(input_ids=ids[:, half:], use_cache=False).logits[0]
     model.train(training)

@@ -8,6 +8,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from hfcli.foreign import forward_errors
 from hfcli.tasks.base import IGNORE, Feature, Prepared, Reduced, Scores, Task
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def reduce_all(
         reduced[i] = row
     was_training = model.training
     model.eval()
-    with torch.inference_mode():
+    with forward_errors(model), torch.inference_mode():
         for indices in batches(prepared.lengths, batch_size, tokens_at_once or task.tokens_at_once):
             # Batches are those of an uninterrupted run: their rounding is, too.
             if all(reduced[i] for i in indices):

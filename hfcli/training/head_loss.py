@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from hfcli.foreign import forward_errors
 from hfcli.tasks.base import IGNORE
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def head_loss(model: PreTrainedModel) -> HeadLoss | None:
     ids = torch.arange(size, device=model.device)[None]
     training = network.training
     network.eval()
-    with torch.inference_mode():
+    with forward_errors(network), torch.inference_mode():
         own = network(input_ids=ids, use_cache=False).logits.float()
         made = head(backbone(input_ids=ids, use_cache=False)[0]).float()
     network.train(training)

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hfcli.errors import RunError
+from hfcli.foreign import forward_errors
 from hfcli.tasks.base import Feature, Task
 from hfcli.training import checkpoints
 from hfcli.training.choices import choices
@@ -141,10 +142,11 @@ def _trainer_class(setup: RunSetup, order: Order, own_loss: HeadLoss | None, qui
             num_items_in_batch: Any = None,
         ) -> Any:
             own = own_loss is not None and not return_outputs and num_items_in_batch is not None
-            if own_loss is None or not own or not self._alone():
-                return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
-            with self.accelerator.autocast():
-                return own_loss(inputs, num_items_in_batch)
+            with forward_errors(setup.loaded.model):
+                if own_loss is None or not own or not self._alone():
+                    return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+                with self.accelerator.autocast():
+                    return own_loss(inputs, num_items_in_batch)
 
         def _alone(self) -> bool:
             """One process, one device: nothing is scaled or sharded."""

@@ -14,6 +14,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from hfcli.errors import ModelError
+from hfcli.foreign import forward_errors
 from hfcli.generation.apart import rows_stand_apart
 from hfcli.generation.batch import Batch
 from hfcli.generation.engines.base import EngineOptions
@@ -135,7 +136,7 @@ class TransformersEngine:
         window = list(islice(source, WINDOW))
         batch = Batch(self, fit_to_memory(self.loaded.model, self.options.batch_size))
         waiting: list[Row] = []
-        with torch.inference_mode():
+        with forward_errors(self.loaded.model), torch.inference_mode():
             while window or waiting or batch.rows:
                 if not waiting:
                     waiting = [Row(request, tokenizer, on_text) for request in window]

@@ -16,6 +16,7 @@ from hfcli.errors import RecipeError, RunError
 from hfcli.generation.engines.base import EngineOptions
 from hfcli.generation.loading import find_model
 from hfcli.generation.request import Counts, Finished, Request
+from hfcli.models.generation_config import FILE, load_generation_config
 from hfcli.models.load import LoadedModel
 from hfcli.models.options import LoadOptions, needs_pickle
 from hfcli.models.resolve import ModelSource
@@ -172,6 +173,6 @@ def _told(token: int, found: Any, alternatives: int) -> dict[str, Any]:
 def _generation_config(source: ModelSource) -> Any:
     from transformers import GenerationConfig
 
-    if not (source.folder / "generation_config.json").is_file():
+    if not (source.folder / FILE).is_file():
         return GenerationConfig()
-    return GenerationConfig.from_pretrained(source.folder)
+    return load_generation_config(source.folder)
