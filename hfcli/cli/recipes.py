@@ -89,6 +89,8 @@ def init_command(
             show_default=False,
         ),
     ] = None,
+    encoding: options.Encoding = None,
+    on_bad_row: options.OnBadRow = None,
     output: Annotated[
         str, typer.Option("--output", "-o", help="The recipe; - is stdout.")
     ] = "recipe.yaml",
@@ -102,6 +104,8 @@ def init_command(
         text_column=text_column,
         label_column=label_column,
         column_names=column_names,
+        encoding=encoding,
+        on_bad_row=on_bad_row,
         output=output,
         overwrite=overwrite,
     )
@@ -162,9 +166,12 @@ def _init(
     text_column: str | None,
     label_column: str | None,
     column_names: str | None,
+    encoding: str | None,
+    on_bad_row: str | None,
     output: str,
     overwrite: bool,
 ) -> None:
+    from hfcli.cli import validate
     from hfcli.data.infer import look
     from hfcli.models.peek import peek
     from hfcli.recipe.files import write_new
@@ -180,6 +187,9 @@ def _init(
         text_column=text_column,
         label_column=label_column,
         column_names=None if column_names is None else split_names(column_names, flag),
+        encoding=validate.encoding(encoding),
+        on_bad_row=validate.one_of("--on-bad-row", on_bad_row, ("error", "skip")) or "error",
+        tell=lambda told: write_err(f"note: {told}"),
     )
     text = write_recipe(data=found, model=peek(model), to=target)
     if output == "-":

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,14 @@ from hfcli.data.survey import Survey, survey
 from hfcli.errors import DataError, RecipeError, did_you_mean
 from hfcli.recipe.facts import DataFacts
 from hfcli.tasks import task_classes
+from hfcli.tasks.labels import YES_OR_NO
 
 SPLIT_WORDS = {
     "train": {"train", "training"},
     "validation": {"dev", "val", "valid", "validation", "eval"},
     "test": {"test"},
 }
+COMPLETE = "remove or complete the row, or leave such rows out: --on-bad-row skip"
 SEPARATORS = (";", "\t", "|")  # of tables that are called csv
 
 
@@ -34,6 +36,9 @@ def look(
     text_column: str | None = None,
     label_column: str | None = None,
     column_names: Sequence[str] | None = None,
+    encoding: str = "utf-8",
+    on_bad_row: str = "error",
+    tell: Callable[[str], None] = lambda told: None,
 ) -> DataFacts:
     """Read files and say what they could teach; what is given is not guessed.
 
@@ -42,6 +47,9 @@ def look(
         task: name of the task.
         text_column, label_column: columns.
         column_names: names for the columns of csv and tsv files that have no header line.
+        encoding: of text files, as Python names it.
+        on_bad_row: `error`, or `skip` rows that cannot be read or lack a value.
+        tell: takes sentences about how files are read.
 
     Raises:
         RecipeError: arguments that are unknown or contradict each other.
@@ -50,12 +58,15 @@ def look(
     wanted = _wanted(task, text_column, label_column)
     files = _by_split(patterns)
     names = tuple(name.strip() for name in column_names) if column_names else None
-    seen = survey(expand(files["train"]), FileOptions(names))
+    skips = on_bad_row == "skip"
+    how = FileOptions(names, encoding=encoding, tell=tell)
+    seen = survey(expand(files["train"]), how, skip_bad_rows=skips)
     _check_separator(seen, text_column)
     shape = shape_of(seen, wanted)
-    _check_filled(seen, shape)
-    labels = dict(seen.columns[shape.label].values.most_common()) if shape.label else None
-    if labels is not None and "validation" not in files:
+    if not skips:
+        _check_filled(seen, shape)
+    labels = _labels_of(seen, shape)
+    if labels is not None and shape.label is not None and "validation" not in files:
         _check_rare(labels, str(shape.label))
     return DataFacts(
         task=shape.task,
@@ -63,13 +74,31 @@ def look(
         files=files,
         rows=seen.rows,
         complete=seen.complete,
-        texts=["\n".join(_as_text(row[name]) for name in shape.read) for row in seen.sample],
+        texts=["\n".join(_as_text(row.get(name)) for name in shape.read) for row in seen.sample],
         mean_lengths={name: seen.columns[name].mean_length for name in shape.read},
         labels=labels,
-        unused=[name for name in seen.columns if name not in shape.keys.values()],
+        unused=[name for name in seen.columns if name not in shape.columns],
         column_names=names,
         is_plain_text=seen.suffixes == {".txt"},
+        several_labels=bool(shape.labels),
+        options={
+            **({"encoding": encoding} if encoding != "utf-8" else {}),
+            **({"on_bad_row": on_bad_row} if skips else {}),
+        },
     )
+
+
+def _labels_of(seen: Survey, shape: Shape) -> dict[str, int] | None:
+    """Rows of each label, the commonest first."""
+    if shape.label is not None:
+        return dict(seen.columns[shape.label].values.most_common())
+    if not shape.labels:
+        return None
+    rows = {
+        name: sum(n for value, n in seen.columns[name].values.items() if YES_OR_NO[value.lower()])
+        for name in shape.labels
+    }
+    return dict(sorted(rows.items(), key=lambda item: -item[1]))
 
 
 def _wanted(task: str | None, text: str | None, label: str | None) -> Wanted:
@@ -92,7 +121,8 @@ def _by_split(patterns: Sequence[str]) -> dict[str, list[str]]:
     """Split -> patterns; all are for training when none is left for it."""
     files: dict[str, list[str]] = {"train": []}
     for pattern in patterns:
-        words = set(re.split(r"[^a-z]+", Path(pattern).stem.lower()))
+        name = Path(pattern).name.lower().removesuffix(".gz")
+        words = set(re.split(r"[^a-z]+", Path(name).stem))
         split = next((name for name, said in SPLIT_WORDS.items() if said & words), "train")
         files.setdefault(split, []).append(pattern)
     return files if files["train"] else {"train": list(patterns)}
@@ -113,11 +143,13 @@ def _check_separator(seen: Survey, text_column: str | None) -> None:
 def _check_filled(seen: Survey, shape: Shape) -> None:
     # Texts by themselves may be blank: finetune leaves them out, and says so.
     blank_too = list(shape.keys) != ["text_column"]
-    for name in shape.keys.values():
+    for name in shape.columns:
+        if name == shape.keys.get("tools_column"):
+            continue  # conversations without tools
         column = seen.columns[name]
         where = column.missing or (column.blank if blank_too else None)
         if where is not None:
-            raise DataError(f"{where}: column {name!r} is empty", hint="remove or complete the row")
+            raise DataError(f"{where}: column {name!r} is empty", hint=COMPLETE)
 
 
 def _check_rare(labels: dict[str, int], column: str) -> None:
@@ -132,4 +164,6 @@ def _check_rare(labels: dict[str, int], column: str) -> None:
 
 
 def _as_text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    if isinstance(value, str):
+        return value
+    return "" if value is None else json.dumps(value, ensure_ascii=False, default=str)

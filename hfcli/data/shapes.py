@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from hfcli.data.survey import MAX_DISTINCT, Column, Survey
 from hfcli.errors import DataError, did_you_mean
 from hfcli.tasks.base import Task
-from hfcli.tasks.labels import OTHER_TYPES
+from hfcli.tasks.labels import OTHER_TYPES, YES_OR_NO
+from hfcli.tasks.messages import is_conversation
 from hfcli.tasks.text_classification import TextClassification
 from hfcli.tasks.text_generation import TextGeneration
 
@@ -29,6 +29,7 @@ PROMPTS = (
     ("instruction", "response"), ("question", "answer"), ("input", "output"), ("source", "target"),
 )  # fmt: skip
 MAX_LABELS = 200
+TOOLS = "tools"
 MAX_LABEL_LENGTH = 60  # characters
 
 
@@ -51,18 +52,30 @@ class Shape:
 
     Args:
         task: the task that reads it so.
-        keys: key of the task -> column.
+        keys: key of the task -> column, or columns.
         label: the column with the label, where there is one.
     """
 
     task: type[Task]
-    keys: dict[str, str]
+    keys: dict[str, str | list[str]]
     label: str | None = None
+
+    @property
+    def columns(self) -> list[str]:
+        """All columns that are read."""
+        lists = [[name] if isinstance(name, str) else name for name in self.keys.values()]
+        return [name for names in lists for name in names]
+
+    @property
+    def labels(self) -> list[str]:
+        """The columns of labels, where each label has one."""
+        names = self.keys.get("label_columns", [])
+        return [] if isinstance(names, str) else names
 
     @property
     def read(self) -> list[str]:
         """The columns that a model reads."""
-        return [name for name in self.keys.values() if name != self.label]
+        return [name for name in self.columns if name not in (self.label, *self.labels)]
 
 
 def shape_of(seen: Survey, wanted: Wanted) -> Shape:
@@ -97,9 +110,17 @@ def _messages(seen: Survey, wanted: Wanted) -> Shape | None:
         return None
     for column in seen.columns.values():
         values = [row[column.name] for row in seen.sample if row.get(column.name) is not None]
-        if set(column.kinds) == {"list"} and all(map(_is_chat, values)):
-            return _supported(TextGeneration, {"messages_column": column.name}, "conversations")
+        if set(column.kinds) == {"list"} and all(map(is_conversation, values)):
+            keys: dict[str, str | list[str]] = {"messages_column": column.name}
+            if _holds_tools(seen):
+                keys["tools_column"] = TOOLS
+            return _supported(TextGeneration, keys, "conversations")
     return None
+
+
+def _holds_tools(seen: Survey) -> bool:
+    values = [row[TOOLS] for row in seen.sample if row.get(TOOLS)]
+    return bool(values) and all(isinstance(value, list | str) for value in values)
 
 
 def _labelled(seen: Survey, wanted: Wanted) -> Shape | None:
@@ -115,12 +136,31 @@ def _labelled(seen: Survey, wanted: Wanted) -> Shape | None:
     return _classification(seen, wanted, fitting[0]) if fitting else None
 
 
+def _one_column_a_label(seen: Survey, wanted: Wanted) -> Shape | None:
+    """Texts beside several columns of 0 and 1, each of which is a label."""
+    if not wanted.allows(TextClassification) or wanted.label is not None:
+        return None
+    labels = [c.name for c in seen.columns.values() if _is_yes_or_no(c) and c.name != wanted.text]
+    if len(labels) < 2 or all(len(seen.columns[name].values) < 2 for name in labels):
+        return None
+    text = wanted.text or _text_column(seen, without=labels)
+    if text is None:
+        return None
+    return Shape(TextClassification, {"text_column": text, "label_columns": labels})
+
+
+def _is_yes_or_no(column: Column) -> bool:
+    return bool(column.values) and {value.lower() for value in column.values} <= {*YES_OR_NO}
+
+
 def _prompts(seen: Survey, wanted: Wanted) -> Shape | None:
     """A prompt and what should follow it."""
     names = _two_of(PROMPTS, seen)
     if names is None or wanted.text or not wanted.allows(TextGeneration):
         return None
-    keys = {"prompt_column": names[0], "completion_column": names[1]}
+    keys: dict[str, str | list[str]] = {
+        "prompt_column": names[0], "completion_column": names[1],
+    }  # fmt: skip
     return _supported(TextGeneration, keys, "prompts and completions")
 
 
@@ -154,7 +194,7 @@ def _plain(seen: Survey, wanted: Wanted) -> Shape | None:
 
 # In the order in which they are tried.
 SHAPES: tuple[Callable[[Survey, Wanted], Shape | None], ...] = (
-    _messages, _labelled, _prompts, _few_values, _plain,
+    _messages, _labelled, _one_column_a_label, _prompts, _few_values, _plain,
 )  # fmt: skip
 
 
@@ -168,9 +208,11 @@ def _classification(seen: Survey, wanted: Wanted, label: str) -> Shape:
         raise DataError(f"column {label!r} holds one label only, classification needs two or more")
     pair = _two_of(PAIRS, seen)
     if pair is not None and wanted.text is None and label not in pair:
-        keys = {"text_column": pair[0], "text_pair_column": pair[1], "label_column": label}
+        keys: dict[str, str | list[str]] = {
+            "text_column": pair[0], "text_pair_column": pair[1], "label_column": label,
+        }  # fmt: skip
         return _supported(TextClassification, keys, "pairs of texts", label)
-    text = wanted.text or _text_column(seen, without=label)
+    text = wanted.text or _text_column(seen, without=[label])
     if text is None:
         raise DataError(f"no column beside {label!r} holds texts; there are {seen.describe()}")
     return Shape(TextClassification, {"text_column": text, "label_column": label}, label)
@@ -184,20 +226,20 @@ def _other_problem(column: Column) -> str | None:
 
 
 def _supported(
-    task: type[Task], keys: dict[str, str], what: str, label: str | None = None
+    task: type[Task], keys: dict[str, str | list[str]], what: str, label: str | None = None
 ) -> Shape:
     if not set(keys) <= set(task.model_fields):
         raise DataError(
-            f"the columns {', '.join(keys.values())} look like {what}, which"
+            f"the columns {', '.join(map(str, keys.values()))} look like {what}, which"
             f" {task.model_fields['name'].default} does not read",
             hint="--text-column names the one column to learn from",
         )
     return Shape(task, keys, label)
 
 
-def _text_column(seen: Survey, without: str | None = None) -> str | None:
+def _text_column(seen: Survey, without: Sequence[str] = ()) -> str | None:
     """The column whose name says text, else the one with by far the longest texts."""
-    texts = [c for c in seen.columns.values() if c.is_text and c.name != without]
+    texts = [c for c in seen.columns.values() if c.is_text and c.name not in without]
     named = [c.name for name in TEXT_NAMES for c in texts if c.name.lower() == name]
     if named or not texts:
         return named[0] if named else None
@@ -223,11 +265,6 @@ def _two_of(known: Sequence[tuple[str, str]], seen: Survey) -> tuple[str, str] |
     by_name = {c.name.lower(): c.name for c in seen.columns.values() if c.is_text}
     found = next((two for two in known if set(two) <= set(by_name)), None)
     return (by_name[found[0]], by_name[found[1]]) if found else None
-
-
-def _is_chat(value: Any) -> bool:
-    turns = all(isinstance(turn, dict) and {"role", "content"} <= set(turn) for turn in value)
-    return turns and len(value) > 0
 
 
 def _which_label(names: Sequence[str]) -> DataError:

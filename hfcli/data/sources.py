@@ -72,13 +72,18 @@ class Source:
         else:
             rows = load_hub_split(**named)
             check_columns(rows.column_names, self.task, where)
-            rows = rows.select_columns(list(self.task.columns()))
+            rows = rows.select_columns(self._present(rows.column_names))
         if not len(rows):
             raise DataError(f"{where}: the split is empty")
-        if section.on_bad_row == "skip" or self.task.changes_rows:
+        if not section.streaming and (section.on_bad_row == "skip" or self.task.changes_rows):
             return self._checked(rows, where)
         _check_hub_rows(rows, self.task, where)
         return rows
+
+    def _present(self, names: Iterable[str]) -> list[str]:
+        """The columns that the task reads, of those that are there."""
+        more = {*self.task.more_columns()} & {*names}
+        return [*self.task.columns(), *sorted(more)]
 
     def _checked(self, rows: Dataset, where: str) -> Dataset:
         """Rows of the Hub, checked and changed one by one."""
@@ -92,13 +97,20 @@ class Source:
 
     def _streamed(self, stream: HubStream, where: str) -> Dataset:
         columns = self.task.columns()
+        checks = self.section.on_bad_row == "skip" or self.task.changes_rows
 
         def read() -> Iterator[Row]:
-            for row in stream.read(self.enough, self.seed):
+            found = enumerate(stream.read(self.enough, self.seed))
+            if checks:
+                yield from (
+                    row for _, row in self._usable((f"{where}: row {i}", r) for i, r in found)
+                )
+                return
+            for _, row in found:
                 check_columns(row, self.task, where)
                 yield {name: row[name] for name in columns}
 
-        return spool(read, stream.features_of(columns))
+        return spool(read, None if self.task.changes_rows else stream.features_of(columns))
 
     def _file_rows(self, paths: Sequence[Path]) -> Iterator[Row]:
         options = options_of(self.section, self.tell)

@@ -15,12 +15,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hfcli.data.files import FileOptions, Row, read_rows
+from hfcli.data.files import FileOptions, Row, parse_rows
+from hfcli.data.raw_files import FileName
 from hfcli.errors import DataError
 
 MAX_ROWS = 200_000  # more rows hardly change what is found, and a million take ten seconds
 MAX_DISTINCT = 1_000  # a column with more different values is not a column of labels
 SAMPLE = 1_000
+LONGEST_VALUE = 1_000  # characters of a value that are compared
 _NAME = re.compile(r"[^\W\d][\w.-]*(?: [\w.-]+){0,2}")  # up to three words
 
 
@@ -58,9 +60,11 @@ class Column:
 
     def see(self, value: Any, origin: str) -> None:
         """Take note of one value."""
-        if value is None:
+        if value is None or value != value:  # NaN, which is what pandas writes for nothing
             self.missing = self.missing or origin
             return
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)  # pandas makes 1.0 of 1 where another row has no value
         self.kinds[type(value).__name__] += 1
         if isinstance(value, str):
             self.characters += len(value)
@@ -68,7 +72,7 @@ class Column:
                 self.blank = self.blank or origin
                 return
         if not self.many and isinstance(value, str | int | float):
-            self.values[str(value)] += 1
+            self.values[str(value)[:LONGEST_VALUE]] += 1
             self.many = len(self.values) > MAX_DISTINCT
 
     def describe(self) -> str:
@@ -101,8 +105,13 @@ class Survey:
         return ", ".join(f"{c.name} ({c.describe()})" for c in self.columns.values())
 
 
-def survey(paths: Sequence[Path], options: FileOptions) -> Survey:
+def survey(paths: Sequence[Path], options: FileOptions, *, skip_bad_rows: bool = False) -> Survey:
     """Read files, up to `MAX_ROWS` rows of them.
+
+    Args:
+        paths: of the files.
+        options: how they are read.
+        skip_bad_rows: go on behind a row that cannot be read.
 
     Raises:
         DataError: a file cannot be read, or its header line looks like a row.
@@ -110,7 +119,8 @@ def survey(paths: Sequence[Path], options: FileOptions) -> Survey:
     columns: dict[str, Column] = {}
     sample = _Sample()
     first = None
-    rows = _all_rows(paths, options)
+    bad: list[DataError] = []
+    rows = _all_rows(paths, options, bad if skip_bad_rows else None)
     for origin, row in itertools.islice(rows, MAX_ROWS):
         first = first or origin
         for name in row:
@@ -119,15 +129,25 @@ def survey(paths: Sequence[Path], options: FileOptions) -> Survey:
         for name, column in columns.items():
             column.see(row.get(name), origin)
         sample.see(row)
+    if not sample.seen and bad:
+        raise bad[0]
     if options.column_names is None:
         _check_header(columns, paths[0])
-    suffixes = frozenset(path.suffix.lower() for path in paths)
+    suffixes = frozenset(FileName.of(path).suffix for path in paths)
     return Survey(sample.seen, next(rows, None) is None, columns, sample.rows(), suffixes)
 
 
-def _all_rows(paths: Sequence[Path], options: FileOptions) -> Iterator[tuple[str, Row]]:
+def _all_rows(
+    paths: Sequence[Path], options: FileOptions, bad: list[DataError] | None
+) -> Iterator[tuple[str, Row]]:
     for path in paths:
-        yield from read_rows(path, options)
+        for origin, row in parse_rows(path, options):
+            if not isinstance(row, DataError):
+                yield origin, row
+            elif bad is None:
+                raise row
+            elif not bad:
+                bad.append(row)
 
 
 class _Sample:
@@ -157,7 +177,7 @@ class _Sample:
 
 def _check_header(columns: dict[str, Column], path: Path) -> None:
     """A header line that is one more row has a text for a name, or a name that is also a value."""
-    if path.suffix.lower() not in (".csv", ".tsv") or all(map(_NAME.fullmatch, columns)):
+    if FileName.of(path).suffix not in (".csv", ".tsv") or all(map(_NAME.fullmatch, columns)):
         return
     if any(c.name in c.values or len(c.name.split()) > 8 for c in columns.values()):
         names = ", ".join(repr(name[:40]) for name in columns)

@@ -24,10 +24,15 @@ SETTINGS = {
     "min_p": "min_p",
     "repetition_penalty": "repetition_penalty",
 }
-HERE = {"messages", "prompt", "n", "stop", "seed", *SETTINGS}
+HERE = {"messages", "prompt", "n", "stop", "seed", "tools", *SETTINGS}
 WITHOUT_EFFECT = {"model", "user", "metadata", "store", "stream"}  # nothing of the text
 # Values of fields that are not known here which ask for nothing; many clients write them.
-NEUTRAL: dict[str, Any] = {"presence_penalty": 0, "frequency_penalty": 0, "best_of": 1}
+NEUTRAL: dict[str, Any] = {
+    "presence_penalty": 0, "frequency_penalty": 0, "best_of": 1, "tool_choice": "auto",
+    "parallel_tool_calls": True,
+}  # fmt: skip
+MOST_TEXTS = 1000  # of a line
+LARGEST_SEED = 2**64
 FINISH = {"stop": "stop", "stop_string": "stop", "length": "length"}
 
 
@@ -41,6 +46,7 @@ class BatchLine:
         n: texts wanted; None: as the command says.
         stops: as the body says; None: as the command says.
         seed: None: the command's.
+        tools: that the conversation may use.
     """
 
     custom_id: str
@@ -49,6 +55,7 @@ class BatchLine:
     n: int | None
     stops: tuple[str, ...] | None
     seed: int | None
+    tools: Any = None
 
 
 def is_batch_line(values: dict[str, Any]) -> bool:
@@ -65,7 +72,8 @@ def read_line(values: dict[str, Any]) -> BatchLine:
     body: dict[str, Any] = values["body"]
     unknown = [n for n in body if n not in HERE | WITHOUT_EFFECT and not _asks_nothing(n, body[n])]
     if unknown:
-        raise DataError(f"body: {', '.join(unknown)} cannot be honoured here")
+        names = ", ".join(name[:60] for name in unknown[:5])
+        raise DataError(f"body: {names} cannot be honoured here")
     prompt = body["messages"] if "messages" in body else body.get("prompt")
     if not isinstance(prompt, str | list):
         raise DataError("body: needs messages, or prompt as a text")
@@ -75,16 +83,33 @@ def read_line(values: dict[str, Any]) -> BatchLine:
     except ValidationError as e:
         first = e.errors()[0]
         raise DataError(f"body: {'.'.join(map(str, first['loc']))}: {first['msg']}") from e
-    n, seed, stop = body.get("n"), body.get("seed"), body.get("stop")
-    if not (n is None or (isinstance(n, int) and n > 0)):
-        raise DataError(f"body: n must be a whole number above 0, found {n!r}")
-    if not (seed is None or isinstance(seed, int)):
-        raise DataError(f"body: seed must be a whole number, found {seed!r}")
-    stops = None if stop is None else tuple([stop] if isinstance(stop, str) else stop)
-    if stops is not None and not all(isinstance(s, str) and s for s in stops):
-        raise DataError(f"body: stop must be a text or a list of texts, found {stop!r}")
+    n = _whole(body, "n", 1, MOST_TEXTS)
+    seed = _whole(body, "seed", -LARGEST_SEED, LARGEST_SEED)
     custom_id = str(values["custom_id"])
-    return BatchLine(custom_id, prompt, settings, n, stops, seed)
+    return BatchLine(custom_id, prompt, settings, n, _stops(body), seed, body.get("tools"))
+
+
+def _whole(body: dict[str, Any], name: str, least: int, most: int) -> int | None:
+    value = body.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        found = repr(value)[:60]
+        raise DataError(
+            f"body: {name} must be a whole number of {least:,} to {most:,}, not {found}"
+        )
+    return value
+
+
+def _stops(body: dict[str, Any]) -> tuple[str, ...] | None:
+    stop = body.get("stop")
+    if stop is None:
+        return None
+    stops = [stop] if isinstance(stop, str) else stop
+    if not isinstance(stops, list) or not all(isinstance(one, str) and one for one in stops):
+        found = repr(stop)[:200]
+        raise DataError(f"body: stop must be a text or a list of texts, found {found}")
+    return tuple(stops)
 
 
 def _asks_nothing(name: str, value: Any) -> bool:

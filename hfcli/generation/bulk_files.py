@@ -14,7 +14,7 @@ from hfcli.generation.prompts import Messages
 from hfcli.generation.writers import output_suffix
 from hfcli.tasks.templates import MissingColumnError, fill_template
 
-PROMPT_COLUMNS = ("prompt", "messages", "text")
+PROMPT_COLUMNS = ("prompt", "messages", "text", "conversations")
 
 
 @dataclass(frozen=True)

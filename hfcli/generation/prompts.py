@@ -8,9 +8,10 @@ from typing import Any
 from hfcli.errors import DataError, ModelError
 from hfcli.models.load import LoadedModel
 from hfcli.tasks.base import context_length
+from hfcli.tasks.chat_templates import Conversation, chat_ids, check_template
+from hfcli.tasks.messages import BadMessages, read_messages, read_tools
 
 Messages = list[dict[str, Any]]
-ROLES = ("system", "user", "assistant", "tool", "developer")
 
 
 @dataclass(frozen=True)
@@ -47,9 +48,15 @@ def uses_chat(loaded: LoadedModel, options: PromptOptions, *, messages: bool = F
 
 
 def prompt_ids(
-    loaded: LoadedModel, prompt: str | Messages, options: PromptOptions
+    loaded: LoadedModel, prompt: str | Messages, options: PromptOptions, tools: Any = None
 ) -> tuple[int, ...]:
     """The ids the model reads; at least one, since nothing cannot be continued.
+
+    Args:
+        loaded: the model.
+        prompt: a text, or a conversation as `hfcli.tasks.messages` reads it.
+        options: how it is put.
+        tools: that a conversation may use.
 
     Raises:
         ModelError: a chat template is wanted, and the model has none or it fails.
@@ -58,7 +65,7 @@ def prompt_ids(
     tokenizer: Any = loaded.tokenizer
     messages = not isinstance(prompt, str)
     if uses_chat(loaded, options, messages=messages):
-        return _chat_ids(loaded, _conversation(prompt, options.system))
+        return _chat_ids(loaded, _conversation(prompt, options.system, tools))
     text = prompt if isinstance(prompt, str) else ""
     if options.system:
         text = f"{options.system}\n\n{text}"
@@ -84,28 +91,25 @@ def room_for_text(loaded: LoadedModel, n_prompt: int) -> int:
     return context - n_prompt
 
 
-def _conversation(prompt: str | Messages, system: str | None) -> Messages:
-    messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else list(prompt)
-    for message in messages:
-        if not isinstance(message, dict) or not isinstance(message.get("content"), str):
-            raise DataError("messages must be objects with a role and a text as content")
-        if message.get("role") not in ROLES:
-            raise DataError(f"unknown role {message.get('role')!r}; known: {', '.join(ROLES)}")
-    if not messages:
+def _conversation(prompt: str | Messages, system: str | None, tools: Any) -> Conversation:
+    if isinstance(prompt, str):
+        messages = [{"role": "user", "content": prompt}]
+    elif not prompt:
         raise DataError("messages is an empty list")
+    else:
+        try:
+            messages = read_messages(prompt)
+        except BadMessages as e:
+            raise DataError(f"messages: {e}") from e
     if system is not None and messages[0]["role"] != "system":
         messages.insert(0, {"role": "system", "content": system})
-    return messages
-
-
-def _chat_ids(loaded: LoadedModel, messages: Messages) -> tuple[int, ...]:
-    from jinja2.exceptions import TemplateError
-
-    tokenizer: Any = loaded.tokenizer
     try:
-        output = tokenizer.apply_chat_template(
-            messages, add_generation_prompt=True, tokenize=True, return_dict=True
-        )
-    except TemplateError as e:
-        raise ModelError(f"{loaded.source.name}: its chat template refuses this: {e}") from e
-    return tuple(output["input_ids"])
+        return Conversation(messages, read_tools(tools))
+    except BadMessages as e:
+        raise DataError(f"tools: {e}") from e
+
+
+def _chat_ids(loaded: LoadedModel, chat: Conversation) -> tuple[int, ...]:
+    check_template(loaded.tokenizer, chat)
+    refused = f"{loaded.source.name}: its chat template refuses this"
+    return tuple(chat_ids(loaded.tokenizer, chat, opened=True, refused=(ModelError, refused)))

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+from pydantic import ValidationError
+
 from hfcli.data.prompts import InputRow
 from hfcli.errors import DataError
 from hfcli.generation import batch_api
@@ -75,13 +77,15 @@ class RowRequests:
             line = batch_api.read_line(row.values)
             maker, prompt, row_id = self._own_maker(line), line.prompt, line.custom_id
             seed = self.seed if line.seed is None else line.seed
+            tools = line.tools
             of = line.n or of
         else:
             prompt = prompt_of(self.files, row.values)
+            tools = row.values.get("tools") if isinstance(prompt, list) else None
         if not prompt or (isinstance(prompt, str) and not prompt.strip()):
             raise DataError("the prompt is empty")
         loaded, how = maker.loaded, maker.options.prompt
-        ids = prompt_ids(loaded, prompt, how)
+        ids = prompt_ids(loaded, prompt, how, tools)
         chat = uses_chat(loaded, how, messages=not isinstance(prompt, str))
         return [
             (
@@ -105,7 +109,11 @@ class RowRequests:
         given = {k: v for k, v in self.maker.settings.model_dump().items() if v is not None}
         if any(name in line.settings for name in SAMPLING):
             given.pop("do_sample", None)  # what a line says goes before what the command says
-        settings = GenerationSettings(**{**given, **line.settings})
+        try:
+            settings = GenerationSettings(**{**given, **line.settings})
+        except ValidationError as e:
+            first = str(e.errors()[0]["msg"]).removeprefix("Value error, ")
+            raise DataError(f"body: {first[:200]}") from e
         options = self.maker.options
         if line.stops is not None:
             options = replace(options, stops=line.stops)

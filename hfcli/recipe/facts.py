@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from hfcli.tasks.base import Task
 
@@ -23,11 +23,13 @@ class DataFacts:
         labels: label -> rows, the commonest first; None when there are no labels.
         unused: the other columns.
         column_names: for files that have no header line.
+        several_labels: a row may have any number of the labels.
+        options: keys of the data section that say how the files are read.
         is_plain_text: the files are txt files, each one text.
     """
 
     task: type[Task]
-    keys: Mapping[str, str]
+    keys: Mapping[str, str | list[str]]
     files: Mapping[str, Sequence[str]]
     rows: int
     complete: bool
@@ -37,11 +39,18 @@ class DataFacts:
     unused: Sequence[str]
     column_names: Sequence[str] | None
     is_plain_text: bool
+    several_labels: bool = False
+    options: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def has_rows(self) -> bool:
         """Whether a row is one example, not a text of any length to learn from by itself."""
         return list(self.keys) != ["text_column"]
+
+    @property
+    def one_label(self) -> Mapping[str, int]:
+        """Rows of each label, where a row has exactly one; nothing else."""
+        return {} if self.several_labels else self.labels or {}
 
 
 @dataclass(frozen=True)

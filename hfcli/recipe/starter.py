@@ -34,7 +34,8 @@ def write_recipe(*, data: DataFacts, model: ModelFacts, to: Path) -> str:
     held = held_out(data)
     rows, total = (math.floor(n * held.training_share) for n in (data.rows, tokens.total))
     if data.labels:
-        length, training = for_labels(data.labels, rows, tokens, model)
+        several = data.several_labels
+        length, training = for_labels(data.labels, rows, tokens, model, several=several)
     else:
         length, training = for_texts(rows if data.has_rows else None, total, tokens, model)
     folder = to.parent
@@ -87,7 +88,9 @@ def _count(data: DataFacts, model: ModelFacts) -> TokenFacts:
 def _task(data: DataFacts) -> list[Entry]:
     entries: list[Entry] = [("name", data.task.model_fields["name"].default, "")]
     for key, name in data.keys.items():
-        if name in data.mean_lengths:
+        if not isinstance(name, str):
+            entries.append((key, name, "0 or 1 in each"))
+        elif name in data.mean_lengths:
             length = data.mean_lengths[name]
             entries.append((key, name, f"{length:,.0f} characters on average" if length else ""))
         else:
@@ -102,6 +105,7 @@ def _files(data: DataFacts, folder: Path) -> list[Entry]:
         entries.append((split, paths[0] if len(paths) == 1 else paths, ""))
     if data.column_names:
         entries.append(("column_names", list(data.column_names), "the files have no header line"))
+    entries += [(key, value, "") for key, value in data.options.items()]
     if data.is_plain_text:
         entries.append(("sample_by", "document", "a file is one text; or: paragraph, line"))
     return entries

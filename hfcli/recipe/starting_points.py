@@ -51,12 +51,12 @@ def held_out(data: DataFacts) -> HeldOut:
     if not data.has_rows and data.rows < 100:
         how = ("validation_from", "end", "the last tenth of every text")
         return HeldOut([("validation_size", 0.1, ""), how], 0.9)
-    least = len(data.labels or "1")  # rows that each side must have
+    least = len(data.one_label or "1")  # rows that each side must have
     sizes = (0.2, 0.3, 0.5) if data.rows < 2000 else (0.1, 0.2, 0.3, 0.5)
     for size in sizes:
         if round(data.rows * size) >= 1 and least <= data.rows * size <= data.rows - least:
             rows = math.ceil(data.rows * size)
-            how_chosen = "by label and by the seed" if data.labels else "chosen by the seed"
+            how_chosen = "by label and by the seed" if data.one_label else "chosen by the seed"
             entry = ("validation_size", size, f"{rows:,} rows held out, {how_chosen}")
             return HeldOut([entry], 1 - size)
     raise DataError(
@@ -66,13 +66,19 @@ def held_out(data: DataFacts) -> HeldOut:
 
 
 def for_labels(
-    labels: Mapping[str, int], rows: int, tokens: TokenFacts, model: ModelFacts
+    labels: Mapping[str, int],
+    rows: int,
+    tokens: TokenFacts,
+    model: ModelFacts,
+    *,
+    several: bool = False,
 ) -> tuple[Entry, list[Entry]]:
     """The length of an input, and how to train on it.
 
     Args:
         labels: label -> rows.
         rows: to train on.
+        several: a row may have any number of labels.
     """
     length = _length_for(tokens.longest)
     if length > 2 * _length_for(tokens.most):  # a few are much longer than all others
@@ -85,11 +91,14 @@ def for_labels(
     epochs = 6 if rows < 1000 else 3 if rows < 20_000 else 2
     even = max(labels.values()) <= UNEVEN * min(labels.values())
     why = "the labels are about even" if even else "counts every label alike, rare ones too"
+    metric = "accuracy" if even else "f1_macro"
+    if several:
+        metric, why = "multilabel_f1_macro", "counts every label alike, rare ones too"
     return ("max_length", length, "nothing is cut" if fits else "longer texts are cut"), [
         ("num_train_epochs", epochs, f"{math.ceil(rows / batch):,} steps each"),
         ("per_device_train_batch_size", batch, ""),
         ("load_best_model_at_end", True, "the best by the metric below, not the last"),
-        ("metric_for_best_model", "accuracy" if even else "f1_macro", why),
+        ("metric_for_best_model", metric, why),
     ]
 
 

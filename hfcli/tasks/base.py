@@ -83,6 +83,10 @@ class Task(BaseModel):
     def columns(self) -> tuple[str, ...]:
         """Columns that the data must have, the text first."""
 
+    def more_columns(self) -> tuple[str, ...]:
+        """Columns that are read where the data has them."""
+        return ()
+
     def stratify_by(self) -> str | None:
         """Column whose shares a random split must keep, or None."""
         return None

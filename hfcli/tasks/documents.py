@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hfcli.errors import DataError, ModelError
+from hfcli.tasks.chat_templates import Conversation, chat_ids, check_template, said
+from hfcli.tasks.messages import BadMessages, read_messages, read_tools
 from hfcli.tasks.prepared import Overflow
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-ROLES = ("system", "user", "assistant", "tool")
 Batch = dict[str, list[Any]]
 
 
@@ -48,10 +49,19 @@ class Shape:
     """How rows become documents."""
 
     overflow: ClassVar[Overflow] = "truncate"  # what is done with long documents by default
+    changes_rows: ClassVar[bool] = False  # whether `stored` changes values
 
     @abstractmethod
     def columns(self) -> tuple[str, ...]:
         """Columns that are read."""
+
+    def more_columns(self) -> tuple[str, ...]:
+        """Columns that are read where the data has them."""
+        return ()
+
+    def stored(self, row: dict[str, Any]) -> dict[str, Any]:
+        """What is kept of a row that `check` found good."""
+        return {name: row[name] for name in self.columns()}
 
     @abstractmethod
     def check(self, row: dict[str, Any]) -> str | None:
@@ -60,8 +70,8 @@ class Shape:
     @abstractmethod
     def documents(
         self, batch: Batch, tokenizer: PreTrainedTokenizerBase
-    ) -> Iterator[Document | None]:
-        """One document a row, None for an empty row."""
+    ) -> Iterator[Document | DataError | None]:
+        """One document a row, None for an empty row, an error for one that is refused."""
 
     def text(self, batch: Batch) -> Iterator[str]:
         """The text of every row, for a tokenizer that is trained from scratch."""
@@ -139,51 +149,65 @@ class Chat(Shape):
     """A column with lists of messages; the assistant's turns are learned.
 
     Args:
-        column: lists of `{"role": ..., "content": ...}`.
+        column: conversations, as `hfcli.tasks.messages` reads them.
+        tools: column with the tools that a conversation may use; None: there is none.
     """
 
     column: str
+    tools: str | None = None
+    changes_rows: ClassVar[bool] = True
 
     def columns(self) -> tuple[str, ...]:
         return (self.column,)
 
+    def more_columns(self) -> tuple[str, ...]:
+        return () if self.tools is None else (self.tools,)
+
     def check(self, row: dict[str, Any]) -> str | None:
-        messages = row[self.column]
-        if not isinstance(messages, list) or not messages:
-            return f"column {self.column!r} must be a list of messages"
-        for message in messages:
-            if not isinstance(message, dict) or not isinstance(message.get("content"), str):
-                return f"column {self.column!r}: a message is an object with role and content"
-            if message.get("role") not in ROLES:
-                role = message.get("role")
-                return f"column {self.column!r}: unknown role {role!r}; known: {', '.join(ROLES)}"
+        try:
+            messages = read_messages(row[self.column])
+        except BadMessages as e:
+            return f"column {self.column!r}: {e}"
+        try:
+            read_tools(row.get(self.tools) if self.tools else None)
+        except BadMessages as e:
+            return f"column {self.tools!r}: {e}"
         if all(message["role"] != "assistant" for message in messages):
             return f"column {self.column!r}: there is no message of the assistant to learn from"
         return None
 
+    def stored(self, row: dict[str, Any]) -> dict[str, Any]:
+        kept = {self.column: json.dumps(read_messages(row[self.column]), default=str)}
+        if self.tools is not None:
+            tools = read_tools(row.get(self.tools))
+            kept[self.tools] = json.dumps(tools, default=str) if tools else ""
+        return kept
+
     def documents(
         self, batch: Batch, tokenizer: PreTrainedTokenizerBase
-    ) -> Iterator[Document | None]:
+    ) -> Iterator[Document | DataError | None]:
         if not getattr(tokenizer, "chat_template", None):
             raise ModelError(
                 "the model has no chat template, and the data are chat messages",
                 hint="task.chat_template names a file with one, or choose an instruction-tuned"
                 " model",
             )
-        for messages in _conversations(batch[self.column]):
-            yield self._document(messages, tokenizer)
+        for chat in self._chats(batch):
+            try:
+                yield self._document(chat, tokenizer)
+            except DataError as e:
+                yield e
 
-    def _document(
-        self, messages: list[dict[str, Any]], tokenizer: PreTrainedTokenizerBase
-    ) -> Document:
+    def _document(self, chat: Conversation, tokenizer: PreTrainedTokenizerBase) -> Document:
+        check_template(tokenizer, chat)
         ids: list[int] = []
         supervised: list[bool] = []
-        n_bytes = n_words = 0
-        for i, message in enumerate(messages):
+        texts = []
+        for i, message in enumerate(chat.messages):
             if message["role"] != "assistant":
                 continue
-            asked = _templated(tokenizer, messages[:i], opened=True)
-            answered = _templated(tokenizer, messages[: i + 1], opened=False)
+            asked = chat_ids(tokenizer, chat.upto(i), opened=True)
+            answered = chat_ids(tokenizer, chat.upto(i + 1), opened=False)
             if answered[: len(asked)] != asked or asked[: len(ids)] != ids:
                 raise DataError(
                     "the chat template changes what stands before an answer when the answer is"
@@ -193,13 +217,21 @@ class Chat(Shape):
             supervised += [False] * (len(asked) - len(ids))
             supervised += [True] * (len(answered) - len(asked))
             ids = answered
-            n_bytes += len(message["content"].encode())
-            n_words += len(message["content"].split())
+            texts.append(said(message))
+        n_bytes = sum(len(text.encode()) for text in texts)
+        n_words = sum(len(text.split()) for text in texts)
         return Document(ids, supervised, n_bytes, n_words, closed=True)
 
     def text(self, batch: Batch) -> Iterator[str]:
-        for messages in _conversations(batch[self.column]):
-            yield from (str(message["content"]) for message in messages)
+        for chat in self._chats(batch):
+            yield from (str(message["content"]) for message in chat.messages)
+
+    def _chats(self, batch: Batch) -> Iterator[Conversation]:
+        """Rows of files hold conversations as JSON, others as lists."""
+        tools = batch.get(self.tools or "", [None] * len(batch[self.column]))
+        for value, usable in zip(batch[self.column], tools, strict=True):
+            messages = json.loads(value) if isinstance(value, str) else value
+            yield Conversation(read_messages(messages), read_tools(usable))
 
 
 def prefix(tokenizer: PreTrainedTokenizerBase) -> list[int]:
@@ -228,27 +260,3 @@ def _encode(
     encoded = tokenizer(list(texts), add_special_tokens=add_special_tokens, verbose=False)
     ids: list[list[int]] = encoded["input_ids"]
     return ids
-
-
-def _templated(
-    tokenizer: PreTrainedTokenizerBase, messages: list[dict[str, Any]], *, opened: bool
-) -> list[int]:
-    from jinja2.exceptions import TemplateError
-
-    template: Any = tokenizer
-    try:
-        output = template.apply_chat_template(
-            messages, add_generation_prompt=opened, tokenize=True, return_dict=True
-        )
-    except TemplateError as e:
-        raise DataError(f"the chat template refuses a conversation: {e}") from e
-    ids: list[int] = output["input_ids"]
-    return ids
-
-
-def _conversations(column: Sequence[Any]) -> Iterator[list[dict[str, Any]]]:
-    """Lists of messages; rows of files hold them as JSON, those of the Hub as lists."""
-    for value in column:
-        messages = json.loads(value) if isinstance(value, str) else value
-        # A column of one type gives every message every field.
-        yield [{k: v for k, v in message.items() if v is not None} for message in messages]

@@ -23,6 +23,9 @@ LONGEST_NAME = 1000  # characters of a label; longer ones are texts by mistake
 MOST_SENTENCES = 5
 OTHER_TYPES: dict[type, str] = {list: "multi_label_classification", float: "regression"}
 NUMBER = re.compile(r"[+-]?\d+(\.\d*)?")
+YES_OR_NO = {
+    "0": False, "1": True, "0.0": False, "1.0": True, "false": False, "true": True,
+}  # fmt: skip
 Label = TypeVar("Label")
 Names = tuple[str, ...]
 NamedRows = Callable[[], Iterable[tuple[str, Names]]]
@@ -110,6 +113,20 @@ def _listed(text: str, separator: str) -> Any:
         except json.JSONDecodeError as e:
             raise BadLabel(f"looks like a list and is not JSON ({e.msg})") from e
     return [part.strip() for part in text.split(separator)] if text else []
+
+
+def yes_or_no(value: Any) -> bool:
+    """Whether a cell of a column of its own gives a row the label: 0 or 1, in any form.
+
+    Raises:
+        BadLabel: anything else.
+    """
+    if value is None or value == "" or (isinstance(value, float) and math.isnan(value)):
+        raise BadLabel("must be 0 or 1, found nothing")
+    text = str(value)[:200].strip().lower()
+    if text not in YES_OR_NO:
+        raise BadLabel(f"must be 0 or 1, found {str(value)[:200]!r}")
+    return YES_OR_NO[text]
 
 
 def number(value: Any) -> float:

@@ -26,10 +26,11 @@ from hfcli.tasks.base import (
 )
 from hfcli.tasks.batches import batches
 from hfcli.tasks.documents import not_text
-from hfcli.tasks.labels import BadLabel, check_names
+from hfcli.tasks.labels import BadLabel, check_names, yes_or_no
 from hfcli.tasks.losses import LossOptions
 from hfcli.tasks.pairs import Encoder, Inputs, fits
 from hfcli.tasks.problems import PROBLEMS, Problem, check_model
+from hfcli.tasks.problems.base import label_config
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 SEPARATOR = "|"
+SEVERAL = "multi_label_classification"
 NOT_INPUTS = ("labels", "label", "origin")
 
 
@@ -54,6 +56,12 @@ class TextClassification(Task):
         "label",
         description="Column with the label: text, int or bool; for several labels a list of them"
         " or a text with label_separator in it; for regression a number.",
+    )
+    label_columns: tuple[str, ...] | None = Field(
+        None,
+        min_length=2,
+        description="Columns with 0 or 1, one a label, whose name is the column's; for several"
+        " labels, in the place of label_column.",
     )
     problem_type: Literal[
         "single_label_classification", "multi_label_classification", "regression"
@@ -84,6 +92,14 @@ class TextClassification(Task):
     )
     head_suffixes: ClassVar[tuple[str, ...]] = ("ForSequenceClassification",)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _several_labels(cls, values: Any) -> Any:
+        """One column a label means several labels, without a word about the problem."""
+        if isinstance(values, dict) and values.get("label_columns") is not None:
+            return {"problem_type": SEVERAL, **values}
+        return values
+
     @field_validator("class_weights", mode="before")
     @classmethod
     def _balanced_or_numbers(cls, value: Any) -> Any:
@@ -101,11 +117,13 @@ class TextClassification(Task):
 
     @model_validator(mode="after")
     def _fits_together(self) -> TextClassification:
-        columns = self.columns()
+        columns = [*self.columns(), *([] if self.label_columns is None else [self.label_column])]
         if len(set(columns)) < len(columns):
             raise ValueError(
                 "text_column, text_pair_column and label_column must be different columns"
             )
+        if self.label_columns is not None and self.problem_type != SEVERAL:
+            raise ValueError(f"label_columns goes with problem_type: {SEVERAL}")
         problem = self.problem()
         if not problem.named and (self.class_weights is not None or self.focal_gamma):
             raise ValueError(
@@ -125,7 +143,18 @@ class TextClassification(Task):
         return (self.text_column,) if pair is None else (self.text_column, pair)
 
     def columns(self) -> tuple[str, ...]:
-        return (*self.text_columns(), self.label_column)
+        """Columns of the data; what is stored of several with labels is one, `label_column`."""
+        return (*self.text_columns(), *(self.label_columns or (self.label_column,)))
+
+    @property
+    def changes_rows(self) -> bool:
+        return self.label_columns is not None
+
+    def stored(self, row: dict[str, Any]) -> dict[str, Any]:
+        if self.label_columns is None:
+            return super().stored(row)
+        names = [name for name in self.label_columns if yes_or_no(row[name])]
+        return {**{name: row[name] for name in self.text_columns()}, self.label_column: names}
 
     def stratify_by(self) -> str | None:
         return self.label_column if self.problem().stratified else None
@@ -154,13 +183,21 @@ class TextClassification(Task):
             problem = not_text(row, column)
             if problem is not None:
                 return problem
-        try:
-            self.problem().read(row[self.label_column])
-        except BadLabel as e:
-            return f"column {self.label_column!r} {e}"
+        problem = self._bad_label(row)
+        if problem is not None:
+            return problem
         for column in self.text_columns():
             if not row[column].strip():
                 return f"column {column!r} is empty: remove or complete the row"
+        return None
+
+    def _bad_label(self, row: dict[str, Any]) -> str | None:
+        read = self.problem().read if self.label_columns is None else yes_or_no
+        for column in self.label_columns or (self.label_column,):
+            try:
+                read(row[column])
+            except BadLabel as e:
+                return f"column {column!r} {e}"
         return None
 
     @classmethod
@@ -169,7 +206,10 @@ class TextClassification(Task):
         return {"problem_type": problem} if problem in PROBLEMS else {}
 
     def config_overrides(self, train: Dataset) -> dict[str, Any]:
-        config = self.problem().config(train, self.label_column)
+        if self.label_columns is not None:
+            config = label_config(self.problem(), self.label_columns)
+        else:
+            config = self.problem().config(train, self.label_column)
         if isinstance(self.class_weights, dict):
             check_names("task.class_weights", self.class_weights, config["label2id"])
         return config

@@ -58,6 +58,10 @@ class TextGeneration(Task):
     messages_column: str | None = Field(
         None, description="Column with chat messages; the assistant's turns are learned."
     )
+    tools_column: str | None = Field(
+        None,
+        description="Column with the tools (JSON schemas of functions) a conversation may use.",
+    )
     chat_template: str | None = Field(
         None, description="File with a chat template (Jinja); default: the model's own."
     )
@@ -97,6 +101,8 @@ class TextGeneration(Task):
             raise ValueError("give either messages_column, or prompt_column and completion_column")
         if self.chat_template is not None and self.messages_column is None:
             raise ValueError("chat_template goes with messages_column")
+        if self.tools_column is not None and self.messages_column is None:
+            raise ValueError("tools_column goes with messages_column")
         if self.packing == "wrapped" and (self.messages_column or self.prompt_column):
             raise ValueError("packing: wrapped is for plain text; prompts would be cut off")
         return self
@@ -104,7 +110,7 @@ class TextGeneration(Task):
     def shape(self) -> Shape:
         """How a row becomes a document."""
         if self.messages_column is not None:
-            return Chat(self.messages_column)
+            return Chat(self.messages_column, self.tools_column)
         if self.prompt_column is not None and self.completion_column is not None:
             return Completion(self.prompt_column, self.completion_column)
         return PlainText(self.text_column)
@@ -119,6 +125,16 @@ class TextGeneration(Task):
 
     def columns(self) -> tuple[str, ...]:
         return self.shape().columns()
+
+    def more_columns(self) -> tuple[str, ...]:
+        return self.shape().more_columns()
+
+    @property
+    def changes_rows(self) -> bool:
+        return self.shape().changes_rows
+
+    def stored(self, row: dict[str, Any]) -> dict[str, Any]:
+        return self.shape().stored(row)
 
     def check_row(self, row: dict[str, Any]) -> str | None:
         return self.shape().check(row)
@@ -217,6 +233,9 @@ class TextGeneration(Task):
     def _documents(self, rows: Dataset, tools: Tools) -> Iterator[tuple[str, Document]]:
         for start, batch in batches(rows):
             for i, document in enumerate(self.shape().documents(batch, tools.tokenizer)):
+                if isinstance(document, DataError):
+                    _refuse(document, origin_of(batch, i, start + i), tools)
+                    continue
                 tools.counts.rows += 1
                 if document is None:
                     tools.counts.empty += 1
@@ -266,6 +285,13 @@ class TextGeneration(Task):
                 f"task.stride is {self.stride}, but a window holds {context} tokens",
                 hint=f"set task.stride to {context} or less",
             )
+
+
+def _refuse(error: DataError, origin: str, tools: Tools) -> None:
+    message = f"{origin}: {error.message}"
+    if not tools.skip_bad_rows:
+        raise DataError(message, hint=error.hint) from error
+    tools.counts.skip(message)
 
 
 def _read_template(file: Path) -> str:
