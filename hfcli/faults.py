@@ -42,6 +42,7 @@ class environment_errors:  # noqa: N801 - a context manager, used like a functio
         path: what was written or read; None: the error's own file name.
         error: the class to raise.
         hint: what to do; None: a hint by the reason.
+        what: what failed, as "cannot be written"; None: the reason stands alone.
 
     Raises:
         HfcliError: of the given class, in place of an OSError of the environment, a MemoryError,
@@ -54,8 +55,9 @@ class environment_errors:  # noqa: N801 - a context manager, used like a functio
         error: type[HfcliError] = RunError,
         *,
         hint: str | None = None,
+        what: str | None = None,
     ) -> None:
-        self.path, self.error, self.hint = path, error, hint
+        self.path, self.error, self.hint, self.what = path, error, hint, what
 
     def __enter__(self) -> None:
         pass
@@ -69,7 +71,8 @@ class environment_errors:  # noqa: N801 - a context manager, used like a functio
         if found is not None:
             reason, name, hint = found
             where = self.path if self.path is not None else name
-            message = f"{where}: {reason}" if where else reason
+            told = f"{self.what} ({reason})" if self.what else reason
+            message = f"{where}: {told}" if where else told
             raise self.error(message, hint=self.hint or hint) from error
 
 

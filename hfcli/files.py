@@ -64,7 +64,7 @@ def atomic(path: Path, *, durable: bool = True) -> Iterator[Path]:
     Raises:
         RunError: the file cannot be written, or is a folder, socket or disk.
     """
-    with environment_errors(path):
+    with environment_errors(path, what="cannot be written"):
         target = real_target(path)
         if target is None:
             yield path

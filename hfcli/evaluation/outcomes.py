@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hfcli import files
 from hfcli.tasks.base import ORIGIN, Prepared, Reduced, Task, origin_of
 
 if TYPE_CHECKING:
@@ -68,11 +68,9 @@ def data_hash(rows: Dataset) -> str:
 def write_predictions(folder: Path, rows: Iterable[Prediction]) -> Path:
     """Write predictions.jsonl, whole or not at all."""
     path = folder / PREDICTIONS_FILE
-    partial = path.with_name(f".{path.name}.tmp")
-    with partial.open("w", encoding="utf-8") as file:
+    with files.atomic(path) as partial, partial.open("w", encoding="utf-8") as file:
         for row in rows:
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
-    os.replace(partial, path)
     return path
 
 

@@ -7,12 +7,12 @@ caller, since this room does not know `hfcli.generation`.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hfcli import files
 from hfcli.evaluation.ask import Answers
 from hfcli.evaluation.questions import Questions
 
@@ -69,11 +69,9 @@ def written_answers(questions: Questions, folder: Path, write: Write) -> Answers
 def _write_prompts(questions: Questions, path: Path) -> Path:
     """Equal questions give equal bytes, by which a bulk run knows that it can go on."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.tmp")
-    with partial.open("w", encoding="utf-8") as file:
+    with files.atomic(path) as partial, partial.open("w", encoding="utf-8") as file:
         for number, prompt in enumerate(questions.prompts()):
             file.write(json.dumps({"id": number, "prompt": prompt}, ensure_ascii=False) + "\n")
-    os.replace(partial, path)
     return path
 
 

@@ -6,13 +6,13 @@ Knows nothing about terminals; `hfcli.cli.chat` does.
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hfcli import files
 from hfcli.errors import DataError, RecipeError
 from hfcli.foreign import forward_errors
 from hfcli.generation.choose import choose
@@ -108,15 +108,10 @@ class Conversation:
         """Write the messages as JSON.
 
         Raises:
-            DataError: the file cannot be written.
+            RunError: the file cannot be written.
         """
-        partial = path.with_name(path.name + ".tmp")
-        try:
-            text = json.dumps(self.messages, ensure_ascii=False, indent=2)
-            partial.write_text(text + "\n", encoding="utf-8")
-            os.replace(partial, path)
-        except OSError as e:
-            raise DataError(f"{path}: cannot be written ({e.strerror})") from e
+        text = json.dumps(self.messages, ensure_ascii=False, indent=2)
+        files.write_text(path, text + "\n", errors="backslashreplace")
 
     def load(self, path: Path) -> None:
         """Go on with the messages of a file.

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hfcli import files
 from hfcli.errors import ModelError
 from hfcli.foreign import foreign_errors
 from hfcli.models.json_file import read_object
@@ -95,7 +96,7 @@ def save_labels(model: PreTrainedModel, folder: Path) -> None:
     if model.get_output_embeddings() is None:
         values |= {name: config[name] for name in LABELS if config.get(name) is not None}
     text = json.dumps(values, indent=2) + "\n"
-    (folder / MODEL_CONFIG_FILE).write_text(text, encoding="utf-8")
+    files.write_text(folder / MODEL_CONFIG_FILE, text)
 
 
 def weight_names(source: ModelSource, options: LoadOptions) -> set[str]:

@@ -9,8 +9,10 @@ import os
 import shutil
 from pathlib import Path
 
+from hfcli import files
 from hfcli.device import Placement
 from hfcli.errors import ModelError, RunError
+from hfcli.faults import environment_errors
 from hfcli.models.load import LoadedModel, ensure_pad_token, load_model
 from hfcli.models.resolve import resolve_model
 from hfcli.models.task import guess_task
@@ -84,17 +86,17 @@ def _check_empty(folder: Path) -> None:
 
 def _save(loaded: LoadedModel, folder: Path) -> None:
     folder = folder.absolute()  # `.` has no name
-    temporary = folder.with_name(f".{folder.name}.tmp-{os.getpid()}")
-    try:
-        temporary.mkdir(parents=True)
-        loaded.model.config.use_cache = True
-        loaded.model.save_pretrained(temporary)
-        loaded.tokenizer.save_pretrained(temporary)
-        for record in RECORDS:
-            if (loaded.source.folder / record).is_file():
-                shutil.copy(loaded.source.folder / record, temporary)
-        os.replace(temporary, folder)
-    except OSError as e:
-        raise RunError(f"{folder}: cannot be written ({e.strerror or e})") from e
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    with environment_errors(folder, what="cannot be written"):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        files.clean(folder.parent)
+        temporary = files.create_temporary(folder, folder=True)
+        try:
+            loaded.model.config.use_cache = True
+            loaded.model.save_pretrained(temporary)
+            loaded.tokenizer.save_pretrained(temporary)
+            for record in RECORDS:
+                if (loaded.source.folder / record).is_file():
+                    shutil.copy(loaded.source.folder / record, temporary)
+            os.replace(temporary, folder)
+        finally:
+            files.remove(temporary)

@@ -5,13 +5,14 @@ Also finds the JSON Schema that an editor should check a recipe by. Knows nothin
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from hfcli import files
 from hfcli.errors import RecipeError
+from hfcli.faults import environment_errors
 
 SCHEMA_FILE = "recipe.schema.json"
 # The second is where hfcli's own repository keeps it.
@@ -27,7 +28,8 @@ def write_new(contents: Mapping[Path, bytes], *, overwrite: bool) -> list[Path]:
         The files written; those that were there already, byte for byte, are left alone.
 
     Raises:
-        RecipeError: a file is there and `overwrite` was not asked for, or cannot be written.
+        RecipeError: a file is there and `overwrite` was not asked for.
+        RunError: a file cannot be written.
     """
     wanted = {path: data for path, data in contents.items() if not _holds(path, data)}
     there = [path for path in wanted if path.exists()]
@@ -74,12 +76,6 @@ def _holds(path: Path, data: bytes) -> bool:
 
 
 def _write(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
+    with environment_errors(path, what="cannot be written"):
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(data)
-        os.replace(temporary, path)
-    except OSError as e:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise RecipeError(f"{path}: cannot be written ({e.strerror})") from e
+    files.write_bytes(path, data)

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hfcli import files
+from hfcli.faults import environment_errors
 from hfcli.recipe.training import TrainingSection
 from hfcli.results import Evaluated, Listener, StepDone, TrainingStarted
 from hfcli.training.interrupts import Interrupts
@@ -138,7 +140,7 @@ class StepLog:
         line: dict[str, Any] = {"step": step, **finite}
         if tokens_per_second is not None:
             line["tokens_per_second"] = round(tokens_per_second, 1)
-        with self.path.open("a", encoding="utf-8") as file:
+        with environment_errors(self.path), self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
 
     def cut_after(self, step: int) -> None:
@@ -152,4 +154,4 @@ class StepLog:
                     kept.append(line)
             except json.JSONDecodeError:
                 break  # the last line of a killed run may be half written
-        self.path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+        files.write_text(self.path, "".join(f"{line}\n" for line in kept))

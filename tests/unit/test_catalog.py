@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hfcli.errors import RecipeError
+from hfcli.errors import RecipeError, RunError
 from hfcli.recipe import catalog
 from hfcli.recipe.catalog import copy_recipe, read_shipped, shipped_folder, shipped_recipes
 from hfcli.recipe.files import MODELINE, editor_line, has_schema, with_editor_line, write_new
@@ -112,7 +112,7 @@ def test_a_copy_never_replaces_what_is_there(tmp_path: Path) -> None:
 
 def test_a_file_that_cannot_be_written_is_a_known_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(RecipeError, match="cannot be written"):
+    with pytest.raises(RunError, match="cannot be written"):
         write_new({tmp_path / "file" / "a.yaml": b"x"}, overwrite=False)
 
 

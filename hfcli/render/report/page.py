@@ -5,11 +5,11 @@ The HTML forbids itself to load anything, and its colours are switched by CSS al
 
 from __future__ import annotations
 
-import os
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hfcli import files
 from hfcli.render.report.blocks import Page
 from hfcli.render.report.palette import DARK, LIGHT, NAMES
 from hfcli.render.report.text import marked
@@ -26,9 +26,7 @@ def html(page: Page) -> str:
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a file whole or not at all."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_bytes(content)
-    os.replace(temporary, path)
+    files.write_bytes(path, content)
 
 
 def write_text(path: Path, text: str) -> None:
