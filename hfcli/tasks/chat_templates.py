@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from hfcli.errors import DataError, HfcliError
 from hfcli.foreign import foreign_errors
 from hfcli.tasks.messages import Message
+from hfcli.tasks.template_process import render
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -56,8 +57,9 @@ def chat_ids(
     Raises:
         HfcliError: of that class.
     """
-    found = _applied(tokenizer, chat, opened=opened, tokenize=True, refused=refused)
-    ids: list[int] = found["input_ids"]
+    text = _applied(tokenizer, chat, opened=opened, refused=refused)
+    with foreign_errors(*refused):  # half a surrogate pair is no text
+        ids: list[int] = tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
     return ids
 
 
@@ -70,11 +72,11 @@ def check_template(tokenizer: PreTrainedTokenizerBase, chat: Conversation) -> No
     calls = any("tool_calls" in message for message in chat.messages)
     if not calls and chat.tools is None:
         return
-    text = _applied(tokenizer, chat, opened=False, tokenize=False)
+    text = _applied(tokenizer, chat, opened=False)
     left_out = None
     if chat.tools is not None:
         without = replace(chat, tools=None)
-        if _applied(tokenizer, without, opened=False, tokenize=False) == text:
+        if _applied(tokenizer, without, opened=False) == text:
             left_out = "tools"
     if calls and left_out is None and not _shows_calls(chat, text):
         left_out = "tool calls"
@@ -108,15 +110,9 @@ def _applied(
     chat: Conversation,
     *,
     opened: bool,
-    tokenize: bool,
     refused: Refused = REFUSED,
-) -> Any:
-    template: Any = tokenizer
+) -> str:
     with foreign_errors(*refused):
-        return template.apply_chat_template(
-            list(chat.messages),
-            tools=chat.tools,
-            add_generation_prompt=opened,
-            tokenize=tokenize,
-            return_dict=tokenize,
+        return render(
+            tokenizer, list(chat.messages), tools=chat.tools, add_generation_prompt=opened
         )
