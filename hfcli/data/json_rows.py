@@ -78,7 +78,8 @@ def _items_of_object(read: str, text: TextIO, options: FileOptions) -> Iterator[
     del whole, told
     lists: Mapping[str, Sequence[Any]] = {}
     if isinstance(value, dict):
-        lists = _lists_of(value, str if options.prompts else dict)
+        lists = _lists_of(value, dict) or (_lists_of(value, str) if options.prompts else {})
+        lists = lists or {key: items for key, items in value.items() if items == []}
     if ROWS_KEY in lists:
         return iter(lists[ROWS_KEY])
     if len(lists) > 1:
@@ -92,14 +93,9 @@ def _items_of_object(read: str, text: TextIO, options: FileOptions) -> Iterator[
     return iter(*lists.values())
 
 
-def _lists_of(value: dict[str, Any], other: type) -> Mapping[str, Sequence[Any]]:
-    """The lists of a JSON object that hold objects, or nothing; by key."""
+def _lists_of(value: dict[str, Any], kind: type) -> Mapping[str, Sequence[Any]]:
+    """The lists of a JSON object that hold values of a kind, or the one under `ROWS_KEY`."""
     lists = {name: items for name, items in value.items() if isinstance(items, list)}
-    full = {
-        name: items
-        for name, items in lists.items()
-        if any(isinstance(item, dict | other) for item in items)
-    }
     if ROWS_KEY in lists:
         return {ROWS_KEY: lists[ROWS_KEY]}
-    return full or {name: items for name, items in lists.items() if not items}
+    return {n: items for n, items in lists.items() if any(isinstance(i, kind) for i in items)}

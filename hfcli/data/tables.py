@@ -76,9 +76,11 @@ class _Lines:
         self._size += len(part.text)
         if self._size > LARGEST_ROW:
             raise csv.Error(f"a row of more than {LARGEST_ROW:,} characters")
-        if part.text.count('"') % 2:
-            self.quote = self.quote if self._open else self.number
-            self._open = not self._open
+        quotes = part.text.count('"') and part.text.replace('""', "").count('"')
+        if quotes:
+            if quotes > 1 or not self._open:  # one that was open is closed first
+                self.quote = self.number
+            self._open ^= bool(quotes % 2)
         return part.text
 
 
