@@ -59,7 +59,7 @@ def check_file(path: Path, hint: str | None = None) -> Path:
                 f"{path}: is a folder", hint=f"name its files, for example {path}/*.csv"
             )
         if path.exists():
-            raise DataError(f"{path}: is no file, but a device, pipe or socket", hint=hint)
+            raise DataError(f"{path}: is not a file, but a device, pipe or socket", hint=hint)
         siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
     except (OSError, ValueError) as e:
         raise DataError(f"{str(path)[:200]!r}: cannot be read ({_reason(e)})") from e

@@ -121,7 +121,7 @@ def test_what_is_no_file_says_how_to_pipe_it(tmp_path: Path) -> None:
     import os
 
     os.mkfifo(tmp_path / "pipe.jsonl")
-    with pytest.raises(DataError, match="is no file") as caught:
+    with pytest.raises(DataError, match="is not a file") as caught:
         open_rows(str(tmp_path / "pipe.jsonl"))
     assert "-i -" in (caught.value.hint or "")
 
