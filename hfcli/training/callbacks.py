@@ -9,6 +9,7 @@ import json
 import math
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from hfcli import files
 from hfcli.faults import environment_errors
 from hfcli.recipe.training import TrainingSection
 from hfcli.results import Evaluated, Listener, StepDone, TrainingStarted
-from hfcli.training.interrupts import Interrupts
+from hfcli.training.interrupts import Interrupts, Paused
 
 if TYPE_CHECKING:
     from transformers import TrainerCallback
@@ -24,11 +25,34 @@ if TYPE_CHECKING:
 METRICS_FILE = "metrics.jsonl"
 
 
+@dataclass
+class Clock:
+    """Seconds of training, those of earlier parts of the run included.
+
+    Args:
+        earlier: seconds up to the checkpoint that the run goes on from.
+    """
+
+    earlier: float = 0.0
+    started: float | None = None
+
+    def start(self) -> None:
+        """Begin to count; again, it changes nothing."""
+        if self.started is None:
+            self.started = time.perf_counter()
+
+    def seconds(self) -> float:
+        """Seconds so far."""
+        now = time.perf_counter()
+        return self.earlier + now - (now if self.started is None else self.started)
+
+
 def make_callback(
     *,
     listener: Listener,
     output_dir: Path,
     train_rows: int,
+    clock: Clock,
     on_evaluated: Callable[[int], None] | None = None,
 ) -> TrainerCallback:
     """A TrainerCallback that reports steps and evaluations.
@@ -37,6 +61,7 @@ def make_callback(
         listener: gets TrainingStarted, StepDone and Evaluated, on the main process only.
         output_dir: where metrics.jsonl is written, one JSON object a line.
         train_rows: rows in the training set after preparation.
+        clock: time of the run so far.
         on_evaluated: called with the step after every evaluation.
     """
     from transformers import TrainerCallback
@@ -45,7 +70,7 @@ def make_callback(
 
     class Reporter(TrainerCallback):
         def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            self.started, self.tokens_before = time.perf_counter(), state.num_input_tokens_seen
+            clock.start()
             model = kwargs["model"]
             parameters = sum(p.numel() for p in model.parameters() if p.requires_grad)
             if state.is_world_process_zero:
@@ -89,9 +114,8 @@ def make_callback(
                 on_evaluated(state.global_step)
 
         def speed(self, state: Any) -> float:
-            seconds = time.perf_counter() - self.started
-            tokens = int(state.num_input_tokens_seen) - int(self.tokens_before)
-            return tokens / seconds if seconds > 0 else 0.0
+            seconds = clock.seconds()
+            return int(state.num_input_tokens_seen) / seconds if seconds > 0 else 0.0
 
     return Reporter()
 
@@ -99,17 +123,56 @@ def make_callback(
 def make_stopper(interrupts: Interrupts) -> TrainerCallback:
     """A TrainerCallback that ends the run after the step in which a signal arrived.
 
-    The step is saved first; nothing is logged for it, so that a resumed run logs as an
-    uninterrupted one.
+    It acts when the next step or epoch begins: what the recipe asks for after a step (logging,
+    evaluation, a checkpoint) is done by then, and nothing is done that an uninterrupted run would
+    not do. Its `trainer` must be set.
     """
     from transformers import TrainerCallback
 
     class Stopper(TrainerCallback):
-        def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            if interrupts.received is not None:
-                control.should_save = control.should_training_stop = True
+        trainer: Any = None
+
+        def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            if state.global_step > 0:
+                self.stop(state)
+
+        def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            # An epoch's first batches are drawn by then, which changes the random state.
+            if not float(state.epoch or 0).is_integer():
+                self.stop(state)
+
+        def stop(self, state: Any) -> None:
+            if interrupts.received is None:
+                return
+            self.trainer.save_unplanned()
+            interrupts.paused = True
+            raise Paused
 
     return Stopper()
+
+
+def make_end_of_epoch_saver() -> TrainerCallback:
+    """A TrainerCallback that puts off a save after an epoch's last step until the epoch has ended.
+
+    The evaluation and the log of the epoch come in between; a run that goes on from the checkpoint
+    would never make up for them.
+    """
+    from transformers import TrainerCallback
+
+    class Saver(TrainerCallback):
+        put_off = False
+
+        def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            last = float(state.epoch).is_integer() or control.should_training_stop
+            self.put_off = last and control.should_save
+            if self.put_off:
+                control.should_save = False
+
+        def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            control.should_save = control.should_save or self.put_off
+            self.put_off = False
+
+    return Saver()
 
 
 def make_early_stopper(section: TrainingSection) -> list[TrainerCallback]:

@@ -22,6 +22,7 @@ NEEDED = ("trainer_state.json", "optimizer.pt", "scheduler.pt")
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "adapter_model.safetensors")
 SAVING = ".saving"
 DELETING = ".deleting-"
+UNPLANNED = "unplanned"  # a file in a checkpoint that the recipe did not ask for
 
 
 def last_checkpoint(folder: Path) -> Path | None:
@@ -86,6 +87,18 @@ def put_in_place(written: Path, final: Path) -> None:
             raise RunError(f"{final}: holds files that hfcli did not write, and stays")
         delete(final)
     os.replace(written, final)
+
+
+def is_planned(checkpoint: Path) -> bool:
+    """Whether a checkpoint is there because the recipe asks for it, not because of a signal."""
+    return checkpoint.is_dir() and not (checkpoint / UNPLANNED).exists()
+
+
+def delete_unplanned(folder: Path, *, but: Path | None = None) -> None:
+    """Delete the checkpoints that an interrupted run left, once the run has passed them."""
+    for path in checkpoints(folder):
+        if path != but and not is_planned(path):
+            delete(path)
 
 
 def rotate(folder: Path, keep: int | None, best: Path | None) -> None:

@@ -40,9 +40,19 @@ def save_model(trainer: Trainer, setup: RunSetup, recipe: Recipe, folder: Path) 
 
 def _known_scores(trainer: Any) -> dict[str, Any] | None:
     """Scores of the model as it is now, when this process has measured them already."""
-    state = trainer.state
-    best = state.best_global_step if trainer.args.load_best_model_at_end else None
-    return trainer.known_scores.get(best or state.global_step)  # type: ignore[no-any-return]
+    step = best_step(trainer) or trainer.state.global_step
+    return trainer.known_scores.get(step)  # type: ignore[no-any-return]
+
+
+def best_step(trainer: Trainer) -> int | None:
+    """Return the step of the checkpoint that was loaded at the end as the best, if one was.
+
+    The best evaluation may be of a step that was not saved; `state.best_global_step` is that one.
+    """
+    path = trainer.state.best_model_checkpoint
+    if not trainer.args.load_best_model_at_end or path is None:
+        return None
+    return int(Path(path).name.removeprefix("checkpoint-"))
 
 
 def describe_result(

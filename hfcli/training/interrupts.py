@@ -1,5 +1,8 @@
 """Ctrl-C and SIGTERM: the step is finished and saved before the run ends.
 
+A saved step is all that a signal adds: it is not evaluated, does not count for early stopping or as
+the best checkpoint, and no other checkpoint is deleted for it.
+
 The second signal ends it at once. Knows nothing about what is saved.
 """
 
@@ -14,11 +17,21 @@ from types import FrameType
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
+class Paused(Exception):  # noqa: N818 - no error: it ends the training loop after a signal
+    """The step is saved, and the run is to end here."""
+
+
 @dataclass
 class Interrupts:
-    """What has arrived: None, or the signal."""
+    """What has arrived, and what came of it.
+
+    Args:
+        received: None, or the signal.
+        paused: whether the run ended because of it, before its last step.
+    """
 
     received: signal.Signals | None = None
+    paused: bool = False
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from hfcli.device import out_of_memory
 from hfcli.errors import RunError
 from hfcli.results import Listener, Note
 from hfcli.training import checkpoints
+from hfcli.training.interrupts import Paused
 from hfcli.training.optimizer import make_state
 
 if TYPE_CHECKING:
@@ -83,6 +84,9 @@ def train(
         try:
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
             return trainer
+        except Paused:
+            trainer.callback_handler.on_train_end(trainer.args, trainer.state, trainer.control)
+            return trainer
         except (RuntimeError, MemoryError) as e:
             if not out_of_memory(e):
                 raise
@@ -148,7 +152,7 @@ def _rescue(trainer: Trainer, step: StepState, folder: Path, error: BaseExceptio
     if last is not None and last.name == f"checkpoint-{done}":
         return last
     torch.set_rng_state(step.random)
-    trainer._save_checkpoint(model, None)
+    trainer.save_unplanned()  # type: ignore[attr-defined]
     return folder / f"checkpoint-{done}"
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,12 +27,19 @@ from hfcli.runfolder.kinds import RECIPE_FILE, RESULT_FILE, RUN, RUN_FILE
 from hfcli.training import checkpoints, record
 from hfcli.training.arguments import check_length, sampling_strategy, training_arguments
 from hfcli.training.batch_size import settle_batch_size
-from hfcli.training.callbacks import StepLog, make_callback, make_early_stopper, make_stopper
-from hfcli.training.finish import describe_result, save_model
+from hfcli.training.callbacks import (
+    Clock,
+    StepLog,
+    make_callback,
+    make_early_stopper,
+    make_end_of_epoch_saver,
+    make_stopper,
+)
+from hfcli.training.finish import best_step, describe_result, save_model
 from hfcli.training.interrupts import Interrupts, held_back
 from hfcli.training.loop import Split, train
 from hfcli.training.setup import RunSetup, set_up
-from hfcli.training.trainer import Order, make_trainer
+from hfcli.training.trainer import Order, make_trainer, read_window
 
 if TYPE_CHECKING:
     from transformers import Trainer, TrainerCallback
@@ -122,21 +128,28 @@ def _finetune(
         mark = json.dumps(told, indent=2) + "\n"
         runfolder.replace(folder, RUN, mark, first=[RESULT_FILE])
     files.write_text(folder / RECIPE_FILE, dump_recipe(recipe))
-    start = time.perf_counter()
+    clock = _clock(folder, options.resume)
     with _tracked(folder, trackers), held_back() as interrupts:
-        trainer = _train(recipe, setup, folder, listener, options, interrupts)
-    seconds = time.perf_counter() - start
-    if interrupts.received is not None and trainer.state.global_step < trainer.state.max_steps:
+        trainer = _train(recipe, setup, folder, listener, options, interrupts, clock)
+    seconds = clock.seconds()
+    if interrupts.received is not None and interrupts.paused:
         saved = f"step {trainer.state.global_step} is saved"
         raise _interrupted(saved, interrupts.received, options)
     notes += _best(trainer, listener)
     scores = save_model(trainer, setup, recipe, folder)
     result = describe_result(recipe, trainer, setup, scores, seconds, notes)
     files.write_text(folder / RESULT_FILE, json.dumps(result.to_dict(), indent=2) + "\n")
+    checkpoints.delete_unplanned(folder)
     options.write_report(result)
     if interrupts.received is not None and options.more_follow:
         raise _interrupted("this run is finished", interrupts.received, options)
     return result
+
+
+def _clock(folder: Path, resume: bool) -> Clock:
+    """The time of the run so far: that of its last checkpoint where it goes on from one."""
+    checkpoint = checkpoints.last_checkpoint(folder) if resume else None
+    return Clock(float(read_window(checkpoint).get("seconds", 0)))
 
 
 def _interrupted(state: str, number: int, options: RunOptions) -> Interrupted:
@@ -218,6 +231,7 @@ def _train(
     listener: Listener,
     options: RunOptions,
     interrupts: Interrupts,
+    clock: Clock,
 ) -> Trainer:
     section = recipe.training
     device = setup.loaded.model.device
@@ -239,10 +253,13 @@ def _train(
             listener=listener,
             output_dir=folder,
             train_rows=len(setup.train.lengths),
+            clock=clock,
             on_evaluated=sample,
         )
+        stopper = make_stopper(interrupts)
         # The watcher comes first: it restores what the reporter is going to tell.
-        callbacks = [watcher, reporter, *make_early_stopper(section), make_stopper(interrupts)]
+        early = make_early_stopper(section)
+        callbacks = [watcher, reporter, *early, make_end_of_epoch_saver(), stopper]
         trainer = make_trainer(
             setup=setup,
             arguments=arguments,
@@ -251,8 +268,9 @@ def _train(
             label_smoothing=section.label_smoothing_factor,
             chunked=section.loss_type == "chunked_nll",
             plain=section.plain,
+            clock=clock,
         )
-        watcher.trainer = trainer  # type: ignore[attr-defined]
+        watcher.trainer = stopper.trainer = trainer  # type: ignore[attr-defined]
         for choice in trainer.choices:  # type: ignore[attr-defined]
             listener(Choice(choice))
         return trainer
@@ -266,9 +284,10 @@ def _best(trainer: Trainer, listener: Listener) -> list[str]:
     state, arguments = trainer.state, trainer.args
     if state.global_step < state.max_steps:
         notes.append(f"stopped early at step {state.global_step} of {state.max_steps}")
-    if arguments.load_best_model_at_end and state.best_global_step:
+    best = best_step(trainer)
+    if best is not None:
         name = str(arguments.metric_for_best_model).removeprefix("eval_")
-        notes.append(f"the model is that of step {state.best_global_step}, the best by {name}")
+        notes.append(f"the model is that of step {best}, the best by {name}")
     for note in notes:
         listener(Note(note))
     return notes

@@ -23,6 +23,7 @@ from hfcli.errors import RunError
 from hfcli.foreign import forward_errors
 from hfcli.tasks.base import Feature, Task
 from hfcli.training import checkpoints
+from hfcli.training.callbacks import Clock
 from hfcli.training.choices import choices
 from hfcli.training.clipping import clip_gradients
 from hfcli.training.head_loss import HeadLoss, head_loss
@@ -57,6 +58,7 @@ def make_trainer(
     label_smoothing: float = 0.0,
     chunked: bool = True,
     plain: Collection[str] = (),
+    clock: Clock | None = None,
 ) -> Trainer:
     """A Trainer over prepared rows, silent but for `callbacks`.
 
@@ -68,6 +70,7 @@ def make_trainer(
         label_smoothing: TrainingArguments' label_smoothing_factor.
         chunked: compute the loss of a language model by `hfcli.training.head_loss`.
         plain: parts of `hfcli.training.speed` to leave out.
+        clock: time of the run so far, saved with each checkpoint.
     """
     from transformers import PrinterCallback
 
@@ -79,7 +82,7 @@ def make_trainer(
     on_cpu = arguments.device.type == "cpu"
     sped_up = speed_up(setup.loaded.model, plain) if on_cpu else []
     quick = on_cpu and OPTIMIZER not in plain
-    trainer: Trainer = _trainer_class(setup, order, own_loss, quick)(
+    trainer: Trainer = _trainer_class(setup, order, own_loss, quick, clock or Clock())(
         model=setup.loaded.model,
         args=arguments,
         data_collator=functools.partial(_collate, task, pad_token_id),
@@ -99,17 +102,46 @@ def make_trainer(
     return trainer
 
 
+def read_window(checkpoint: Path | None) -> dict[str, Any]:
+    """What hfcli saves in a checkpoint beside transformers' state; empty without a checkpoint."""
+    path = checkpoint / LOSS_FILE if checkpoint else None
+    if path is None or not path.is_file():
+        return {}
+    window: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return window
+
+
 def _collate(task: Task, pad_token_id: int, features: list[Feature]) -> dict[str, Any]:
     """The task's batch, and where its rows come from, which an error may have to tell."""
     batch: dict[str, Any] = task.collate(features, pad_token_id)
     return {**batch, ORIGINS: [feature["origin"] for feature in features]}
 
 
-def _trainer_class(setup: RunSetup, order: Order, own_loss: HeadLoss | None, quick: bool) -> Any:
+def _of_all_parts(logs: dict[str, float], seconds: float, steps: int) -> dict[str, float]:
+    """Upstream's times and rates at the end of a run, of its earlier parts, too.
+
+    Args:
+        logs: to be logged.
+        seconds: of training, from the first step on.
+        steps: optimizer steps in that time.
+    """
+    runtime, rate = logs.get("train_runtime"), logs.get("train_steps_per_second")
+    if runtime is None or not rate or not seconds:
+        return logs
+    scale = steps / seconds / rate
+    rates = ("train_samples_per_second", "train_steps_per_second", "train_tokens_per_second")
+    scaled = {name: round(logs[name] * scale, 3) for name in rates if name in logs}
+    return {**logs, **scaled, "train_runtime": round(seconds, 4)}
+
+
+def _trainer_class(
+    setup: RunSetup, order: Order, own_loss: HeadLoss | None, quick: bool, clock: Clock
+) -> Any:
     from transformers import Trainer
 
     class HfcliTrainer(Trainer):
         _saving: Path | None = None
+        _planned = True
 
         def __init__(self, **options: Any) -> None:
             super().__init__(**options)
@@ -209,29 +241,64 @@ def _trainer_class(setup: RunSetup, order: Order, own_loss: HeadLoss | None, qui
             final = folder / f"checkpoint-{self.state.global_step}"
             written = folder / checkpoints.SAVING / final.name
             best = folder / f"checkpoint-{self.state.best_global_step}"
+            planned = self._planned or checkpoints.is_planned(final)
             self._saving = written
             try:
                 super()._save_checkpoint(model, trial)
             finally:
                 self._saving = None
             if self.args.should_save:
-                if self.state.best_global_step and (best == final or best.is_dir()):
+                is_there = planned if best == final else checkpoints.is_planned(best)
+                if self.state.best_global_step and is_there:
                     self.state.best_model_checkpoint = str(best)
                 self.state.save_to_json(str(written / "trainer_state.json"))
-                window = {"loss": self._tr_loss.item(), "since": self._globalstep_last_logged}
+                window = {
+                    "loss": self._tr_loss.item(),
+                    "since": self._globalstep_last_logged,
+                    "seconds": clock.seconds(),
+                }
+                if not planned:
+                    (written / checkpoints.UNPLANNED).touch()
                 (written / LOSS_FILE).write_text(json.dumps(window), encoding="utf-8")
                 (written / "training_args.bin").unlink()  # a pickle that nobody reads
                 checkpoints.put_in_place(written, final)
                 written.parent.rmdir()
-                kept = self.state.best_model_checkpoint
-                checkpoints.rotate(folder, self.args.save_total_limit, Path(kept) if kept else None)
+                checkpoints.delete_unplanned(folder, but=final)
+                if planned:
+                    kept = self.state.best_model_checkpoint
+                    best = Path(kept) if kept else None
+                    checkpoints.rotate(folder, self.args.save_total_limit, best)
             self.accelerator.wait_for_everyone()
+
+        def save_unplanned(self) -> None:
+            """Save the step as it is, for a run that cannot go on in this process or this way.
+
+            Never the best checkpoint by this, and no reason to delete a planned one. Nothing is
+            written where a checkpoint holds this state already.
+            """
+            folder = Path(super()._get_output_dir(None))
+            if self._is_saved(folder / f"checkpoint-{self.state.global_step}"):
+                return
+            self._planned = False
+            try:
+                self._save_checkpoint(self.model, None)
+            finally:
+                self._planned = True
+
+        def _is_saved(self, checkpoint: Path) -> bool:
+            """Whether nothing was logged since the checkpoint was written."""
+            if not checkpoints.is_whole(checkpoint):
+                return False
+            told = json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
+            return told["log_history"] == self.state.log_history  # type: ignore[no-any-return]
+
+        def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+            super().log(_of_all_parts(logs, clock.seconds(), self.state.global_step), start_time)
 
         def restore_loss_window(self, checkpoint: Path | None) -> None:
             """Go on with the losses since the last logging step, so that the log is the same."""
-            path = checkpoint / LOSS_FILE if checkpoint else None
-            if path is not None and path.is_file():
-                window = json.loads(path.read_text(encoding="utf-8"))
+            window = read_window(checkpoint)
+            if window:
                 self._tr_loss += window["loss"]
                 self._globalstep_last_logged = window["since"]
 
