@@ -78,13 +78,15 @@ def interrupted(path: Path, folder: Path, steps: Sequence[int], kind: type = Ste
                 signal.raise_signal(SIGNALS[part % 2])
 
         resume = folder.is_dir()
+        message = ""
         try:
             run(path, f"output_dir={folder}", listener=listen, resume=resume)
         except Interrupted as e:
-            assert f"step {step} is saved" in e.message
-            assert (folder / f"checkpoint-{step}").is_dir()
-            continue
-        return part + 1
+            message = e.message
+        if not message:
+            return part + 1
+        assert f"step {step} is saved" in message
+        assert (folder / f"checkpoint-{step}").is_dir()
     raise AssertionError("the run did not end")
 
 
