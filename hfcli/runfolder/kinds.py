@@ -105,7 +105,7 @@ CHECKPOINT = Kind(
     "",
     NOTHING,
     rf"{MODEL_FILES}|pytorch_model.*\.bin|optimizer\.(pt|bin)|(scheduler|scaler)\.pt"
-    r"|rng_state(_\d+)?\.pth|trainer_state\.json|loss_window\.json|callbacks?_state\.json",
+    r"|rng_state(_\d+)?\.pth|trainer_state\.json|loss_window\.json|unplanned|callbacks?_state\.json",
     {r"additional_chat_templates": TEMPLATES},
 )
 SAVING = Kind("a checkpoint that is saved", "", NOTHING, r"(?!)", {r"checkpoint-\d+": CHECKPOINT})

@@ -266,8 +266,8 @@ def _trainer_class(
                 checkpoints.delete_unplanned(folder, but=final)
                 if planned:
                     kept = self.state.best_model_checkpoint
-                    best = Path(kept) if kept else None
-                    checkpoints.rotate(folder, self.args.save_total_limit, best)
+                    limit = self.args.save_total_limit
+                    checkpoints.rotate(folder, limit, Path(kept) if kept else None)
             self.accelerator.wait_for_everyone()
 
         def save_unplanned(self) -> None:

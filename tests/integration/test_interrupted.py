@@ -15,7 +15,6 @@ import pytest
 
 from hfcli.errors import Interrupted
 from hfcli.results import Evaluated, Event, StepDone
-from hfcli.training import callbacks
 from tests.integration.test_training import assert_same, run, write_recipe
 
 STEPS = 8
@@ -153,7 +152,7 @@ def test_times_and_rates_are_those_of_all_parts(
 ) -> None:
     path, _whole = references("metric")
     now = [0.0]
-    monkeypatch.setattr(callbacks.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr("hfcli.training.callbacks.time.perf_counter", lambda: now[0])
     rates: list[float] = []
 
     def listen(event: Event) -> None:
