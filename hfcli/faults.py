@@ -25,7 +25,7 @@ RUST_OR_ARROW = re.compile(r"(?:os error|[Ee]rrno:?) (\d+)")
 WRITERS = re.compile(  # torch's and SQLite's words for a file that cannot be written
     r"file write failed|failed writing|unexpected pos \d+|Parent directory .* does not exist"
     r"|File .* cannot be opened|database or disk is full|disk I/O error"
-    r"|unable to open database file|readonly database"
+    r"|iostream error|unable to open database file|readonly database"
 )
 HINTS = {
     errno.ENOSPC: "make room, or write elsewhere",

@@ -119,6 +119,24 @@ def create_temporary(path: Path, *, folder: bool = False) -> Path:
         return temporary
 
 
+def share(folder: Path) -> None:
+    """Give safetensors files in a folder the mode of the umask: safetensors makes them private."""
+    for path in folder.glob("*.safetensors"):
+        with environment_errors(path):
+            path.chmod(0o666 & ~_umask())
+
+
+def _umask() -> int:
+    with contextlib.suppress(OSError):
+        status = Path("/proc/self/status").read_text(encoding="latin-1")
+        found = re.search(r"^Umask:\s*([0-7]+)$", status, re.MULTILINE)
+        if found:
+            return int(found[1], 8)
+    mask = os.umask(0o077)  # it cannot be asked for without being set
+    os.umask(mask)
+    return mask
+
+
 def scratch(made: dict[int, Path] = {}) -> Path:  # noqa: B006 - one a process
     """Return this process's temporary folder, made when first asked for, gone when it ends.
 

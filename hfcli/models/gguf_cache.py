@@ -96,6 +96,7 @@ def _write(
         with environment_errors(folder):
             if model is not None:
                 model.save_pretrained(partial)
+                files.share(partial)
             tokenizer.save_pretrained(partial)
         cache.seal(partial)
         cache.put_in_place(partial, folder)

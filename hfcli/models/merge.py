@@ -93,6 +93,7 @@ def _save(loaded: LoadedModel, folder: Path) -> None:
         try:
             loaded.model.config.use_cache = True
             loaded.model.save_pretrained(temporary)
+            files.share(temporary)
             loaded.tokenizer.save_pretrained(temporary)
             for record in RECORDS:
                 if (loaded.source.folder / record).is_file():

@@ -14,7 +14,7 @@ import shutil
 import zipfile
 from pathlib import Path
 
-from hfcli import runfolder
+from hfcli import files, runfolder
 from hfcli.errors import RunError
 from hfcli.runfolder.kinds import CHECKPOINT
 
@@ -79,6 +79,7 @@ def _is_whole_safetensors(path: Path) -> bool:
 
 def put_in_place(written: Path, final: Path) -> None:
     """Make a complete checkpoint visible under its name, after its bytes have reached the disk."""
+    files.share(written)
     for path in written.iterdir():
         with path.open("rb") as file:
             os.fsync(file.fileno())

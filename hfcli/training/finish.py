@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hfcli import files
 from hfcli.recipe.schema import Recipe
 from hfcli.results import FinetuneResult
 from hfcli.training.setup import RunSetup
@@ -34,6 +35,7 @@ def save_model(trainer: Trainer, setup: RunSetup, recipe: Recipe, folder: Path) 
     # Trainer switches the cache off in the configuration, and would save it that way.
     model.config.use_cache = True
     trainer.save_model(str(folder))
+    files.share(folder)
     (folder / "training_args.bin").unlink(missing_ok=True)  # a pickle that nobody needs
     return scores or {}
 

@@ -7,7 +7,7 @@ an optimizer step, and so the result, stay the same. Knows nothing about recipes
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -79,7 +79,7 @@ def train(
     while True:
         step = StepState()
         trainer = make(split, _watch(step, checkpoint))
-        if checkpoint is not None and _stopped_early(trainer, checkpoint):
+        if checkpoint is not None and _has_ended(trainer, checkpoint):
             return trainer
         try:
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
@@ -156,15 +156,14 @@ def _rescue(trainer: Trainer, step: StepState, folder: Path, error: BaseExceptio
     return folder / f"checkpoint-{done}"
 
 
-def _stopped_early(trainer: Trainer, checkpoint: Path) -> bool:
-    """Whether early stopping had ended the run at this checkpoint; then it is loaded."""
+def _has_ended(trainer: Trainer, checkpoint: Path) -> bool:
+    """Whether the run had ended at this checkpoint, and only had to be saved; then it is loaded.
+
+    transformers would take one more step where `max_steps` ends a run within an epoch.
+    """
     path = checkpoint / "trainer_state.json"
-    told = json.loads(path.read_text(encoding="utf-8"))["stateful_callbacks"]
-    stopper = told.get("EarlyStoppingCallback")
-    if not stopper:
-        return False
-    patience = stopper["args"]["early_stopping_patience"]
-    if stopper["attributes"]["early_stopping_patience_counter"] < patience:
+    told = json.loads(path.read_text(encoding="utf-8"))
+    if not 0 < trainer.args.max_steps <= told["global_step"] and not _stopped_early(told):
         return False
     from transformers import TrainerState
 
@@ -173,6 +172,14 @@ def _stopped_early(trainer: Trainer, checkpoint: Path) -> bool:
     if trainer.args.load_best_model_at_end and trainer.state.best_model_checkpoint:
         trainer._load_best_model()
     return True
+
+
+def _stopped_early(told: Mapping[str, Any]) -> bool:
+    stopper = told["stateful_callbacks"].get("EarlyStoppingCallback")
+    if not stopper:
+        return False
+    patience = int(stopper["args"]["early_stopping_patience"])
+    return int(stopper["attributes"]["early_stopping_patience_counter"]) >= patience
 
 
 def _no_room() -> RunError:

@@ -145,6 +145,26 @@ def test_a_killed_and_resumed_run_equals_an_uninterrupted_one(
     assert_same(run(path, where, resume=True), reference)
 
 
+@pytest.mark.parametrize("steps", [5, 12, 13])  # within an epoch, and at the end of one
+def test_a_run_that_had_only_to_be_saved_takes_no_further_step(
+    steps: int, tiny_gpt2: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training = {"max_steps": steps, "num_train_epochs": 1, "save_steps": steps}
+    task = {"name": "text-generation", "packing": "no"}
+    path = write_recipe(tmp_path, tiny_gpt2, task=task, training=training)
+    reference = run(path)
+    where = f"output_dir={tmp_path / 'other'}"
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr("hfcli.training.run.save_model", _killed)
+        run(path, where)
+    assert_same(run(path, where, resume=True), reference)
+    assert len(log(reference)) >= steps
+
+
+def _killed(*_args: Any) -> None:
+    raise Killed
+
+
 def test_samples_are_written_at_every_evaluation_and_change_nothing(
     references: Any, tmp_path: Path
 ) -> None:

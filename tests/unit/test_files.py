@@ -147,6 +147,7 @@ LIBRARIES = [
     MemoryError(),
     RuntimeError("[enforce fail at inline_container.cc:664] . unexpected pos 64 vs 0"),
     RuntimeError("PytorchStreamWriter failed writing file data/1: file write failed"),
+    RuntimeError("basic_ios::clear: iostream error"),
     RuntimeError("Parent directory /gone does not exist."),
     SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)"),
     Exception("No such file or directory (os error 2)"),
