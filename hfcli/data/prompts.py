@@ -53,12 +53,14 @@ class InputRows:
         fingerprint: changes when the content does; None where that cannot be known.
         total: how many rows there are, where that is cheap to know.
         read: yields the rows from the start.
+        path: of a file; it has the fingerprint of its bytes.
     """
 
     name: str
     fingerprint: str | None
     total: int | None
     read: Callable[[], Iterator[InputRow]]
+    path: Path | None = None
 
 
 def open_rows(
@@ -105,7 +107,7 @@ def open_rows(
 
     with open_bytes(path, packed=False) as file:
         told = _look(file, file_name.suffix)
-    return InputRows(name, told[0], None if file_name.packed else told[1], read)
+    return InputRows(name, told[0], None if file_name.packed else told[1], read, path)
 
 
 def _known_format(name: str) -> str:
