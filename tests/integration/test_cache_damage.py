@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,16 @@ from typing import Any
 import pytest
 import torch
 
+from benchmarks.gguf_file import write_gguf
 from hfcli import cache, files
 from hfcli.device import Placement
 from hfcli.errors import HfcliError
+from hfcli.generation.loading import ModelChoice
+from hfcli.generation.run import TextOptions, generate
+from hfcli.recipe.generation import GenerationSettings
 from hfcli.recipe.load import load_recipe
 from hfcli.training.setup import RunSetup, set_up
+from tests.conftest import build_gpt2
 from tests.damage import DAMAGES
 from tests.integration.test_training import write_recipe
 
@@ -169,3 +175,64 @@ def test_the_same_bytes_under_another_suffix_are_read_as_that(
                 found[name, cached] = str(e)
         assert found[name, "true"] == found[name, "false"]
     assert len({found[name, "true"] for name in ("rows.csv", "rows.txt", "rows.tsv")}) == 3
+
+
+@pytest.fixture(scope="module")
+def gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("gguf")
+    build_gpt2(made, n_positions=1024)
+    write_gguf(made, made / "model.gguf")
+    return made / "model.gguf"
+
+
+def written(name: Path) -> str:
+    (result,) = generate(
+        prompt="The harbour was",
+        choice=ModelChoice(str(name), device="cpu"),
+        settings=GenerationSettings(max_new_tokens=4, do_sample=False),
+        options=TextOptions(),
+        seed=0,
+        listener=lambda _event: None,
+    )
+    return str(result.text)
+
+
+def converted(folder: Path) -> list[Path]:
+    return [p for p in sorted(folder.glob("gguf-*/*")) if p.is_file()]
+
+
+@pytest.mark.parametrize("name", ["missing", "truncated", "a list", "a folder", "unreadable"])
+def test_a_damaged_conversion_is_made_again(gguf: Path, folder: Path, name: str) -> None:
+    good = written(gguf)
+    files = converted(folder)
+    assert len(files) > 3
+    for file in files:
+        DAMAGES[name](file)
+    assert written(gguf) == good
+    (entry,) = folder.glob("gguf-*")
+    assert cache.is_sound(entry)
+
+
+def test_one_flipped_bit_in_any_file_of_a_conversion_is_found(gguf: Path, folder: Path) -> None:
+    good = written(gguf)
+    assert converted(folder)
+    for file in converted(folder):
+        DAMAGES["middle bit"](file)
+        (entry,) = folder.glob("gguf-*")
+        assert not cache.is_sound(entry), file.name
+        assert written(gguf) == good
+        assert cache.is_sound(entry)
+
+
+@pytest.mark.parametrize("fault", [_full_at_mkdir, _nowhere, _at_create, _at_seal])
+def test_a_conversion_that_cannot_be_kept_is_used_all_the_same(
+    gguf: Path, folder: Path, monkeypatch: pytest.MonkeyPatch,
+    fault: Callable[[Path, pytest.MonkeyPatch], None],
+) -> None:  # fmt: skip
+    good = written(gguf)
+    assert len(converted(folder)) > 3
+    shutil.rmtree(folder)
+    fault(folder, monkeypatch)
+    assert written(gguf) == good
+    monkeypatch.undo()
+    assert not list(folder.glob("gguf-*"))

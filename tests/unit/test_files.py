@@ -262,6 +262,34 @@ def test_only_what_a_dead_process_of_ours_left_is_cleaned(tmp_path: Path) -> Non
     assert set(tmp_path.iterdir()) == kept
 
 
+def test_the_temporary_folder_of_a_killed_process_is_removed_by_the_next(tmp_path: Path) -> None:
+    ends = {"kill": "os.kill(os.getpid(), 9)", "exit": "sys.exit(3)", "error": "1 / 0"}
+    mine = tmp_path / "hfcli-notes"
+    mine.mkdir()
+    for name, end in ends.items():
+        code = (
+            "import os, sys; from hfcli import files; path = files.scratch_name('rows');"
+            f"path.write_text('x'); assert path.parent.stat().st_mode & 0o777 == 0o700; {end}"
+        )
+        subprocess.run(
+            [sys.executable, "-c", code], env={**os.environ, "TMPDIR": str(tmp_path)},
+            capture_output=True, check=False,
+        )  # fmt: skip
+        left = sorted(p.name for p in tmp_path.iterdir() if p != mine)
+        assert len(left) == (name == "kill"), left
+    assert mine.is_dir()
+
+
+def test_a_temporary_folder_that_is_in_use_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    own = files.create_temporary(tmp_path / "hfcli", folder=True)
+    (own / "rows").touch()
+    files.clean(tmp_path)
+    assert (own / "rows").exists()
+
+
 def test_every_error_class_can_be_asked_for() -> None:
     for kind in HfcliError.__subclasses__():
         if kind.__name__ != "Interrupted":
