@@ -11,8 +11,8 @@ import typer
 from hfcli.cli import options
 
 FOR_FILES = (
-    "input_format", "output_format", "split", "encoding", "prompt_column", "keep_columns", "limit",
-    "on_error", "overwrite", "batch_size",
+    "input_format", "output_format", "split", "encoding", "quoting", "prompt_column",
+    "keep_columns", "limit", "on_error", "overwrite", "batch_size",
 )  # fmt: skip
 
 
@@ -100,6 +100,9 @@ def generate_command(
     ] = None,
     split: Annotated[str, typer.Option(help="Of a Hub data set.")] = "train",
     encoding: options.Encoding = None,
+    quoting: Annotated[
+        str, typer.Option(help="Quotes around cells of a tsv file: auto, always or never.")
+    ] = "auto",
     prompt_column: Annotated[
         str | None,
         typer.Option(help="Default: prompt, messages or text.", show_default=False),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 from pydantic import ValidationError
 
@@ -14,12 +14,14 @@ from hfcli.recipe.generation import GenerationSettings
 from hfcli.recipe.schema import Dtype
 
 if TYPE_CHECKING:
+    from hfcli.data.parsed import Quoting
     from hfcli.generation.bulk_files import BulkFiles
     from hfcli.generation.loading import ModelChoice
     from hfcli.generation.run import TextOptions
     from hfcli.generation.structured import Grammar
 
 LOAD_IN = ("8bit", "4bit")
+QUOTING = ("auto", "always", "never")
 ON_ERROR = ("record", "skip", "fail")
 
 
@@ -165,6 +167,7 @@ def bulk_files(flags: Mapping[str, Any]) -> BulkFiles:
         output=flags["output"],
         input_format=flags["input_format"],
         encoding=encoding(flags["encoding"]),
+        quoting=cast("Quoting", one_of("--quoting", flags["quoting"], QUOTING)),
         output_format=flags["output_format"],
         split=flags["split"],
         prompt_column=flags["prompt_column"],

@@ -72,6 +72,7 @@ def open_rows(
     keep_stdin: bool = False,
     encoding: str = "utf-8",
     quoting: Quoting = "auto",
+    tell: Callable[[str], None] = lambda told: None,
 ) -> InputRows:
     """Find the input and take its fingerprint.
 
@@ -83,13 +84,14 @@ def open_rows(
         keep_stdin: copy stdin to a temporary file first, so that it has a fingerprint; else it is
             read as it comes.
         encoding: of a text file, as Python names it.
-        quoting: whether cells of a tsv file may stand in quotes.
+        quoting: whether cells of a tsv file stand in quotes.
+        tell: takes sentences about how the file is read.
 
     Raises:
         DataError: there is no such file or data set, or its format is not known. `read` raises it
             where stdin of no named format does not begin with a row.
     """
-    options = FileOptions(encoding=encoding, quoting=quoting, prompts=True)
+    options = FileOptions(encoding=encoding, quoting=quoting, prompts=True, tell=tell)
     if name == DASH:
         return _stdin(format, options, keep=keep_stdin)
     path = _expanded(name)

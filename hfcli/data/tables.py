@@ -15,6 +15,7 @@ from hfcli.data.quoting import stands_in_quotes
 from hfcli.data.text_files import ANY_NEWLINE, as_text, checked, lines
 
 NEVER_CLOSED = "unexpected end of data: a quote is opened here and never closed"
+IN_QUOTES = "cells in quotes are read as in csv (quoting: never keeps the quotes)"
 TAB = "\t"
 
 
@@ -31,7 +32,7 @@ def read_tsv(file: BinaryIO, options: FileOptions) -> Iterator[Parsed]:
         quoted = stands_in_quotes(file, options.encoding)
         file.seek(start)
         if quoted:
-            options.tell("cells stand in quotes, which are read as in csv (data.quoting: never)")
+            options.tell(IN_QUOTES)
     return _table(file, options, TAB, quoted=quoted)
 
 

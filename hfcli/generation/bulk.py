@@ -62,6 +62,8 @@ def generate_file(
         offline=choice.offline,
         keep_stdin=files.output != DASH,
         encoding=files.encoding,
+        quoting=files.quoting,
+        tell=lambda told: listener(Note(f"{files.input}: {told}")),
     )
     stream = _begun(rows, files)
     opened = open_engine(

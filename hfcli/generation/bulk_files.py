@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hfcli.data.parsed import Quoting
 from hfcli.data.prompts import DASH, InputRow
 from hfcli.errors import DataError, RunError, did_you_mean
 from hfcli.generation import batch_api
@@ -29,6 +30,7 @@ class BulkFiles:
         keep_columns: keep the other columns of the input in the output.
         on_error: `record` the error in the row's place, `skip` the row, or `fail`.
         encoding: of a text file, as Python names it.
+        quoting: whether cells of a tsv file stand in quotes.
         overwrite: begin anew whatever there is.
         limit: only the first rows.
     """
@@ -43,6 +45,7 @@ class BulkFiles:
     keep_columns: bool = False
     on_error: str = "record"
     encoding: str = "utf-8"
+    quoting: Quoting = "auto"
     overwrite: bool = False
     limit: int | None = None
 

@@ -27,6 +27,10 @@ from hfcli.results import BulkResult, Listener, Note, TextPiece, TextsDone
 from hfcli.tasks.prepared import RowCounts
 
 SECONDS_BETWEEN_REPORTS = 0.2
+# What need not stand among the settings of a run, so that those of other versions go on.
+SAME_TEXTS = (
+    ("encoding", "utf-8"), ("quoting", "auto"), ("on_error", "record"), ("on_error", "fail"),
+)  # fmt: skip
 
 
 class BulkRun:
@@ -160,8 +164,7 @@ class BulkRun:
         files = {
             k: v
             for k, v in asdict(self.files).items()
-            if k not in ("input", "output", "overwrite")
-            and (k, v) not in (("encoding", "utf-8"), ("on_error", "record"), ("on_error", "fail"))
+            if k not in ("input", "output", "overwrite") and (k, v) not in SAME_TEXTS
         }
         return {
             "hfcli": hfcli.__version__,
