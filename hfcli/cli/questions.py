@@ -80,8 +80,8 @@ def bulk_writer(task: GenerateUntil, asked: Asked) -> Write:
     from hfcli.evaluation.texts import Written
     from hfcli.generation.bulk import generate_file
     from hfcli.generation.bulk_files import BulkFiles
-    from hfcli.generation.journal import read_manifest
     from hfcli.generation.loading import ModelChoice
+    from hfcli.generation.manifest import read_manifest
     from hfcli.generation.prompts import PromptOptions
     from hfcli.generation.run import TextOptions
 

@@ -7,14 +7,17 @@ on its own row, the settings and the seed alone. Knows nothing about terminals.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import chain, islice
 
 from hfcli.data.prompts import DASH, InputRow, InputRows, open_rows
-from hfcli.generation.bulk_files import BulkFiles, check_columns, check_output
+from hfcli.generation.bulk_files import BulkFiles, check_columns, check_output, real_output
 from hfcli.generation.bulk_run import BulkRun
 from hfcli.generation.engines import open_engine
 from hfcli.generation.engines.base import EngineOptions
+from hfcli.generation.journal import hold, kept_dtype
 from hfcli.generation.loading import ModelChoice
 from hfcli.generation.prompts import uses_chat
 from hfcli.generation.run import RequestMaker, TextOptions
@@ -55,6 +58,24 @@ def generate_file(
         ModelError: see `hfcli.models`; a system prompt for a model without a chat template.
     """
     check_output(files)
+    with contextlib.nullcontext() if files.output == DASH else hold(real_output(files)):
+        if files.output != DASH and not files.overwrite:
+            choice = replace(choice, kept_dtype=kept_dtype(real_output(files)))
+        run = _opened(files, choice, settings, options, seed, listener, engine, batch_size)
+        return run.to_stdout() if files.output == DASH else run.to_file()
+
+
+def _opened(
+    files: BulkFiles,
+    choice: ModelChoice,
+    settings: GenerationSettings,
+    options: TextOptions,
+    seed: int,
+    listener: Listener,
+    engine: str,
+    batch_size: int | None,
+) -> BulkRun:
+    """The run, its input looked into and its model loaded; arguments as of `generate_file`."""
     rows = open_rows(
         files.input,
         format=files.input_format,
@@ -77,8 +98,7 @@ def generate_file(
     )
     maker = RequestMaker(opened.loaded, settings, options)
     _tell(maker, listener)
-    run = BulkRun(rows, stream, files, choice, engine, opened, maker, seed, listener)
-    return run.to_stdout() if files.output == DASH else run.to_file()
+    return BulkRun(rows, stream, files, choice, engine, opened, maker, seed, listener)
 
 
 def _begun(rows: InputRows, files: BulkFiles) -> Iterator[InputRow]:

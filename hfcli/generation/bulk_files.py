@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,9 +64,16 @@ def check_output(files: BulkFiles) -> None:
     output_suffix(output, files.output_format)
     if output.is_dir():
         raise RunError(f"{output}: is a folder", hint="name a file in it")
+    if output.exists() and not output.is_file():
+        raise RunError(f"{output}: is a device or a pipe, not a file", hint="-o - writes to stdout")
     source = Path(files.input).expanduser()
     if files.input != DASH and source.exists() and output.exists() and output.samefile(source):
         raise RunError(f"{output}: is the input, and is not written over", hint="another --output")
+
+
+def real_output(files: BulkFiles) -> Path:
+    """Return the output file itself where a link is named, so that all agree on its lock."""
+    return Path(os.path.realpath(files.output))
 
 
 def check_columns(files: BulkFiles, row: InputRow) -> None:

@@ -9,14 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import hfcli
+from hfcli import files
 from hfcli.data.prompts import DASH, InputRow, InputRows
 from hfcli.errors import DataError, HfcliError
-from hfcli.generation.bulk_files import BulkFiles
+from hfcli.faults import environment_errors
+from hfcli.generation.bulk_files import BulkFiles, real_output
 from hfcli.generation.done import Done, Entry
 from hfcli.generation.engines.base import Engine
 from hfcli.generation.in_order import InOrder
 from hfcli.generation.journal import Journal
 from hfcli.generation.loading import ModelChoice
+from hfcli.generation.manifest import FORMAT
 from hfcli.generation.request import Request
 from hfcli.generation.row_requests import RowRequests, Wanted
 from hfcli.generation.run import RequestMaker
@@ -74,7 +77,8 @@ class BulkRun:
         self._last_report = 0.0
 
     def to_file(self) -> BulkResult:
-        output = Path(self.files.output)
+        """Write every text into the output, whose lock is held (`journal.hold`)."""
+        output = real_output(self.files)
         with Journal(output, self._asked(), overwrite=self.files.overwrite) as journal:
             if journal.complete:
                 return self._nothing_to_do(journal)
@@ -85,17 +89,25 @@ class BulkRun:
             except KeyboardInterrupt:
                 self.listener(Note(f"{self.done.texts:,} texts are kept; the same command goes on"))
                 raise
-            partial = output.with_name(output.name + ".tmp")
-            suffix = output_suffix(output, self.files.output_format)
-            write_records(partial, suffix, lambda: self._written(journal.rows()))
-            done = self.done
+            self._write_output(journal)
+        return self._result(self.files.output, resumed)
+
+    def _write_output(self, journal: Journal) -> None:
+        """Write what the journal has in the order of the input, and take it for finished."""
+        output, done = journal.output, self.done
+        with environment_errors(output):
+            temporary = files.create_temporary(output)
+        try:
+            suffix = output_suffix(Path(self.files.output), self.files.output_format)
+            write_records(temporary, suffix, lambda: self._written(journal.rows()))
             counts: dict[str, Any] = {
                 "rows": self.n_rows, "texts": done.texts, "errors": done.errors,
             }  # fmt: skip
             if self.files.on_error == "skip":
                 counts["skipped_rows"] = self.skipped.skipped_rows
-            journal.close_with(partial, counts)
-        return self._result(str(output), resumed)
+            journal.close_with(temporary, counts)
+        finally:
+            files.remove(temporary)
 
     def to_stdout(self) -> BulkResult:
         order: InOrder[dict[str, Any]] = InOrder()
@@ -161,13 +173,14 @@ class BulkRun:
     def _asked(self) -> dict[str, Any]:
         """Everything the texts depend on, for the journal and its manifest."""
         loaded, options = self.maker.loaded, self.maker.options
-        files = {
+        told = {
             k: v
             for k, v in asdict(self.files).items()
             if k not in ("input", "output", "overwrite") and (k, v) not in SAME_TEXTS
         }
         return {
             "hfcli": hfcli.__version__,
+            "format": FORMAT,
             "engine": self.engine_name,
             "input": self.rows.name,
             "input_sha256": self.rows.fingerprint,
@@ -179,7 +192,7 @@ class BulkRun:
             "dtype": str(loaded.model.dtype).removeprefix("torch."),
             "settings": effective_settings(self.maker.config),
             "options": asdict(options),
-            "files": files,
+            "files": told,
             "seed": self.seed,
         }
 
@@ -201,7 +214,7 @@ class BulkRun:
         self.done.texts = journal.found.get("texts", 0)
         self.done.errors = journal.found.get("errors", 0)
         self.skipped.skipped_rows = journal.found.get("skipped_rows", [])
-        return self._result(str(journal.output), self.done.texts)
+        return self._result(self.files.output, self.done.texts)
 
     def _result(self, output: str, resumed: int) -> BulkResult:
         counts, loaded = self.engine.counts, self.engine.loaded

@@ -3,68 +3,133 @@
 `OUTPUT.partial` holds one JSON line for the run (what it was asked) and one for every finished
 text, in the order in which they were finished. A line is written with one system call, so that
 whatever kills the process, a text is there or not; a last line cut off by a power failure is
-dropped. The run ends by writing OUTPUT in input order, and what it was asked into
-`OUTPUT.run.json`; what stood there before is there until then. Knows nothing about models.
+dropped. The run ends by writing OUTPUT in input order, and its manifest; what stood there before is
+there until then. Knows nothing about models.
 """
 
 from __future__ import annotations
 
-import fcntl
+import contextlib
 import json
 import os
 import re
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from hfcli.changes import differences
+from hfcli import files
 from hfcli.errors import RunError
+from hfcli.faults import environment_errors
+from hfcli.generation import manifest
 from hfcli.generation.done import Done, Entry
 from hfcli.generation.in_order import InOrder
 
-MANIFEST_SUFFIX = ".run.json"
 SYNC_EVERY = 64  # texts between two fsyncs: what a power failure may cost
 BEGINS_WITH = b'{"hfcli": '
 PLACE = re.compile(rb'\{"row": (\d+), "sample": (\d+), "of": (\d+), ')
 
 
+@contextlib.contextmanager
+def hold(output: Path) -> Iterator[None]:
+    """Hold the lock of an output, before anything looks at what is there.
+
+    Raises:
+        RunError: another process writes it, or the folder cannot be made.
+    """
+    made = [path for path in output.parents if not path.exists()]
+    with environment_errors(output.parent):
+        output.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with files.lock(output.with_name(f".{output.name}.lock"), writing=output):
+            files.clean(output.parent)
+            yield
+    finally:
+        with contextlib.suppress(OSError):  # it holds something
+            for path in made:
+                path.rmdir()
+
+
+def kept_dtype(output: Path) -> str | None:
+    """Return the number type of the run whose journal or finished output is there, or None.
+
+    It may have been chosen by measuring, and a run goes on with it wherever it does.
+    """
+    told: Any = None
+    try:
+        path = _partial(output)
+        if path.is_file():
+            with path.open("rb") as file:
+                told = json.loads(file.readline(1 << 20))
+        elif output.exists():
+            told = json.loads(manifest.manifest_path(output).read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None  # `Journal` says what is wrong with it
+    found = told.get("dtype") if isinstance(told, dict) else None
+    return found if isinstance(found, str) else None
+
+
 class Journal:
-    """The journal of one output; use it as a context.
+    """The journal of one output, whose lock is held (`hold`); use it as a context.
 
     Args:
         output: the file that the run will write.
         asked: everything the texts depend on; its first key is `hfcli`.
-        overwrite: begin anew whatever is there.
+        overwrite: begin anew whatever of hfcli's is there.
 
     Attributes:
         complete: the output is there already; `found` says what is in it.
 
     Raises:
-        RunError: the output or its journal is from something else, in use, or cannot be written.
+        RunError: the output or its journal is from something else, damaged, or cannot be written.
     """
 
     def __init__(self, output: Path, asked: dict[str, Any], *, overwrite: bool) -> None:
         self.output = output
         self.asked = asked
-        self.path = output.with_name(output.name + ".partial")
-        self.manifest = output.with_name(output.name + MANIFEST_SUFFIX)
+        self.path = _partial(output)
         self.done = Done()
         self.found: dict[str, Any] = {}
         self._file = -1
         self._since_sync = 0
-        self.complete = output.exists() and not self.path.exists() and not overwrite
+        self.complete = output.exists() and not os.path.lexists(self.path) and not overwrite
         if self.complete:
-            self._compare_with_manifest()
+            self._look_at_finished()
             return
+        if overwrite:
+            manifest.check_replaceable(output)
         try:
             output.parent.mkdir(parents=True, exist_ok=True)
-            self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+            flags = os.O_RDWR | os.O_CREAT | os.O_APPEND
+            flags |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+            self._file = os.open(self.path, flags, 0o666)
         except OSError as e:
             raise self._cannot(output, e) from e
-        self._lock()
-        if overwrite:
-            os.ftruncate(self._file, 0)
-        self._read_back()
+        try:
+            self._begin(overwrite)
+        except RunError:
+            os.close(self._file)
+            raise
+
+    def _begin(self, overwrite: bool) -> None:
+        """Read what an earlier run has finished; nothing where it is to begin anew."""
+        if not stat.S_ISREG(os.fstat(self._file).st_mode):
+            raise self._foreign()
+        with self.path.open("rb") as file:
+            first = file.readline()
+            if first[: len(BEGINS_WITH)] != BEGINS_WITH[: len(first)]:
+                raise self._foreign()
+            good = 0 if overwrite else self._read_back(first, file)
+        # Where nothing is finished, nothing is lost by beginning anew, with whatever settings.
+        try:
+            os.ftruncate(self._file, good)
+        except OSError as e:
+            raise self._cannot(self.path, e) from e
+        if good == 0:
+            self._write(self.asked)
+
+    def _foreign(self) -> RunError:
+        return RunError(f"{self.path}: is not a journal of hfcli", hint="move it away")
 
     def __enter__(self) -> Journal:
         return self
@@ -107,22 +172,19 @@ class Journal:
                     yield [_line_at(again, place)["record"] for place in places]
                 at += len(line)
 
-    def close_with(self, written: Path, counts: dict[str, int]) -> None:
-        """Put the finished file in its place, and what it is beside it.
+    def close_with(self, written: Path, counts: dict[str, Any]) -> None:
+        """Put the finished file in its place, and its manifest beside it.
 
         Raises:
             RunError: they cannot be put there.
         """
-        partial = self.manifest.with_name(self.manifest.name + ".tmp")
-        told = {"counts": counts, **self.asked}
         try:
-            with written.open("rb") as file:
+            with written.open("rb+") as file:
                 os.fsync(file.fileno())
             os.replace(written, self.output)
-            partial.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
-            os.replace(partial, self.manifest)
         except OSError as e:
             raise self._cannot(self.output, e) from e
+        manifest.write_manifest(self.output, self.asked, counts)
         self.complete = True
 
     def _write(self, value: dict[str, Any]) -> None:
@@ -137,68 +199,59 @@ class Journal:
         kept = "what is finished is kept, and the same command goes on" if self.done.texts else None
         return RunError(f"{path}: cannot be written ({error.strerror})", hint=kept)
 
-    def _lock(self) -> None:
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as e:
-            os.close(self._file)
-            raise RunError(f"{self.output}: another run is writing it") from e
+    def _read_back(self, first: bytes, file: Any) -> int:
+        """Note what is finished; the number of bytes that are good.
 
-    def _read_back(self) -> None:
-        good = 0
-        with self.path.open("rb") as file:
-            first = file.readline()
-            if first[: len(BEGINS_WITH)] != BEGINS_WITH[: len(first)]:
-                raise RunError(f"{self.path}: is no journal of hfcli's", hint="move it away")
-            for line in file:
-                entry = _parsed(line)
-                if entry is None:
-                    break
-                if good == 0:
-                    self._compare(_parsed(first) or {}, self.path)
-                    good = len(first)
-                self.done.add(_entry(entry))
-                good += len(line)
-        # Where nothing is finished, nothing is lost by beginning anew, with whatever settings.
-        os.ftruncate(self._file, good)
-        if good == 0:
-            self._write(self.asked)
+        Raises:
+            RunError: a line is damaged that is not the last, or the run had other settings.
+        """
+        good, torn = 0, 0
+        for number, line in enumerate(file, 2):
+            entry = _entry(_parsed(line))
+            if entry is None:
+                torn = torn or number
+                continue
+            if torn:
+                raise self._damaged(torn)
+            if good == 0:
+                header = _parsed(first)
+                if header is None:
+                    raise self._damaged(1)
+                manifest.compare(header, self.asked, self.path)
+                good = len(first)
+            self.done.add(entry)
+            good += len(line)
+        return good
 
-    def _compare_with_manifest(self) -> None:
-        if not self.manifest.is_file():
+    def _damaged(self, line: int) -> RunError:
+        hint = "--overwrite begins anew"
+        if line > 1:
+            hint += "; without this line, the run goes on and writes its text again"
+        return RunError(f"{self.path}:{line}: is damaged", hint=hint)
+
+    def _look_at_finished(self) -> None:
+        if not os.path.lexists(manifest.manifest_path(self.output)):
             raise RunError(
                 f"{self.output}: exists, and was not written by this command",
                 hint="--overwrite replaces it",
             )
-        told = json.loads(self.manifest.read_text(encoding="utf-8"))
-        self.found = told.pop("counts", {})
-        self._compare(told, self.output)
-
-    def _compare(self, before: dict[str, Any], where: Path) -> None:
-        changed = differences(before, json.loads(json.dumps(self.asked)))
-        # The same content under another name is the same input.
-        changed = [line for line in changed if not line.startswith("input: ")]
-        if changed:
-            raise RunError(
-                f"{where}: was written with other settings: {'; '.join(changed)}",
-                hint="--overwrite begins anew; another output (-o) keeps both",
-            )
+        told = manifest.read_manifest(self.output)
+        self.found = told["counts"]
+        manifest.compare(told, self.asked, self.output)
+        manifest.check_content(self.output, told)
 
 
-def read_manifest(output: Path) -> dict[str, Any]:
-    """What a finished output was asked for, as `Journal.close_with` wrote it."""
-    manifest = output.with_name(output.name + MANIFEST_SUFFIX)
-    told: dict[str, Any] = json.loads(manifest.read_text(encoding="utf-8"))
-    return told
+def _partial(output: Path) -> Path:
+    return output.with_name(output.name + ".partial")
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:
     """A whole line; None where a power failure left half of one, or zeros."""
     try:
-        value: dict[str, Any] = json.loads(line)
-    except ValueError:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
         return None
-    return value if line.endswith(b"\n") else None
+    return value if line.endswith(b"\n") and isinstance(value, dict) else None
 
 
 def _line_at(file: Any, place: int) -> dict[str, Any]:
@@ -207,5 +260,12 @@ def _line_at(file: Any, place: int) -> dict[str, Any]:
     return value
 
 
-def _entry(line: dict[str, Any]) -> Entry:
-    return Entry(line["row"], line["sample"], line["of"], line["record"])
+def _entry(line: dict[str, Any] | None) -> Entry | None:
+    """What `Journal.add` wrote; None for anything else."""
+    if line is None or [*line] != ["row", "sample", "of", "record"]:
+        return None
+    row, sample, of, record = line.values()
+    if not all(type(n) is int for n in (row, sample, of)) or not 0 <= sample < of or row < 0:
+        return None
+    known = isinstance(record, dict) and {"text", "finish_reason"} <= record.keys()
+    return Entry(row, sample, of, record) if known else None

@@ -20,6 +20,8 @@ from hfcli.tasks.text_generation import TextGeneration
 if TYPE_CHECKING:
     import torch
 
+TYPES = ("float32", "bfloat16", "float16")
+
 
 @dataclass(frozen=True)
 class ModelChoice:
@@ -31,6 +33,7 @@ class ModelChoice:
         allow_pickle: load weights that are pickles where there are no safetensors.
         trust_remote_code: run Python code that comes with the model; that of a Hub id is pinned
             by `revision`, a commit.
+        kept_dtype: what `auto` was when the run that goes on began.
         without: names of `hfcli.speed.SWITCHES` that are off.
     """
 
@@ -43,6 +46,7 @@ class ModelChoice:
     load_in: str | None = None
     allow_pickle: bool = False
     trust_remote_code: bool = False
+    kept_dtype: str | None = None
     without: frozenset[str] = frozenset()
 
     def fast(self, name: str) -> bool:
@@ -128,8 +132,11 @@ def load_found(
     choice = found.choice
     found.lean_start()
     placement = resolve_device(choice.device)
-    dtype = resolve_dtype(choice.dtype, placement.device)
-    if choice.dtype == "auto" and placement.device.type == "cpu":
+    kept = choice.kept_dtype if choice.dtype == "auto" and choice.kept_dtype in TYPES else None
+    dtype = resolve_dtype(kept or choice.dtype, placement.device)
+    if kept is not None:
+        listener(Choice(f"{kept}: as the run began"))
+    elif choice.dtype == "auto" and placement.device.type == "cpu":
         dtype, why = _dtype_on_cpu(found, one_stream, many)
         listener(Choice(f"{str(dtype).removeprefix('torch.')}: {why}"))
     return load_model(
@@ -168,7 +175,8 @@ def _may_stand_apart(choice: ModelChoice, base: ModelSource) -> bool:
 
 def draft_choice(choice: ModelChoice, name: str) -> ModelChoice:
     """The same placement for a draft model, whose own code is never run."""
-    return replace(choice, name=name, revision=None, adapter=None, trust_remote_code=False)
+    alone = replace(choice, revision=None, adapter=None, trust_remote_code=False, kept_dtype=None)
+    return replace(alone, name=name)
 
 
 def _check_commit(source: ModelSource, base: ModelSource | None, revision: str | None) -> None:

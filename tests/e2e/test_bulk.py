@@ -314,15 +314,16 @@ def test_a_data_set_of_the_hub_is_read_and_resumed(tiny_gpt2: Path, tmp_path: Pa
 
 
 def test_two_runs_do_not_write_one_file(tiny_gpt2: Path, tmp_path: Path) -> None:
-    import fcntl
+    from hfcli.generation.journal import hold
 
     source, output = tmp_path / "in.txt", tmp_path / "out.jsonl"
     source.write_text("Bread\n", encoding="utf-8")
-    with (tmp_path / "out.jsonl.partial").open("w") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
-        done = bulk(tiny_gpt2, source, output)
-    assert done.returncode == 5
-    assert "another run is writing it" in done.stderr
+    (tmp_path / "link.jsonl").symlink_to(output)
+    with hold(output):
+        for name in (output, tmp_path / "link.jsonl"):
+            done = bulk(tiny_gpt2, source, name)
+            assert done.returncode == 5
+            assert "another process is writing it" in done.stderr
 
 
 def test_memory_does_not_grow_with_the_input(tmp_path: Path) -> None:

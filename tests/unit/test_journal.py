@@ -13,7 +13,7 @@ import pytest
 
 from hfcli.errors import RunError
 from hfcli.generation.done import Entry
-from hfcli.generation.journal import Journal
+from hfcli.generation.journal import BEGINS_WITH, Journal, kept_dtype
 from hfcli.generation.writers import write_records
 
 ASKED = {"hfcli": "0", "settings": {"top_k": 5}}
@@ -97,12 +97,146 @@ def test_what_a_power_failure_leaves_behind_is_dropped(tmp_path: Path, damage: b
         assert len(list(journal.rows())) == 3
 
 
+DAMAGE = {
+    "zeros": bytes(40),
+    "text": b"not JSON",
+    "a list": b"[1, 2]",
+    "another object": b'{"prompt": "x"}',
+    "cut": b'{"row": 1, "sample": 0, "of": 1, "record": {"te',
+    "a record without its text": b'{"row": 1, "sample": 0, "of": 1, "record": {}}',
+    "numbers of another type": b'{"row": 1.5, "sample": 0, "of": 1, "record": {"text": ""}}',
+    "a sample too many": b'{"row": 1, "sample": 3, "of": 1, "record": {"text": ""}}',
+    "bytes": b"\xff\xfe\x00\x80",
+    "deep": b"[" * 100_000,
+}
+
+
+@pytest.mark.parametrize("line", [1, 3], ids=["first line", "third line"])
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+def test_damage_in_the_middle_is_told_with_its_line_and_loses_nothing(
+    line: int, damage: bytes, tmp_path: Path
+) -> None:
+    output = tmp_path / "out.jsonl"
+    with opened(output) as journal:
+        for row in range(4):
+            journal.add(entry(row))
+    lines = journal.path.read_bytes().splitlines()
+    lines[line - 1] = BEGINS_WITH + damage if line == 1 else damage
+    damaged = b"\n".join(lines) + b"\n"
+    journal.path.write_bytes(damaged)
+    with pytest.raises(RunError, match=f"partial:{line}: is damaged") as caught:
+        opened(output)
+    assert "--overwrite" in (caught.value.hint or "")
+    assert journal.path.read_bytes() == damaged
+    with opened(output, overwrite=True) as journal:
+        assert journal.done.texts == 0
+
+
+def finished(folder: Path) -> Path:
+    output = folder / "out.jsonl"
+    with opened(output) as journal:
+        journal.add(entry(0))
+        finish(journal, output)
+    return output
+
+
+@pytest.mark.parametrize("damage", [*DAMAGE.values(), b"", b"{}", b'{"hfcli": 1}', b"null"])
+def test_a_damaged_manifest_is_told(damage: bytes, tmp_path: Path) -> None:
+    output = finished(tmp_path)
+    manifest = tmp_path / "out.jsonl.run.json"
+    manifest.write_bytes(damage)
+    before = output.read_bytes()
+    with pytest.raises(RunError, match=r"run\.json: is damaged"):
+        opened(output)
+    assert output.read_bytes() == before
+    assert manifest.read_bytes() == damage
+
+
+@pytest.mark.parametrize("cut", [0, 1, 40, 100])
+def test_a_manifest_that_was_cut_off_can_be_replaced(cut: int, tmp_path: Path) -> None:
+    output = finished(tmp_path)
+    manifest = tmp_path / "out.jsonl.run.json"
+    manifest.write_bytes(manifest.read_bytes()[:cut] if cut != 1 else b'{\n  "counts": {')
+    with opened(output, overwrite=True) as journal:
+        journal.add(entry(0))
+        finish(journal, output)
+    with opened(output) as journal:
+        assert journal.complete
+
+
+def test_another_programs_manifest_is_never_replaced(tmp_path: Path) -> None:
+    output = tmp_path / "out.jsonl"
+    manifest = tmp_path / "out.jsonl.run.json"
+    for content in ("mine", '{"name": "mine"}'):
+        manifest.write_text(content)
+        with pytest.raises(RunError, match="is not a manifest of hfcli"):
+            opened(output, overwrite=True)
+        assert manifest.read_text() == content
+    manifest.unlink()
+    manifest.mkdir()
+    with pytest.raises(RunError, match="is not a manifest of hfcli"):
+        opened(output, overwrite=True)
+
+
+def test_an_output_that_was_changed_is_not_taken_for_finished(tmp_path: Path) -> None:
+    output = finished(tmp_path)
+    with output.open("a") as file:
+        file.write("{}\n")
+    with pytest.raises(RunError, match="has changed since"):
+        opened(output)
+
+
+def test_another_version_of_hfcli_goes_on_and_another_format_does_not(tmp_path: Path) -> None:
+    output = tmp_path / "out.jsonl"
+    with opened(output, hfcli="0.1.0") as journal:
+        journal.add(entry(0))
+    with opened(output, hfcli="0.1.1", format=1) as journal:
+        assert journal.done.texts == 1
+        finish(journal, output)
+    with opened(output, hfcli="0.2.0", format=1) as journal:
+        assert journal.complete
+    with pytest.raises(RunError, match="format: 1 -> 2"):
+        opened(output, format=2)
+
+
+def test_the_number_type_is_that_of_the_run_that_goes_on(tmp_path: Path) -> None:
+    output = tmp_path / "out.jsonl"
+    assert kept_dtype(output) is None
+    with opened(output, dtype="bfloat16") as journal:
+        journal.add(entry(0))
+        assert kept_dtype(output) == "bfloat16"
+        finish(journal, output)
+    assert kept_dtype(output) == "bfloat16"
+    (tmp_path / "out.jsonl.run.json").write_bytes(b"\xff")
+    assert kept_dtype(output) is None
+
+
+@pytest.mark.parametrize("what", ["pipe", "folder", "link"])
+def test_what_is_not_a_file_is_never_taken_for_a_journal(what: str, tmp_path: Path) -> None:
+    path = tmp_path / "out.jsonl.partial"
+    (tmp_path / "precious").write_text("mine")
+    if what == "pipe":
+        os.mkfifo(path)
+    elif what == "folder":
+        path.mkdir()
+    else:
+        path.symlink_to(tmp_path / "precious")
+    for overwrite in (False, True):
+        with pytest.raises(RunError):
+            opened(tmp_path / "out.jsonl", overwrite=overwrite)
+    assert os.path.lexists(path)
+    assert (tmp_path / "precious").read_text() == "mine"
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
 @pytest.mark.parametrize("content", [b"my own notes\n", b"\x00\x01", b"{}\n", b'{"row": 1}'])
-def test_a_file_that_is_no_journal_is_left_alone(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_no_journal_is_left_alone(
+    tmp_path: Path, content: bytes, overwrite: bool
+) -> None:
     path = tmp_path / "out.jsonl.partial"
     path.write_bytes(content)
-    with pytest.raises(RunError, match="no journal"):
-        opened(tmp_path / "out.jsonl")
+    with pytest.raises(RunError, match="not a journal"):
+        opened(tmp_path / "out.jsonl", overwrite=overwrite)
     assert path.read_bytes() == content
 
 
