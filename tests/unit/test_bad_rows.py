@@ -11,8 +11,9 @@ import pytest
 from hfcli.data.splits import load_splits
 from hfcli.errors import DataError
 from hfcli.recipe.schema import DataSection
-from hfcli.tasks import TextClassification, TextGeneration
 from hfcli.tasks.base import ORIGIN, Task
+from hfcli.tasks.text_classification import TextClassification
+from hfcli.tasks.text_generation import TextGeneration
 
 GOOD = [{"text": f"text {i}", "label": str(i % 2)} for i in range(6)]
 LACKS: dict[str, dict[str, Any]] = {

@@ -85,7 +85,8 @@ def test_tools_are_a_list_or_its_json_or_nothing() -> None:
     assert read_tools(tools) == read_tools(json.dumps(tools)) == tools
     assert read_tools([{"name": "f", "strict": None}]) == [{"name": "f"}]
     assert [read_tools(value) for value in (None, "", [])] == [None] * 3
-    for value in (5, ["f"], "f", "{", {}):
+    wrong: list[Any] = [5, ["f"], "f", "{", {}]
+    for value in wrong:
         with pytest.raises(BadMessages):
             read_tools(value)
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import csv
 import io
 from pathlib import Path
+from typing import Literal
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from hfcli.data.files import FileOptions, read_rows
@@ -25,7 +26,7 @@ def cells(path: Path, quoting: Quoting = "auto") -> list[list[str]]:
     return [[*row.values()] for _, row in read_rows(path, FileOptions(quoting=quoting))]
 
 
-def written(rows: list[list[str]], quoting: int) -> str:
+def written(rows: list[list[str]], quoting: Literal[0, 1]) -> str:
     """As pandas' to_csv(sep="\\t") writes it."""
     file = io.StringIO(newline="")
     csv.writer(file, delimiter="\t", quoting=quoting, lineterminator="\n").writerows([NAMES, *rows])
@@ -38,11 +39,15 @@ def written(rows: list[list[str]], quoting: int) -> str:
     st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
 )
 def test_what_csv_writers_wrote_is_read_back(
-    tmp_path: Path, rows: list[tuple[str, str]], quoting: int
+    tmp_path: Path, rows: list[tuple[str, str]], quoting: Literal[0, 1]
 ) -> None:
     path = tmp_path / "a.tsv"
     expected = [list(row) for row in rows] or [["x", "0"]]
-    path.write_bytes(written(expected, quoting).encode())
+    text = written(expected, quoting)
+    if any("\n" in cell or "\t" in cell for cell, _ in rows):
+        # Where each line is a row as well, nothing tells the two readings apart.
+        assume(len({line.count("\t") for line in text.split("\n") if line}) > 1)
+    path.write_bytes(text.encode())
     assert cells(path) == expected
     assert cells(path, "always") == expected
 
