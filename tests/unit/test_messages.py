@@ -84,7 +84,8 @@ def test_tools_are_a_list_or_its_json_or_nothing() -> None:
     tools = [{"type": "function", "function": {"name": "f"}}]
     assert read_tools(tools) == read_tools(json.dumps(tools)) == tools
     assert read_tools([{"name": "f", "strict": None}]) == [{"name": "f"}]
-    assert [read_tools(value) for value in (None, "", [])] == [None] * 3
+    nothing: list[Any] = [None, "", []]
+    assert [read_tools(value) for value in nothing] == [None] * 3
     wrong: list[Any] = [5, ["f"], "f", "{", {}]
     for value in wrong:
         with pytest.raises(BadMessages):
@@ -95,5 +96,5 @@ def test_what_is_stored_is_read_back() -> None:
     row = {"c": SAME["sharegpt"][0], "t": [{"name": "f"}], "more": 1}
     stored = Chat("c", "t").stored(row)
     assert {*stored} == {"c", "t"}
-    (text,) = {*map(tuple, [Chat("c", "t").text({k: [v] for k, v in stored.items()})])}
-    assert text == ("s", "q", "a", "t")
+    texts = Chat("c", "t").text({name: [value] for name, value in stored.items()})
+    assert [*texts] == ["s", "q", "a", "t"]
