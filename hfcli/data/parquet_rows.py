@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-from hfcli.data.parsed import FileOptions, Parsed, Unreadable, shown, too_deep
+from hfcli.data.parsed import FileOptions, Parsed, Unreadable, too_deep
+from hfcli.shown import shown
 
 ROWS = 1000  # in memory at a time
 LARGEST_BATCH = 1 << 26  # bytes that become Python's own values at once

@@ -69,17 +69,6 @@ class Unreadable(Exception):  # noqa: N818 - a sentence on its way to the error 
 Reader = Callable[[BinaryIO, FileOptions], Iterator[Parsed]]
 
 
-def shown(value: Any, longest: int = 200) -> str:
-    """`repr`, cut where it is long.
-
-    Args:
-        value: anything of the data.
-        longest: characters.
-    """
-    text = repr(value[: longest + 1] if isinstance(value, str | bytes) else value)
-    return text if len(text) <= longest else f"{text[:longest]}..."
-
-
 def too_deep(values: Row) -> str | None:
     """Why a row's values are nested too deep for those who read them after us, or None."""
     level: list[Any] = [value for value in values.values() if isinstance(value, dict | list)]

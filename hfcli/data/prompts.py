@@ -19,10 +19,11 @@ from typing import IO, Any, BinaryIO
 from hfcli.data.files import check_known, unreadable
 from hfcli.data.hub import load_hub_split
 from hfcli.data.parsed import DEEPEST as DEEPEST
-from hfcli.data.parsed import FileOptions, Parsed, Quoting, Unreadable, shown
+from hfcli.data.parsed import FileOptions, Parsed, Quoting, Unreadable
 from hfcli.data.raw_files import FileName, check_file, open_bytes
 from hfcli.data.row_readers import A_LINE_A_ROW, CHUNK, READERS, is_text
 from hfcli.errors import DataError
+from hfcli.shown import shown
 
 DASH = "-"  # stdin, or stdout
 
@@ -173,16 +174,21 @@ def _begun_well(rows: Iterator[InputRow]) -> Iterator[InputRow]:
 def _look(file: IO[bytes], suffix: str, copy: IO[bytes] | None = None) -> tuple[str, int | None]:
     """SHA-256 of the content, and the number of rows where a look at the bytes tells it."""
     digest = hashlib.sha256()
-    lines, last = 0, b"\n"
+    lines, returns, last = 0, 0, b"\n"
     while chunk := file.read(CHUNK):
         digest.update(chunk)
         lines += chunk.count(b"\n")
+        returns += chunk.count(b"\r")
         last = chunk[-1:]
         if copy is not None:
             copy.write(chunk)
     if copy is not None:
         copy.flush()
-    return digest.hexdigest(), lines + (last != b"\n") if suffix in A_LINE_A_ROW else None
+    if suffix not in A_LINE_A_ROW:
+        return digest.hexdigest(), None
+    # A file without line feeds has carriage returns at the ends of its lines.
+    end, lines = (b"\n", lines) if lines else (b"\r", returns)
+    return digest.hexdigest(), lines + (last not in (b"\n", end))
 
 
 def _numbered(name: str, parsed: Iterator[Parsed]) -> Iterator[InputRow]:

@@ -15,7 +15,7 @@ from hfcli.data.json_rows import read_json, read_jsonl
 from hfcli.data.parquet_rows import read_parquet
 from hfcli.data.parsed import FileOptions, Parsed, Reader
 from hfcli.data.tables import read_csv, read_tsv
-from hfcli.data.text_files import NEWLINE, as_text, parts
+from hfcli.data.text_files import as_text, line_ends, parts
 
 CHUNK = 1 << 20
 
@@ -33,8 +33,9 @@ def read_txt(file: BinaryIO, options: FileOptions) -> Iterator[Parsed]:
     """The texts of a txt file; of prompts every line, of others what is not blank."""
     column = "prompt" if options.prompts else "text"
     by = "line" if options.prompts else options.sample_by
-    with as_text(file, options.encoding, NEWLINE) as text:
-        for line, part, error, hint in parts(text, options.encoding, by):
+    newline = line_ends(file)
+    with as_text(file, options.encoding, newline) as text:
+        for line, part, error, hint in parts(text, options.encoding, by, newline):
             if error is not None:
                 yield Parsed(line, None, error, hint)
             elif options.prompts or (part and not part.isspace()):

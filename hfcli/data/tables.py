@@ -10,9 +10,10 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO, TextIO
 
-from hfcli.data.parsed import LARGEST_ROW, FileOptions, Parsed, Row, Unreadable, shown
+from hfcli.data.parsed import LARGEST_ROW, FileOptions, Parsed, Row, Unreadable
 from hfcli.data.quoting import stands_in_quotes
 from hfcli.data.text_files import ANY_NEWLINE, as_text, checked, lines
+from hfcli.shown import listed, shown
 
 NEVER_CLOSED = "unexpected end of data: a quote is opened here and never closed"
 IN_QUOTES = "cells in quotes are read as in csv (quoting: never keeps the quotes)"
@@ -168,9 +169,7 @@ class _Header:
 
     def complaint(self, cells: Sequence[str]) -> str:
         """Why `row` gave None."""
-        names = ", ".join(self.names)
-        names = names if len(names) <= 200 else f"{names[:200]}..."
-        return f"{len(cells)} cell(s), expected {len(self.names)} ({names})"
+        return f"{len(cells)} cell(s), expected {len(self.names)} ({listed(self.names)})"
 
 
 def _by_place(place: int, names: Sequence[str]) -> str:
@@ -184,10 +183,7 @@ def _names(cells: Sequence[str], line: int) -> list[str]:
     names = [cell.strip() for cell in cells]
     twice = sorted(name for name, times in Counter(names).items() if name and times > 1)
     if twice:
-        told = [name[:100] for name in twice]
-        more = f" and {len(told) - 5} more" if len(told) > 5 else ""
-        message = f"column(s) {shown(told[:5])}{more} given twice in the header line"
-        raise Unreadable(message, line)
+        raise Unreadable(f"column(s) {shown(twice)} given twice in the header line", line)
     if not any(names):
         raise Unreadable("the header line names no column", line)
     return names

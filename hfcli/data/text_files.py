@@ -20,6 +20,7 @@ from hfcli.data.parsed import SampleBy as SampleBy
 # What ends a line: \n alone, or \n, \r\n and \r. str.splitlines would know eight more.
 NEWLINE, ANY_NEWLINE = "\n", ""
 BLANK_LINE = re.compile(r"[ \t]*\r?\n")
+LOOKED_AT = 1 << 16  # bytes
 MARKS = {
     codecs.BOM_UTF32_LE: "utf-32",  # before UTF-16, whose mark it begins with
     codecs.BOM_UTF32_BE: "utf-32",
@@ -71,9 +72,35 @@ def as_text(file: BinaryIO, encoding: str, newline: str) -> Iterator[TextIO]:
             text.detach()
 
 
-def parts(file: TextIO, encoding: str, by: SampleBy) -> Iterator[Part]:
-    """The parts of a text as asked for; those that are blank, too."""
-    for part in CUTS[by](lines(file, encoding) if by != "document" else _whole(file)):
+def line_ends(file: BinaryIO) -> str:
+    """Which line ends count in a text by itself: \\n, or \\r where the file has no other.
+
+    A carriage return within a text is part of it, but for the files of old Macintoshes.
+
+    Args:
+        file: at its beginning, and left there; one that is read only once is not looked at.
+    """
+    if not file.seekable():
+        return NEWLINE
+    start = file.tell()
+    head = file.read(LOOKED_AT)
+    file.seek(start)
+    return ANY_NEWLINE if b"\r" in head and b"\n" not in head else NEWLINE
+
+
+def parts(file: TextIO, encoding: str, by: SampleBy, newline: str = NEWLINE) -> Iterator[Part]:
+    """The parts of a text as asked for; those that are blank, too.
+
+    Args:
+        file: as `as_text` gives it.
+        encoding: of the file.
+        by: what is a part.
+        newline: which line ends count, as `line_ends` tells it.
+    """
+    given = lines(file, encoding) if by != "document" else _whole(file)
+    if newline == ANY_NEWLINE and by != "document":
+        given = (part._replace(text=re.sub("\r$", "\n", part.text)) for part in given)
+    for part in CUTS[by](given):
         yield part if part.error else checked(part, encoding)
 
 

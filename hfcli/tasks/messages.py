@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from hfcli.shown import shown
+
 Message = dict[str, Any]
 
 ROLES = ("system", "user", "assistant", "tool", "developer")
@@ -90,7 +92,7 @@ def _message(item: Any) -> Message:
     if role is None:
         raise BadMessages("a message is an object with role and content, or from and value")
     if not isinstance(role, str) or role not in ROLES:
-        raise BadMessages(f"unknown role {_shown(role)}; known: {', '.join(ROLES)}")
+        raise BadMessages(f"unknown role {shown(role)}; known: {', '.join(ROLES)}")
     calls = message.get("tool_calls")
     if calls:
         message["tool_calls"] = [_call(call) for call in _listed(calls)]
@@ -105,7 +107,7 @@ def _message(item: Any) -> Message:
 def _of_sharegpt(item: Message) -> Message:
     speaker = item["from"]
     if not isinstance(speaker, str) or speaker not in SPEAKERS:
-        raise BadMessages(f"unknown role {_shown(speaker)} in `from`; known: {', '.join(SPEAKERS)}")
+        raise BadMessages(f"unknown role {shown(speaker)} in `from`; known: {', '.join(SPEAKERS)}")
     rest = {key: value for key, value in item.items() if key not in ("from", "value", "role")}
     return {"role": SPEAKERS[speaker], "content": item.get("value"), **rest}
 
@@ -144,7 +146,7 @@ def _text(content: Any) -> str:
 def _part(part: Any) -> str:
     kind = part.get("type", "text") if isinstance(part, dict) else type(part).__name__
     if not isinstance(part, dict) or kind != "text" or not isinstance(part.get("text"), str):
-        raise BadMessages(f"a part of a content must be text, found {_shown(kind)}")
+        raise BadMessages(f"a part of a content must be text, found {shown(kind)}")
     return str(part["text"])
 
 
@@ -155,7 +157,3 @@ def _without_nothing(value: Any) -> Any:
     if isinstance(value, list):
         return [_without_nothing(item) for item in value]
     return value
-
-
-def _shown(value: Any) -> str:
-    return repr(value)[:200]

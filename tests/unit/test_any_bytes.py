@@ -169,6 +169,22 @@ def test_every_line_end_is_read_the_same(suffix: str, end: str, tmp_path: Path) 
     assert [row.values for row in open_rows(str(path)).read()] == expected
 
 
+def test_a_text_without_line_feeds_has_carriage_returns(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    for content, texts in (
+        ("a\rb\r\rc\r", ["a", "b", "c"]),
+        ("a\rb\nc\r\n", ["a\rb", "c"]),
+        ("a\rb", ["a", "b"]),
+    ):
+        path.write_bytes(content.encode())
+        found = read_rows(path, FileOptions(sample_by="line"))
+        assert [row["text"] for _, row in found] == texts
+        rows = open_rows(str(path))
+        prompts = [row.values["prompt"] for row in rows.read()]
+        assert [text for text in prompts if text] == texts
+        assert rows.total == len(prompts)
+
+
 def bound(path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as one, contextlib.chdir(path.parent):
         one.bind(path.name)  # an address has 108 bytes

@@ -52,6 +52,8 @@ def test_parts_of_a_text_are_those_of_the_whole_text(
     path, seen = tmp_path / "a.txt", 0
     for text in random_texts("ab \t\r\n\n", 400, 14):
         path.write_bytes(text.encode())
+        if "\n" not in text:
+            continue  # then a carriage return is a line end; see test_any_bytes
         expected = [(f"{path}:{line}", {"text": part}) for line, part in cut_whole(text, separator)]
         if expected:
             assert list(read_rows(path, FileOptions(sample_by=by))) == expected, repr(text)
