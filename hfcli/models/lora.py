@@ -7,12 +7,13 @@ gets a folder that `hfcli.models.load` and peft itself read.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hfcli.errors import RecipeError, did_you_mean
+from hfcli.errors import RecipeError, RunError, did_you_mean
+from hfcli.foreign import foreign_errors
 from hfcli.models.adapter import peft_task_type, quiet_peft, save_labels
 from hfcli.models.load import LoadedModel
 from hfcli.models.resolve import ModelSource
@@ -53,13 +54,38 @@ def add_lora(*, loaded: LoadedModel, section: LoraSection, task: Task) -> Loaded
         fan_in_fan_out=any(not _is_linear(layers[name]) for name in targets),
         task_type=peft_task_type(task.head_suffixes),
     )
-    with quiet_peft():
+    _check_size(section.r, [layers[name] for name in targets])
+    refused = foreign_errors(
+        RecipeError, "model.lora: peft refuses an adapter", hint="model.lora.target_modules names"
+        " the layers that get one",
+    )  # fmt: skip
+    with quiet_peft(), refused:
         adapted: Any = get_peft_model(model, config)
     config = adapted.peft_config["default"]
     config.base_model_name_or_path, config.revision = _base_name(loaded.source)
     _save_all_that_is_needed(adapted)
     adapted.eval()
     return replace(loaded, model=adapted)
+
+
+def _check_size(rank: int, layers: Sequence[Any]) -> None:
+    """Raise before memory is asked for that no machine has.
+
+    Args:
+        rank: of the two matrices that each layer gets, (rank, inputs) and (outputs, rank).
+        layers: that get an adapter.
+
+    Raises:
+        RunError: they are larger than this machine's memory.
+    """
+    import psutil
+
+    size = 4 * rank * sum(sum(layer.weight.shape) for layer in layers)
+    if size > psutil.virtual_memory().total:
+        raise RunError(
+            f"out of memory: an adapter of rank {rank} takes {size / 2**30:,.0f} GiB",
+            hint="a smaller model.lora.r; common ranks are 4 to 64",
+        )
 
 
 def _heads(model: PreTrainedModel) -> list[str]:

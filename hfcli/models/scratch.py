@@ -5,12 +5,12 @@ Knows nothing about training; the caller seeds torch.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hfcli import garbage
-from hfcli.errors import ModelError
+from hfcli.errors import ModelError, RecipeError, RunError
 from hfcli.models.load import LoadedModel, silence
 from hfcli.models.resolve import ModelSource, resolve_model
 from hfcli.models.tokenizer import PAD_TOKEN, load_tokenizer
@@ -19,9 +19,12 @@ from hfcli.tasks.base import Task
 
 if TYPE_CHECKING:
     import torch
-    from transformers import PreTrainedTokenizerBase
+    from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
 EOS_TOKEN = "<|endoftext|>"
+MOST_LAYERS = 10_000
+MOST_LABELS = 1_000_000
+LARGE = 50_000  # a size from which weights may be too large for a machine
 
 
 def build_model(
@@ -56,6 +59,7 @@ def build_model(
     else:
         length = config_values.get("n_positions", config_values.get("max_position_embeddings"))
         tokenizer = train_tokenizer(texts, section.tokenizer_vocab_size or 0, length)
+    _check_counts(config_values)
     try:
         config = AutoConfig.for_model(
             model_type,
@@ -68,12 +72,52 @@ def build_model(
                 **config_overrides,
             },
         )
+        _check_memory(config_values, task, config)
         model = task.auto_class().from_config(config)
     except (ValueError, TypeError) as e:
         raise ModelError(f"model.config makes no model ({e})") from e
     source = ModelSource(f"{model_type} from scratch", Path())
     garbage.seek()
     return LoadedModel(model.to(device), tokenizer, source)
+
+
+def _check_counts(values: Mapping[str, Any]) -> None:
+    """Raise where a model of these counts would be built without end.
+
+    Raises:
+        RecipeError: more layers or labels than any model has.
+    """
+    for name, value in values.items():
+        most = MOST_LABELS if name == "num_labels" else MOST_LAYERS
+        counts = "layers" in name or name in ("n_layer", "num_labels", "num_experts")
+        if counts and isinstance(value, int) and value > most:
+            raise RecipeError(f"model.config.{name} must be {most} at most (found {value})")
+
+
+def _check_memory(values: Mapping[str, Any], task: Task, config: PreTrainedConfig) -> None:
+    """Raise where the weights need more memory than the machine has.
+
+    Args:
+        values: as the recipe gives them.
+        task: says which auto class to use.
+        config: of all values.
+
+    Raises:
+        RunError: they do.
+    """
+    import psutil
+    import torch
+
+    if not any(isinstance(value, int) and value >= LARGE for value in values.values()):
+        return
+    with torch.device("meta"):
+        model = task.auto_class().from_config(config)
+    size = 4 * sum(parameter.numel() for parameter in model.parameters())
+    if size > psutil.virtual_memory().total:
+        raise RunError(
+            f"out of memory: the weights of model.config take {size / 2**30:,.0f} GiB",
+            hint="smaller sizes in model.config",
+        )
 
 
 def train_tokenizer(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from hfcli.data.prepare import Stored
 from hfcli.device import computes_bf16
 from hfcli.errors import RecipeError
+from hfcli.foreign import foreign_errors
 from hfcli.metrics import higher_is_better
 from hfcli.recipe.schema import Recipe
 from hfcli.tasks.base import Prepared
@@ -74,10 +75,8 @@ def training_arguments(
             "metric_for_best_model": f"eval_{name}",
             "greater_is_better": higher_is_better(name),
         }
-    try:
+    with foreign_errors(RecipeError, "training: transformers refuses an argument"):
         return TrainingArguments(**values)
-    except (ValueError, TypeError, ImportError) as e:
-        raise RecipeError(f"training: {str(e).splitlines()[0]}") from e
 
 
 def sampling_strategy(recipe: Recipe, train: Prepared) -> Strategy:

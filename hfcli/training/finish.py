@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from hfcli import files
 from hfcli.recipe.schema import Recipe
 from hfcli.results import FinetuneResult
+from hfcli.training.rehearsal import saved_generation_config, without_adapter
 from hfcli.training.setup import RunSetup
 from hfcli.training.validation import validation_scores
 
@@ -29,9 +30,9 @@ def save_model(trainer: Trainer, setup: RunSetup, recipe: Recipe, folder: Path) 
         scores = validation_scores(setup, recipe.training.per_device_eval_batch_size)
     if save_dtype is not None:
         model.to(getattr(torch, save_dtype))
-    for name, value in recipe.generation.model_dump(exclude_none=True).items():
-        if model.can_generate():
-            setattr(model.generation_config, name, value)
+    if model.can_generate():
+        base = without_adapter(model)
+        base.generation_config = saved_generation_config(base, recipe.generation)
     # Trainer switches the cache off in the configuration, and would save it that way.
     model.config.use_cache = True
     trainer.save_model(str(folder))

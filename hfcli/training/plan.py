@@ -15,10 +15,12 @@ from hfcli.device import resolve_device
 from hfcli.errors import RecipeError
 from hfcli.models.load import silence
 from hfcli.recipe.schema import Recipe
+from hfcli.recipe.trackers import check_report_to, tracker_names
 from hfcli.results import Choice, Example, Listener, Note, PlanResult
 from hfcli.training.arguments import check_length, sampling_strategy, training_arguments
 from hfcli.training.batch_size import settle_batch_size
 from hfcli.training.memory import peak_memory
+from hfcli.training.rehearsal import rehearse
 from hfcli.training.setup import RunSetup, set_up
 from hfcli.training.trainer import Order, make_trainer
 from hfcli.training.trial import Trial, first_batches
@@ -41,6 +43,7 @@ def plan(*, recipe: Recipe, listener: Listener, offline: bool = False) -> PlanRe
     """
     if not recipe.data.train:
         raise RecipeError("finetune needs data.train")
+    check_report_to(tracker_names(recipe.training.extra.get("report_to")))
     # Trainer makes its output folder at once.
     with tempfile.TemporaryDirectory(dir=files.scratch()) as folder:
         scratch = recipe.model_copy(update={"output_dir": Path(folder)})
@@ -52,9 +55,10 @@ def _plan(*, recipe: Recipe, listener: Listener, offline: bool) -> PlanResult:
     placement = resolve_device(recipe.device)
     training_arguments(recipe=recipe, device=placement.device)  # refuses before data are read
     setup = set_up(recipe=recipe, placement=placement, offline=offline)
-    for note in setup.notes:
-        listener(Note(note))
     recipe = settle_batch_size(recipe=recipe, setup=setup, listener=listener)
+    notes = [*setup.notes, *rehearse(recipe=recipe, setup=setup, placement=placement)]
+    for note in notes:
+        listener(Note(note))
     arguments = training_arguments(recipe=recipe, device=placement.device)
     section = recipe.training
     steps = check_length(recipe, len(setup.train.lengths))
@@ -107,7 +111,7 @@ def _plan(*, recipe: Recipe, listener: Listener, offline: bool) -> PlanResult:
         peak_memory=memory,
         cached=setup.cached,
         examples=_examples(setup),
-        notes=list(setup.notes),
+        notes=notes,
     )
 
 

@@ -38,6 +38,7 @@ from hfcli.training.callbacks import (
 from hfcli.training.finish import best_step, describe_result, save_model
 from hfcli.training.interrupts import Interrupts, held_back
 from hfcli.training.loop import Split, train
+from hfcli.training.rehearsal import rehearse
 from hfcli.training.setup import RunSetup, set_up
 from hfcli.training.trainer import Order, make_trainer, read_window
 
@@ -119,7 +120,8 @@ def _finetune(
         command=options.command,
         inputs=setup.inputs,
     )
-    notes = [*setup.notes, *_compare(before, told, options)]
+    saved = rehearse(recipe=recipe, setup=setup, placement=placement)
+    notes = [*setup.notes, *saved, *_compare(before, told, options)]
     for note in notes:
         listener(Note(note))
     _check_folder(folder, recipe, options)  # what has come in since counts, too

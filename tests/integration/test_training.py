@@ -69,6 +69,7 @@ def write_recipe(folder: Path, weights: Path, **changes: Any) -> Path:
         "model": {"name_or_path": str(weights), **changes.get("model", {})},
         "data": {"train": "rows.jsonl", "validation_size": 0.2, **changes.get("data", {})},
         "training": {**TRAINING, **changes.get("training", {})},
+        "generation": changes.get("generation", {}),
         "output_dir": "run",
     }
     (folder / "recipe.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
