@@ -156,7 +156,7 @@ def _saved_as_it_is(own: GenerationConfig) -> GenerationConfig:
     from transformers import GenerationConfig
 
     class AsItIs(GenerationConfig):
-        def validate(self, strict: bool = False, **options: Any) -> None:
-            super().validate(strict=False, **options)
+        def validate(self, strict: Any = False, user_set_attributes: Any = None) -> Any:
+            return super().validate(strict=False, user_set_attributes=user_set_attributes)
 
     return AsItIs.from_dict(own.to_dict())

@@ -120,8 +120,8 @@ def _finetune(
         command=options.command,
         inputs=setup.inputs,
     )
-    saved = rehearse(recipe=recipe, setup=setup, placement=placement)
-    notes = [*setup.notes, *saved, *_compare(before, told, options)]
+    rehearsed = rehearse(recipe=recipe, setup=setup, placement=placement)
+    notes = [*setup.notes, *rehearsed, *_compare(before, told, options)]
     for note in notes:
         listener(Note(note))
     _check_folder(folder, recipe, options)  # what has come in since counts, too
