@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -21,16 +21,21 @@ from hfcli.cli.export import export_app
 from hfcli.cli.finetune import finetune_command
 from hfcli.cli.generate import generate_command
 from hfcli.cli.recipes import recipes_app
+from hfcli.cli.typed import TypedCommand
 from hfcli.errors import HfcliError
 from hfcli.faults import environment_errors
 from hfcli.render.streams import (
     StdoutClosed,
     close_stdout,
     lossy_stderr,
+    write_err,
     write_error,
     write_out,
 )
+from hfcli.shown import cut_line, visible_line
 
+USAGE = 2
+USAGE_ERROR = typer.BadParameter.__mro__[1]  # what Typer raises for anything it cannot parse
 CLOSED_PIPE = 141  # 128 + SIGPIPE, what a shell shows for it
 QUIET = {
     "TRANSFORMERS_VERBOSITY": "error",
@@ -50,11 +55,11 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Text, tuned models and numbers you can trust from Hugging Face Transformers.",
 )
-app.command("generate")(generate_command)
-app.command("chat")(chat_command)
-app.command("finetune")(finetune_command)
-app.command("eval")(evaluate_command)
-app.command("compare")(compare_command)
+app.command("generate", cls=TypedCommand)(generate_command)
+app.command("chat", cls=TypedCommand)(chat_command)
+app.command("finetune", cls=TypedCommand)(finetune_command)
+app.command("eval", cls=TypedCommand)(evaluate_command)
+app.command("compare", cls=TypedCommand)(compare_command)
 app.add_typer(recipes_app, name="recipes")
 app.add_typer(export_app, name="export")
 
@@ -75,6 +80,18 @@ def _options(
     pass
 
 
+def _show_usage_error(error: Any) -> None:
+    """As Typer does, with what was typed cut and escaped: usage, where help is, and the error."""
+    message = error.format_message()
+    if message.startswith("Usage: "):  # nothing was typed: the message is the help
+        write_err(message)
+        return
+    if error.ctx is not None:
+        help_flag = f"{error.ctx.command_path} {error.ctx.help_option_names[0]}"
+        write_err(f"{error.ctx.get_usage()}\nTry '{help_flag}' for help.\n")
+    write_err(f"Error: {visible_line(cut_line(message))}")
+
+
 def main() -> None:
     """Run the command line; known errors end in one line, a hint and their exit code."""
     garbage.put_off()
@@ -88,7 +105,11 @@ def main() -> None:
     sys.stderr = lossy_stderr(sys.stderr)
     try:
         with environment_errors():
-            app(prog_name="hfcli")
+            code = app(prog_name="hfcli", standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except USAGE_ERROR as e:
+        _show_usage_error(e)
+        sys.exit(USAGE)
     except HfcliError as e:
         if os.environ.get("HFCLI_DEBUG"):
             raise

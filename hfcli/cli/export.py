@@ -8,11 +8,12 @@ from typing import Annotated
 import typer
 
 from hfcli.cli import options
+from hfcli.cli.typed import TypedCommand
 
 export_app = typer.Typer(no_args_is_help=True, help="Make a whole model of an adapter; upload.")
 
 
-@export_app.command("merge")
+@export_app.command("merge", cls=TypedCommand)
 def merge_command(
     run: Annotated[str, typer.Argument(help="Adapter folder, or its Hub id.", show_default=False)],
     output: Annotated[
@@ -32,7 +33,7 @@ def merge_command(
     _merge(run=run, output=output, dtype=dtype, revision=revision, offline=offline, json=json)
 
 
-@export_app.command("push")
+@export_app.command("push", cls=TypedCommand)
 def push_command(
     run: Annotated[
         Path, typer.Argument(help="A folder written by finetune or merge.", show_default=False)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from hfcli.cli import options
+from hfcli.cli.typed import TypedCommand
 
 recipes_app = typer.Typer(
     no_args_is_help=True,
@@ -19,19 +20,19 @@ Name = Annotated[str, typer.Argument(help="As `hfcli recipes list` shows it.", s
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that are there.")]
 
 
-@recipes_app.command("list")
+@recipes_app.command("list", cls=TypedCommand)
 def list_command(json: options.Json = False) -> None:
     """List the recipes that ship with hfcli."""
     _list(json=json)
 
 
-@recipes_app.command("show")
+@recipes_app.command("show", cls=TypedCommand)
 def show_command(name: Name) -> None:
     """Print a shipped recipe as it is."""
     _show(name=name)
 
 
-@recipes_app.command("check")
+@recipes_app.command("check", cls=TypedCommand)
 def check_command(
     recipe: Annotated[Path, typer.Argument(help="The recipe (YAML).", show_default=False)],
     overrides: options.Overrides = None,
@@ -43,7 +44,7 @@ def check_command(
     _check(recipe=recipe, overrides=[*(overrides or []), *(set_ or [])], offline=offline, json=json)
 
 
-@recipes_app.command("copy")
+@recipes_app.command("copy", cls=TypedCommand)
 def copy_command(
     name: Name,
     to: Annotated[
@@ -58,7 +59,7 @@ def copy_command(
     _copy(name=name, to=to, overwrite=overwrite)
 
 
-@recipes_app.command("init")
+@recipes_app.command("init", cls=TypedCommand)
 def init_command(
     data: Annotated[
         list[str],
@@ -111,7 +112,7 @@ def init_command(
     )
 
 
-@recipes_app.command("schema")
+@recipes_app.command("schema", cls=TypedCommand)
 def schema_command() -> None:
     """Print the JSON Schema of recipes, for editors.
 

@@ -18,6 +18,7 @@ from hfcli.data.parsed import Unreadable
 from hfcli.data.raw_files import FileName, check_file, open_bytes
 from hfcli.data.row_readers import PACKED, READERS
 from hfcli.errors import DataError
+from hfcli.shown import visible_line
 
 
 def expand(patterns: Sequence[str]) -> list[Path]:
@@ -62,7 +63,7 @@ def parse_rows(path: Path, options: FileOptions) -> Iterator[tuple[str, Row | Da
         with open_bytes(path, packed=name.packed) as file:
             for line, row, error, hint in READERS[name.suffix](file, options):
                 empty = False
-                origin = f"{path}:{line}"
+                origin = f"{visible_line(str(path))}:{line}"
                 if row is None:
                     yield origin, DataError(f"{origin}: {error}", hint=hint)
                 else:

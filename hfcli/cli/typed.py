@@ -1,0 +1,84 @@
+"""Values of a command line as they were typed, checked before a command sees them.
+
+A name of a file may be any bytes, and `~` at its start is the home folder, as the shell makes it
+where no `=` stands before it. Any other text is UTF-8.
+"""
+
+from __future__ import annotations
+
+import os
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import typer.core
+
+from hfcli.errors import RecipeError
+
+# Arguments and options, by their name in Python, that name a file, a folder, or a model.
+FILES = frozenset({
+    "adapter", "baseline", "data", "draft_model", "few_shot", "input", "json_schema", "metric",
+    "model", "output", "output_dir", "prompt_file", "recipe", "run", "runs", "suite_path", "target",
+    "template", "to",
+})  # fmt: skip
+
+
+class TypedCommand(typer.core.TyperCommand):
+    """A command whose texts are UTF-8, and whose file names are not empty and know `~`."""
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
+        """Parse as Typer does, then check every text.
+
+        Raises:
+            RecipeError: a text that is not UTF-8, or an empty file name.
+        """
+        _refuse_empty_files(self.params, args)
+        rest = super().parse_args(ctx, args)
+        for parameter in self.params:
+            name = parameter.name or ""
+            if name in ctx.params:
+                ctx.params[name] = _checked(ctx.params[name], name, _shown_name(parameter))
+        return rest
+
+
+def _refuse_empty_files(parameters: list[Any], args: list[str]) -> None:
+    """Raise for `-o ""`: Path("") would be the current folder."""
+    flags = {flag for one in parameters if one.name in FILES for flag in one.opts}
+    for before, word in pairwise(["", *args]):
+        if before == "--":
+            return
+        flag = before if word == "" else word.removesuffix("=") if word.endswith("=") else ""
+        if flag in flags and flag.startswith("-"):
+            raise RecipeError(f"{flag}: an empty name")
+
+
+def _shown_name(parameter: Any) -> str:
+    """`--output-dir` of an option, `RECIPE` of an argument."""
+    long = [name for name in parameter.opts if name.startswith("--")]
+    return long[0] if long else str(parameter.name).upper()
+
+
+def _checked(value: Any, name: str, flag: str) -> Any:
+    if isinstance(value, list | tuple):
+        return type(value)(_checked(item, name, flag) for item in value)
+    if isinstance(value, Path):
+        return Path(_file(str(value), flag))
+    if not isinstance(value, str):
+        return value
+    return _file(value, flag) if name in FILES else _text(value, flag)
+
+
+def _file(value: str, flag: str) -> str:
+    if not value:
+        raise RecipeError(f"{flag}: an empty name")
+    if "\0" in value:
+        raise RecipeError(f"{flag}: not a file name: it holds the character NUL")
+    return os.path.expanduser(value)
+
+
+def _text(value: str, flag: str) -> str:
+    try:
+        value.encode()
+    except UnicodeEncodeError as e:
+        raise RecipeError(f"{flag}: not UTF-8 text", hint="give it in UTF-8") from e
+    return value
