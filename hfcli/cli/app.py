@@ -35,7 +35,8 @@ from hfcli.render.streams import (
 from hfcli.shown import cut_line, visible_line
 
 USAGE = 2
-USAGE_ERROR = typer.BadParameter.__mro__[1]  # what Typer raises for anything it cannot parse
+# What Typer raises for anything it cannot parse; it has no public name.
+USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]
 CLOSED_PIPE = 141  # 128 + SIGPIPE, what a shell shows for it
 QUIET = {
     "TRANSFORMERS_VERBOSITY": "error",

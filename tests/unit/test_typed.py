@@ -54,10 +54,15 @@ def text_options() -> list[tuple[str, str, str, bool]]:
     found = []
     for name, command in COMMANDS.items():
         for parameter in command.params:
-            if parameter.param_type_name == "option" and parameter.bare_type in (str, Path):
+            if parameter.param_type_name == "option" and _takes_text(parameter):
                 flag = next(flag for flag in parameter.opts if flag.startswith("--"))
                 found.append((name, flag, parameter.name, bool(parameter.multiple)))
     return found
+
+
+def _takes_text(parameter: Any) -> bool:
+    annotation = parameter.type_descriptor.annotation
+    return annotation in (str, Path, list[str], list[Path])
 
 
 def test_every_command_checks_its_texts() -> None:
