@@ -33,13 +33,14 @@ def chat_command(
             help="Use the model's chat template, or plain lines for a model without one.",
         ),
     ] = True,
-    max_new_tokens: options.MaxNewTokens = None,
+    max_new_tokens: options.MaxAnswerTokens = None,
     do_sample: options.DoSample = None,
     temperature: options.Temperature = None,
     top_k: options.TopK = None,
     top_p: options.TopP = None,
     min_p: options.MinP = None,
     repetition_penalty: options.RepetitionPenalty = None,
+    stop: options.Stop = None,
     seed: options.Seed = 0,
     engine: options.Engine = "transformers",
     device: options.Device = "auto",
@@ -64,8 +65,6 @@ def _chat(flags: dict[str, Any]) -> None:
     from hfcli.models import lean
     from hfcli.render.progress import Reporter
 
-    flags = {"max_new_tokens": 512, **{k: v for k, v in flags.items() if v is not None}}
-    flags = {**dict.fromkeys(("model", "revision", "adapter", "system", "load_in")), **flags}
     settings = validate.generation_settings(flags)
     choice = validate.model_choice(flags)
     lean.allow()
@@ -78,6 +77,7 @@ def _chat(flags: dict[str, Any]) -> None:
             seed=flags["seed"],
             listener=listener,
             engine=flags["engine"],
+            stops=validate.stop_strings(flags["stop"]),
         )
     converse(conversation)
 

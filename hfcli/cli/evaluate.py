@@ -91,10 +91,7 @@ def evaluate_command(
     temperature: Annotated[
         float | None, typer.Option(min=0, help="Sample texts. Default: greedy.", show_default=False)
     ] = None,
-    stop: Annotated[
-        list[str] | None,
-        typer.Option(help="End a text before this string; repeatable.", show_default=False),
-    ] = None,
+    stop: options.Stop = None,
     system: options.System = None,
     chat_template: options.ChatTemplate = None,
     seed: Annotated[

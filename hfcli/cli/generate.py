@@ -32,10 +32,7 @@ def generate_command(
     min_p: options.MinP = None,
     repetition_penalty: options.RepetitionPenalty = None,
     num_beams: Annotated[int | None, typer.Option(min=1, help="Beam search with n beams.")] = None,
-    stop: Annotated[
-        list[str] | None,
-        typer.Option(help="End the text before this string; repeatable.", show_default=False),
-    ] = None,
+    stop: options.Stop = None,
     num_samples: Annotated[
         int, typer.Option("--num-samples", "-n", min=1, help="Texts for each prompt.")
     ] = 1,
@@ -58,7 +55,9 @@ def generate_command(
     ] = None,
     choices: Annotated[
         str | None,
-        typer.Option(help="The text must be one of these: a,b,c.", show_default=False),
+        typer.Option(
+            help="The text must be one of these: a,b,c. Spaces count.", show_default=False
+        ),
     ] = None,
     regex: Annotated[
         str | None, typer.Option(help="The text must match all of it.", show_default=False)

@@ -73,21 +73,41 @@ Overrides = Annotated[
 ]
 
 MaxNewTokens = Annotated[
-    int | None, typer.Option(min=1, help="Longest text in tokens. Default: 128.")
+    int | None, typer.Option(min=1, help="Longest text in tokens. Default: the model's, else 128.")
+]
+MaxAnswerTokens = Annotated[
+    int | None,
+    typer.Option(min=1, help="Longest answer in tokens. Default: the model's, else 512."),
+]
+Stop = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="End the text before this string; special tokens count. \\n, \\t and \\\\ are a"
+        " line end, a tab and a backslash. Repeatable.",
+        show_default=False,
+    ),
 ]
 DoSample = Annotated[
     bool | None,
     typer.Option("--do-sample/--greedy", help="Sample, or take the likeliest token."),
 ]
 Temperature = Annotated[
-    float | None, typer.Option(min=0, help="Default: the model's, else 0.7; 0 is greedy.")
+    float | None,
+    typer.Option(
+        min=0,
+        help="Sampling temperature; 0 is greedy. Default: the model's; 0.7 where its"
+        " generation_config.json says nothing about sampling.",
+    ),
 ]
 TopK = Annotated[
     int | None,
-    typer.Option(min=0, help="Sample among the k likeliest; 0: among all. Default: 50."),
+    typer.Option(
+        min=0, help="Sample among the k likeliest; 0: among all. Default: the model's, else 50."
+    ),
 ]
 TopP = Annotated[
-    float | None, typer.Option(min=0, max=1, help="Sample within this share of probability.")
+    float | None,
+    typer.Option(min=0, max=1, help="Sample within this share of probability; 0 is greedy."),
 ]
 MinP = Annotated[
     float | None, typer.Option(min=0, max=1, help="Least probability, as a share of the top's.")

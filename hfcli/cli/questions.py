@@ -34,13 +34,18 @@ def recipe_of(
     Raises:
         RecipeError, DataError: they do not make one; the template cannot be read.
     """
-    from hfcli.cli.validate import read_text
+    from hfcli.cli.validate import read_text, stop_strings
     from hfcli.evaluation.question_target import question_recipe
 
+    given = {
+        "template": read_text(flags["template"]),
+        "metrics": flags["metric"],
+        "stop": list(stop_strings(flags["stop"])) or None,
+    }
     return question_recipe(
         name=name,
         target=flags["target"],
-        flags={**flags, "template": read_text(flags["template"]), "metrics": flags["metric"]},
+        flags={**flags, **given},
         overrides=overrides,
         listener=listener,
         offline=flags["offline"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, get_args
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from hfcli.generation.run import TextOptions
     from hfcli.generation.structured import Grammar
 
+ESCAPES = {r"\n": "\n", r"\t": "\t", r"\\": "\\"}
+ESCAPE = re.compile(r"\\[nt\\]")
 LOAD_IN = ("8bit", "4bit")
 QUOTING = ("auto", "always", "never")
 ON_ERROR = ("record", "skip", "fail")
@@ -116,16 +119,27 @@ def text_options(flags: Mapping[str, Any]) -> TextOptions:
     from hfcli.generation.prompts import PromptOptions
     from hfcli.generation.run import TextOptions
 
-    stops = tuple(flags["stop"] or ())
-    if "" in stops:
-        raise RecipeError("--stop: an empty string would end every text at once")
     return TextOptions(
         num_samples=flags["num_samples"],
-        stops=stops,
+        stops=stop_strings(flags["stop"]),
         logprobs=flags["logprobs"],
         prompt=PromptOptions(flags["system"], flags["chat_template"]),
         grammar=grammar(flags),
     )
+
+
+def stop_strings(given: Sequence[str] | None) -> tuple[str, ...]:
+    r"""Return the stop strings of a flag, with `\n`, `\t` and `\\` replaced by what they stand for.
+
+    Any other backslash stays as it is typed.
+
+    Raises:
+        RecipeError: an empty string.
+    """
+    stops = tuple(ESCAPE.sub(lambda found: ESCAPES[found[0]], text) for text in given or ())
+    if "" in stops:
+        raise RecipeError("--stop: an empty string would end every text at once")
+    return stops
 
 
 def grammar(flags: Mapping[str, Any]) -> Grammar | None:
@@ -148,8 +162,8 @@ def grammar(flags: Mapping[str, Any]) -> Grammar | None:
             json.loads(schema)
         except json.JSONDecodeError as e:
             raise RecipeError(f"{flags['json_schema']}:{e.lineno}: not JSON ({e.msg})") from e
-    words = tuple(part.strip() for part in (flags["choices"] or "").split(","))
-    if flags["choices"] is not None and not all(words):
+    words = tuple((flags["choices"] or "").split(","))
+    if flags["choices"] is not None and not all(word.strip() for word in words):
         raise RecipeError("--choices: expected words with commas between them, such as yes,no")
     return Grammar(words if flags["choices"] is not None else (), flags["regex"], schema)
 

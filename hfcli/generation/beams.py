@@ -1,14 +1,14 @@
-"""Beam search, by transformers' own generate(): one prompt, one text, written at its end."""
+"""Beam search, by transformers' own generate(): one prompt, its likeliest texts, at the end."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hfcli.foreign import forward_errors
 from hfcli.generation.request import Finished, Request
-from hfcli.generation.stream import TextStream
+from hfcli.generation.row import Row
 from hfcli.models.load import LoadedModel
 
 if TYPE_CHECKING:
@@ -17,26 +17,55 @@ if TYPE_CHECKING:
 
 def beam_search(
     loaded: LoadedModel,
-    request: Request,
+    requests: Sequence[Request],
     config: GenerationConfig,
-    on_text: Callable[[str], None],
-) -> Finished:
-    """The likeliest text that the beams find; which one wins is known at the end only."""
+    on_text: Callable[[str], None] | None,
+) -> list[Finished]:
+    """Return the likeliest texts that the beams find; which ones win is known at the end only.
+
+    Args:
+        loaded: the model.
+        requests: of one prompt, at most as many as there are beams.
+        config: with `num_beams`.
+        on_text: gets the text of a single request.
+    """
     import torch
     from transformers import set_seed
 
+    first = requests[0]
     config = copy.deepcopy(config)
-    config.max_new_tokens = request.max_new_tokens
-    inputs = torch.tensor([request.ids], device=loaded.model.device)
-    set_seed(request.seed)
+    config.max_new_tokens = first.max_new_tokens
+    config.num_return_sequences = len(requests)
+    config.stop_strings = list(first.stops) or None
+    inputs = torch.tensor([first.ids], device=loaded.model.device)
+    set_seed(first.seed)
     model: Any = loaded.model
     with forward_errors(model), torch.inference_mode():
         output = model.generate(
-            input_ids=inputs, attention_mask=torch.ones_like(inputs), generation_config=config
+            input_ids=inputs,
+            attention_mask=torch.ones_like(inputs),
+            generation_config=config,
+            tokenizer=loaded.tokenizer if first.stops else None,
         )
-    new = output[0, len(request.ids) :].tolist()
-    stream = TextStream(loaded.tokenizer, on_text)
-    stream.ids = new
-    text = stream.end()
-    reason = "stop" if new and new[-1] in request.eos else "length"
-    return Finished(request, tuple(new), text, reason)
+    texts = output[:, len(first.ids) :].tolist()
+    return [
+        _finished(request, ids, loaded, on_text)
+        for request, ids in zip(requests, texts, strict=True)
+    ]
+
+
+def _finished(
+    request: Request,
+    ids: Sequence[int],
+    loaded: LoadedModel,
+    on_text: Callable[[str], None] | None,
+) -> Finished:
+    """Return the text of a beam's tokens, which padding may follow."""
+    row = Row(request, loaded.tokenizer, on_text)
+    for token in ids:
+        row.take(token)
+        if row.finish_reason:
+            break
+    if row.finish_reason is None:
+        row.stream.end()
+    return row.finished()

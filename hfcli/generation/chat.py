@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from hfcli.models.forward import Forward
     from hfcli.models.load import LoadedModel
 
+DEFAULT_MAX_ANSWER_TOKENS = 512  # where neither a flag nor the model says
+
 
 @dataclass(frozen=True)
 class Reply:
@@ -61,6 +63,7 @@ class Conversation:
         chat_template: False: plain text, turns on lines of their own, for models without one.
         seed: of the first answer; the n-th answer has `seed + n`.
         forward: the model's forward pass in fewer operations; None: its modules.
+        stops: strings that end an answer and are not part of it.
 
     Raises:
         ModelError: the model has no chat template, and `chat_template` is not False.
@@ -75,6 +78,7 @@ class Conversation:
         chat_template: bool = True,
         seed: int = 0,
         forward: Forward | None = None,
+        stops: tuple[str, ...] = (),
     ) -> None:
         self.forward = forward
         self.loaded = loaded
@@ -82,7 +86,9 @@ class Conversation:
         self.seed = seed
         self.templated = chat_template
         uses_chat(loaded, PromptOptions(system, chat_template), messages=chat_template)
-        self.maker = RequestMaker(loaded, settings, TextOptions())
+        self.maker = RequestMaker(
+            loaded, settings, TextOptions(stops=stops), DEFAULT_MAX_ANSWER_TOKENS
+        )
         self.messages: Messages = []
         self.reset()
 
@@ -207,6 +213,7 @@ def open_conversation(
     seed: int,
     listener: Listener,
     engine: str = "transformers",
+    stops: tuple[str, ...] = (),
 ) -> Conversation:
     """Load the model and begin.
 
@@ -226,4 +233,5 @@ def open_conversation(
         chat_template=chat_template,
         seed=seed,
         forward=opened.forward,
+        stops=stops,
     )

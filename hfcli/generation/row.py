@@ -29,7 +29,7 @@ class Row:
         on_text: Callable[[str], None] | None = None,
     ) -> None:
         self.request = request
-        self.stream = TextStream(tokenizer, on_text, request.stops)
+        self.stream = TextStream(tokenizer, on_text, request.stops, request.ids)
         self.new: list[int] = []
         self.finish_reason: str | None = None
         self.constraint = request.constraint() if request.constraint else None

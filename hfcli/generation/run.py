@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hfcli.errors import RecipeError
 from hfcli.generation.beams import beam_search
@@ -16,12 +16,14 @@ from hfcli.generation.noise import row_seed
 from hfcli.generation.prompts import PromptOptions, prompt_ids, room_for_text, uses_chat
 from hfcli.generation.request import Finished, Request
 from hfcli.generation.settings import (
+    DEFAULT_MAX_NEW_TOKENS,
     decoding,
     effective_settings,
     eos_ids,
     generation_config,
     not_applied,
     processors,
+    stop_strings,
 )
 from hfcli.generation.structured import Grammar, constraint_factory
 from hfcli.models.load import LoadedModel
@@ -52,15 +54,29 @@ class TextOptions:
 
 
 class RequestMaker:
-    """Makes the requests of one model and one set of settings; the grammar is compiled once."""
+    """Makes the requests of one model and one set of settings; the grammar is compiled once.
+
+    Args:
+        loaded: the model.
+        settings: what was asked for; the rest is the model's own or a default.
+        options: what is wanted beside settings.
+        max_new_tokens: length where neither the settings nor the model say one.
+    """
 
     def __init__(
-        self, loaded: LoadedModel, settings: GenerationSettings, options: TextOptions
+        self,
+        loaded: LoadedModel,
+        settings: GenerationSettings,
+        options: TextOptions,
+        max_new_tokens: int = DEFAULT_MAX_NEW_TOKENS,
     ) -> None:
         self.loaded = loaded
         self.settings = settings
         self.options = options
-        self.config = generation_config(settings=settings, loaded=loaded)
+        self.config = generation_config(
+            settings=settings, loaded=loaded, max_new_tokens=max_new_tokens
+        )
+        self.stops = stop_strings(self.config, options.stops)
         self.eos = frozenset(eos_ids(self.config))
         grammar = options.grammar
         self.constraint = (
@@ -81,7 +97,7 @@ class RequestMaker:
             decoding=decoding(self.config),
             max_new_tokens=min(int(self.config.max_new_tokens or room), room),
             eos=self.eos,
-            stops=self.options.stops,
+            stops=self.stops,
             logprobs=self.options.logprobs,
             processors=processors(self.config, len(ids)),
             constraint=self.constraint,
@@ -155,14 +171,14 @@ def continue_text(
     seeds = [seed, *(row_seed(seed, "", i) for i in range(1, options.num_samples))]
     requests = [maker.make(i, ids, s) for i, s in enumerate(seeds)]
     _tell(maker.config, requests[0], settings, listener)
+    single = options.num_samples == 1
+    on_text = (lambda piece: listener(TextPiece(piece))) if single else None
     start = time.perf_counter()
     if (maker.config.num_beams or 1) > 1:
         if not engine.beams:
             raise RecipeError("beam search (num_beams) needs the engine transformers")
-        finished = [_beams(loaded, requests, maker.config, listener)]
+        finished = _beams(loaded, requests, maker.config, on_text)
     else:
-        single = options.num_samples == 1
-        on_text = (lambda piece: listener(TextPiece(piece))) if single else None
         finished = sorted(engine.run(requests, on_text), key=lambda f: f.request.number)
     seconds = time.perf_counter() - start
     cut = sum(f.finish_reason == "length" for f in finished)
@@ -185,7 +201,7 @@ def continue_text(
             settings={
                 **effective_settings(maker.config),
                 "max_new_tokens": f.request.max_new_tokens,
-                "stop": list(options.stops),
+                "stop": list(maker.stops),
                 "system": options.prompt.system,
                 "chat_template": chat,
                 **(options.grammar.describe() if options.grammar else {}),
@@ -199,20 +215,26 @@ def continue_text(
 
 
 def _beams(
-    loaded: LoadedModel, requests: list[Request], config: GenerationConfig, listener: Listener
-) -> Finished:
+    loaded: LoadedModel,
+    requests: list[Request],
+    config: GenerationConfig,
+    on_text: Callable[[str], None] | None,
+) -> list[Finished]:
     request = requests[0]
     clashes = {
-        "--num-samples": len(requests) > 1,
-        "--stop": bool(request.stops),
         "--logprobs": request.logprobs is not None,
         "--choices, --regex and --json-schema": request.constraint is not None,
     }
     for flag, given in clashes.items():
         if given:
             raise RecipeError(f"{flag} cannot be combined with beam search (num_beams)")
-    on_text: Callable[[str], Any] = lambda piece: listener(TextPiece(piece))  # noqa: E731
-    return beam_search(loaded, request, config, on_text)
+    if len(requests) > (config.num_beams or 1):
+        raise RecipeError(
+            f"--num-samples {len(requests)}: beam search with {config.num_beams} beams finds"
+            f" {config.num_beams} texts",
+            hint="raise --num-beams, or sample without it",
+        )
+    return beam_search(loaded, requests, config, on_text)
 
 
 def _tell(

@@ -5,7 +5,7 @@ what a request says. Knows nothing about prompts.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hfcli.generation.choose import Decoding
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 # of GPT-2 in a few seconds.
 DEFAULT_MAX_NEW_TOKENS = 128
 DEFAULT_TEMPERATURE = 0.7
-DEFAULT_TOP_K = 50  # transformers' own, as soon as it samples
+# What transformers takes for what a generation_config.json leaves out, as soon as it samples.
+UNSET_TEMPERATURE = 1.0
+DEFAULT_TOP_K = 50
 SAMPLING = ("temperature", "top_k", "top_p", "min_p")
 # Settings a model may bring that have no place in a request; beam search honours them.
 NOT_APPLIED = (
@@ -35,34 +37,50 @@ NEUTRAL: dict[str, Any] = {
 }
 
 
-def generation_config(*, settings: GenerationSettings, loaded: LoadedModel) -> GenerationConfig:
-    """What decides the text: flags first, then the model's generation_config, then defaults.
+def generation_config(
+    *,
+    settings: GenerationSettings,
+    loaded: LoadedModel,
+    max_new_tokens: int = DEFAULT_MAX_NEW_TOKENS,
+) -> GenerationConfig:
+    """Return what decides the text: flags first, then the model's own settings, then defaults.
 
     Sampling is on unless greedy, `temperature` 0 or beams were asked for, or the model itself
     says `do_sample: false`.
+
+    Args:
+        settings: the flags.
+        loaded: the model, with its generation_config.
+        max_new_tokens: length where neither flags nor the model say one.
     """
     from transformers import GenerationConfig
 
     own = getattr(loaded.model, "generation_config", None)
     config = copy.deepcopy(own) if own is not None else GenerationConfig()
     given = {k: v for k, v in settings.model_dump().items() if v is not None}
-    config.do_sample = _samples(settings, config.do_sample)
+    config.do_sample = _samples(settings, config)
     if config.do_sample:
-        if config.temperature in (None, 1.0):
-            config.temperature = DEFAULT_TEMPERATURE
-        if config.top_k is None:
-            config.top_k = DEFAULT_TOP_K
+        _fill_sampling(config)
     else:
         given = {k: v for k, v in given.items() if k not in SAMPLING}
         for name in SAMPLING:
             setattr(config, name, None)
-    config.max_new_tokens = config.max_new_tokens or DEFAULT_MAX_NEW_TOKENS
+    config.max_new_tokens = config.max_new_tokens or max_new_tokens
     config.max_length = None  # a second limit beside max_new_tokens only makes warnings
     for name, value in given.items():
         if name != "do_sample":
             setattr(config, name, value)
     _fill_token_ids(config, loaded)
     return config
+
+
+def _fill_sampling(config: GenerationConfig) -> None:
+    """Fill in what the model leaves out: as transformers does, where it says how to sample."""
+    says = any(getattr(config, name, None) is not None for name in SAMPLING)
+    if config.temperature is None:
+        config.temperature = UNSET_TEMPERATURE if says else DEFAULT_TEMPERATURE
+    if config.top_k is None:
+        config.top_k = DEFAULT_TOP_K
 
 
 def effective_settings(config: GenerationConfig) -> dict[str, Any]:
@@ -75,10 +93,10 @@ def effective_settings(config: GenerationConfig) -> dict[str, Any]:
 
 def decoding(config: GenerationConfig) -> Decoding:
     """How a request's tokens are chosen."""
-    if not config.do_sample:
+    if not config.do_sample or config.top_p == 0:  # only the likeliest token is left
         return Decoding()
     return Decoding(
-        temperature=float(config.temperature or DEFAULT_TEMPERATURE),
+        temperature=float(config.temperature),
         top_k=int(config.top_k or 0),
         top_p=1.0 if config.top_p is None else float(config.top_p),
         min_p=float(config.min_p or 0.0),
@@ -99,6 +117,8 @@ def processors(config: GenerationConfig, n_prompt: int) -> list[Callable[[Any, A
         found.append(lp.NoBadWordsLogitsProcessor(config.bad_words_ids, eos))
     if config.min_new_tokens and eos:
         found.append(lp.MinNewTokensLengthLogitsProcessor(n_prompt, config.min_new_tokens, eos))
+    if config.min_length and eos:
+        found.append(lp.MinLengthLogitsProcessor(config.min_length, eos))
     if config.suppress_tokens:
         found.append(lp.SuppressTokensLogitsProcessor(config.suppress_tokens))
     return found
@@ -114,7 +134,7 @@ def not_applied(config: GenerationConfig) -> list[str]:
     ]
 
 
-def _samples(settings: GenerationSettings, own: bool | None) -> bool:
+def _samples(settings: GenerationSettings, own: GenerationConfig) -> bool:
     if settings.do_sample is not None:
         return settings.do_sample
     if settings.temperature == 0:
@@ -123,7 +143,11 @@ def _samples(settings: GenerationSettings, own: bool | None) -> bool:
         return True
     if settings.num_beams is not None and settings.num_beams > 1:
         return False
-    return True if own is None else bool(own)
+    if own.temperature == 0:
+        return False
+    if own.do_sample is None and (own.num_beams or 1) > 1:
+        return False  # as transformers takes it
+    return True if own.do_sample is None else bool(own.do_sample)
 
 
 def _fill_token_ids(config: GenerationConfig, loaded: LoadedModel) -> None:
@@ -132,6 +156,12 @@ def _fill_token_ids(config: GenerationConfig, loaded: LoadedModel) -> None:
     if config.pad_token_id is None:
         eos = eos_ids(config)
         config.pad_token_id = loaded.tokenizer.pad_token_id or (min(eos) if eos else 0)
+
+
+def stop_strings(config: GenerationConfig, given: Sequence[str]) -> tuple[str, ...]:
+    """Return the strings that end a text: those given, else the model's own."""
+    own = config.stop_strings
+    return tuple(given) or ((own,) if isinstance(own, str) else tuple(own or ()))
 
 
 def eos_ids(config: GenerationConfig) -> set[int]:

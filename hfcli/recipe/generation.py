@@ -18,7 +18,7 @@ class GenerationSettings(Section):
     do_sample: bool | None = None
     temperature: float | None = Field(None, ge=0)
     top_k: int | None = Field(None, ge=0)
-    top_p: float | None = Field(None, gt=0, le=1)
+    top_p: float | None = Field(None, ge=0, le=1)
     min_p: float | None = Field(None, ge=0, le=1)
     repetition_penalty: float | None = Field(None, gt=0)
     num_beams: int | None = Field(None, ge=1)
