@@ -58,6 +58,7 @@ def unigram() -> Any:
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="<unk>")
 
 
+PLAIN: Any = {"skip_special_tokens": True, "clean_up_tokenization_spaces": False}
 KINDS = {
     "byte-level": byte_level, "byte-fallback": llama_like,
     "word-piece": word_piece, "unigram": unigram,
@@ -75,8 +76,8 @@ def test_prompt_and_text_joined_are_all_tokens_decoded(kind: str, length: int) -
         prompt, new = tokenizer(before)["input_ids"], tokenizer(f"{before} {after}")["input_ids"]
         new = new[len(prompt) :] if new[: len(prompt)] == prompt else tokenizer(after)["input_ids"]
         assert new
-        whole = tokenizer.decode(prompt + new, clean_up_tokenization_spaces=False)
-        shown = tokenizer.decode(prompt, clean_up_tokenization_spaces=False)
+        whole = tokenizer.decode(prompt + new, **PLAIN)
+        shown = tokenizer.decode(prompt, **PLAIN)
         assert whole.startswith(shown)
         texts = []
         for pieces, stops in (([], ()), ([], ("never said",)), (None, ())):
