@@ -106,9 +106,9 @@ def test_hfcli_has_defaults_only_where_the_model_says_nothing(
     tiny_gpt2: Path, tmp_path: Path
 ) -> None:
     """A file that says how to sample, and leaves the temperature out, means transformers' 1.0."""
-    for i, (own, temperature) in enumerate(
-        [({}, 0.7), ({"do_sample": True}, 0.7), ({"do_sample": True, "top_p": 0.9}, 1.0)]
-    ):
+    cases: list[tuple[dict[str, Any], float]]
+    cases = [({}, 0.7), ({"do_sample": True}, 0.7), ({"do_sample": True, "top_p": 0.9}, 1.0)]
+    for i, (own, temperature) in enumerate(cases):
         loaded = load(tiny_gpt2, tmp_path / str(i), own)
         config = generation_config(settings=GenerationSettings(), loaded=loaded)
         assert (config.temperature, config.top_k) == (temperature, 50)
@@ -125,9 +125,9 @@ def test_flags_go_before_what_the_model_says(
     own: dict[str, Any], tiny_gpt2: Path, tmp_path: Path
 ) -> None:
     loaded = load(tiny_gpt2, tmp_path / "m", own)
-    flags = {"do_sample": True, "temperature": 0.9, "top_k": 7, "top_p": 0.8, "min_p": 0.2,
+    flags: dict[str, Any] = {"do_sample": True, "temperature": 0.9, "top_k": 7, "top_p": 0.8, "min_p": 0.2,
              "max_new_tokens": 3, "repetition_penalty": 1.1, "num_beams": 1}  # fmt: skip
-    config = generation_config(settings=GenerationSettings(**flags), loaded=loaded)  # type: ignore[arg-type]
+    config = generation_config(settings=GenerationSettings(**flags), loaded=loaded)
     assert effective_settings(config) == flags
     greedy = generation_config(settings=GenerationSettings(temperature=0), loaded=loaded)
     assert decoding(greedy).temperature == 0
@@ -203,7 +203,7 @@ def test_special_tokens_that_are_stop_strings_end_texts_of_every_engine_path(
         loaded, EngineOptions(choice=ModelChoice(), listener=lambda event: None)
     ).run([maker.make(0, ids, 0)]))).ids  # fmt: skip
     at = next(i for i in range(3, 16) if written[i] not in written[:i])
-    name = loaded.tokenizer.convert_ids_to_tokens(written[at])
+    name = str(loaded.tokenizer.convert_ids_to_tokens(written[at]))
     tokenizer: Any = loaded.tokenizer
     tokenizer.add_special_tokens({"additional_special_tokens": [name]})
     assert len(tokenizer) == len(loaded.tokenizer)

@@ -80,7 +80,9 @@ def test_prompt_and_text_joined_are_all_tokens_decoded(kind: str, length: int) -
         shown = tokenizer.decode(prompt, **PLAIN)
         assert whole.startswith(shown)
         texts = []
-        for pieces, stops in (([], ()), ([], ("never said",)), (None, ())):
+        ways: list[tuple[list[str] | None, tuple[str, ...]]]
+        ways = [([], ()), ([], ("never said",)), (None, ())]
+        for pieces, stops in ways:
             stream = TextStream(tokenizer, None if pieces is None else pieces.append, stops, prompt)
             for token in new:
                 assert not stream.add(token)
