@@ -125,8 +125,10 @@ def test_flags_go_before_what_the_model_says(
     own: dict[str, Any], tiny_gpt2: Path, tmp_path: Path
 ) -> None:
     loaded = load(tiny_gpt2, tmp_path / "m", own)
-    flags: dict[str, Any] = {"do_sample": True, "temperature": 0.9, "top_k": 7, "top_p": 0.8, "min_p": 0.2,
-             "max_new_tokens": 3, "repetition_penalty": 1.1, "num_beams": 1}  # fmt: skip
+    flags: dict[str, Any] = {
+        "do_sample": True, "temperature": 0.9, "top_k": 7, "top_p": 0.8, "min_p": 0.2,
+        "max_new_tokens": 3, "repetition_penalty": 1.1, "num_beams": 1,
+    }  # fmt: skip
     config = generation_config(settings=GenerationSettings(**flags), loaded=loaded)
     assert effective_settings(config) == flags
     greedy = generation_config(settings=GenerationSettings(temperature=0), loaded=loaded)
