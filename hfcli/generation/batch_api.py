@@ -75,7 +75,7 @@ def read_line(values: dict[str, Any]) -> BatchLine:
         names = ", ".join(name[:60] for name in unknown[:5])
         raise DataError(f"body: {names} cannot be honoured here")
     prompt = body["messages"] if "messages" in body else body.get("prompt")
-    if not isinstance(prompt, str | list):
+    if not isinstance(prompt, list if "messages" in body else str | list):
         raise DataError("body: needs messages, or prompt as a text")
     settings = {SETTINGS[n]: v for n, v in body.items() if n in SETTINGS and v is not None}
     try:
