@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from hfcli import hub
 from hfcli.errors import DataError
+from hfcli.foreign import first_line
+from hfcli.transfers import guard, network_errors
 
 if TYPE_CHECKING:
     from datasets import Dataset, Features, IterableDataset
@@ -48,14 +50,19 @@ class HubStream:
         if limit is not None:
             rows = rows.shuffle(seed=seed, buffer_size=BUFFER_ROWS).take(limit)
         iterator = iter(rows)
+        name = str(self.rows.info.dataset_name)
+        known = (
+            OSError, HfHubHTTPError, pyarrow.ArrowException, datasets.exceptions.DatasetsError
+        )  # fmt: skip
         while True:
             try:
-                row = next(iterator, None)
-            except (
-                OSError, HfHubHTTPError, pyarrow.ArrowException, datasets.exceptions.DatasetsError
-            ) as e:  # fmt: skip
+                with network_errors(
+                    DataError, f"{name}: cannot be read from the Hub", passes=known
+                ):
+                    row = next(iterator, None)
+            except known as e:
                 raise DataError(
-                    f"{self.rows.info.dataset_name}: {str(e).splitlines()[0]}",
+                    f"{name}: {first_line(e)}",
                     hint="without data.streaming, what was fetched is kept",
                 ) from e
             if row is None:
@@ -93,8 +100,15 @@ def _load(path: str, name: str | None, *, offline: bool, **options: Any) -> Any:
     import datasets
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
+    known = (
+        ConnectionError, OfflineModeIsEnabled, ValueError, RuntimeError, HfHubHTTPError,
+        datasets.exceptions.DatasetsError,
+    )  # fmt: skip
+    if not hub.is_offline():
+        guard()
     try:
-        return datasets.load_dataset(path, name, **options)
+        with network_errors(DataError, f"{path}: cannot be read from the Hub", passes=known):
+            return datasets.load_dataset(path, name, **options)
     except (ConnectionError, OfflineModeIsEnabled) as e:
         raise DataError(
             f"{path}: not in the local cache, and the Hub cannot be reached",
@@ -108,4 +122,4 @@ def _load(path: str, name: str | None, *, offline: bool, **options: Any) -> Any:
         # datasets reports an unknown configuration or split as a bare ValueError.
         sliced = options.get("streaming") and "[" in options["split"]
         hint = "streaming reads whole splits; data.max_samples takes a part" if sliced else None
-        raise DataError(f"{path}: {str(e).splitlines()[0]}", hint=hint) from e
+        raise DataError(f"{path}: {first_line(e)}", hint=hint) from e

@@ -16,6 +16,7 @@ from typing import Any
 from hfcli import hub
 from hfcli.errors import DataError, RecipeError, RunError, did_you_mean
 from hfcli.models.load import LoadedModel
+from hfcli.transfers import guard, network_errors
 
 HARNESS = "lm-eval"
 INSTALL = "pip install 'hfcli[lm-eval]'"
@@ -53,9 +54,16 @@ def load_tasks(
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
     from lm_eval.tasks import TaskManager
 
+    if not hub.is_offline():
+        guard()
     manager = _manager_of(TaskManager, names, path)
+    known = (
+        ConnectionError, OfflineModeIsEnabled, HfHubHTTPError, FileNotFoundError, ImportError,
+        datasets.exceptions.DatasetsError,
+    )  # fmt: skip
     try:
-        loaded: dict[str, Any] = manager.load(names)
+        with network_errors(DataError, f"the data of {', '.join(names)}", passes=known):
+            loaded: dict[str, Any] = manager.load(names)
     except (ConnectionError, OfflineModeIsEnabled, HfHubHTTPError) as e:
         raise DataError(
             f"the data of {', '.join(names)} are not in the local cache, and the Hub cannot be"

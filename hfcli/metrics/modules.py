@@ -15,8 +15,10 @@ from typing import Any
 
 from hfcli import hub
 from hfcli.errors import DataError
+from hfcli.foreign import first_line
 from hfcli.metrics import shipped_metrics
 from hfcli.metrics.base import Metric, require
+from hfcli.transfers import guard, network_errors
 
 
 @dataclass(frozen=True)
@@ -141,21 +143,46 @@ _KINDS: dict[type, Callable[[Any], Any]] = {
 }
 
 
-def _load(name: str) -> Any:
-    import evaluate
+def _fetched(name: str) -> str:
+    """The script of a Hub metric, out of the cache where the Hub cannot be reached.
 
-    evaluate.disable_progress_bar()
+    evaluate would fetch it by a client of its own that waits without end.
+    """
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundError
+
+    missing = (LocalEntryNotFoundError, RepositoryNotFoundError)
+    repo = name if "/" in name else f"evaluate-metric/{name}"
+    if not hub.is_offline():
+        guard()
+    failed = f"metric {name}: cannot be fetched from the Hub"
     try:
-        # In memory: a file would be locked against a second instance.
-        return evaluate.load(name, keep_in_memory=True)
-    except (FileNotFoundError, ConnectionError) as e:
-        if name.endswith(".py"):  # something that the script imports
-            raise DataError(f"metric {name}: {e}") from e
+        with network_errors(DataError, failed, passes=missing):
+            folder = snapshot_download(
+                repo, repo_type="space", allow_patterns="*.py", local_files_only=hub.is_offline()
+            )
+    except missing as e:
         raise DataError(
             f"metric {name}: not in the local cache, and the Hub has no such metric or cannot be"
             " reached",
             hint="docs/evaluation.md lists the metrics that need no network",
         ) from e
+    script = Path(folder) / f"{repo.rpartition('/')[2]}.py"
+    if not script.is_file():
+        raise DataError(f"metric {name}: its repository has no {script.name}")
+    return str(script)
+
+
+def _load(name: str) -> Any:
+    import evaluate
+
+    evaluate.disable_progress_bar()
+    path = name if name.endswith(".py") else _fetched(name)
+    try:
+        # In memory: a file would be locked against a second instance.
+        return evaluate.load(path, keep_in_memory=True)
+    except (FileNotFoundError, ConnectionError) as e:  # something that the script imports
+        raise DataError(f"metric {name}: {first_line(e)}") from e
     except (ImportError, SyntaxError) as e:
         raise DataError(f"metric {name}: {str(e).splitlines()[0]}") from e
     except (TypeError, NotImplementedError) as e:

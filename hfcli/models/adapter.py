@@ -154,6 +154,7 @@ def merge(model: PreTrainedModel, adapters: Iterable[ModelSource]) -> PreTrained
             )
         with foreign_errors(ModelError, misfit), quiet_peft():
             model = adapted.merge_and_unload()
+        model.requires_grad_(True)  # peft froze it, and it may be trained further
     return model
 
 

@@ -17,6 +17,7 @@ from hfcli import hub
 from hfcli.errors import ModelError, RecipeError, RunError
 from hfcli.models.resolve import ModelSource
 from hfcli.results import PushResult
+from hfcli.transfers import guard, network_errors
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -167,8 +168,13 @@ def _translated(repo_id: str) -> Iterator[None]:
     from httpx2 import HTTPError
     from huggingface_hub.errors import HfHubHTTPError
 
+    known = (HfHubHTTPError, HTTPError, OSError, RuntimeError, ValueError)
+    guard()
     try:
-        with warnings.catch_warnings():
+        with (
+            network_errors(RunError, f"{repo_id}: the upload broke off", passes=known),
+            warnings.catch_warnings(),
+        ):
             warnings.filterwarnings("ignore", "Warnings while validating metadata", UserWarning)
             yield
     except HfHubHTTPError as e:

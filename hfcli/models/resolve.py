@@ -17,6 +17,7 @@ from hfcli.errors import ModelError, did_you_mean
 from hfcli.foreign import foreign_errors
 from hfcli.models.json_file import read_object
 from hfcli.recipe.schema import BUNDLED
+from hfcli.transfers import guard, network_errors
 
 DEFAULT_MODEL = "openai-community/gpt2"
 BUNDLED_FOLDER = Path(__file__).parent.parent / "bundled"
@@ -214,21 +215,22 @@ def _download(name: str, revision: str | None, wanted: Sequence[str]) -> ModelSo
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import (
         GatedRepoError,
-        HfHubHTTPError,
-        LocalEntryNotFoundError,
         RepositoryNotFoundError,
         RevisionNotFoundError,
     )
 
+    refusals = (GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError)
+    guard()
     try:
-        folder = Path(
-            snapshot_download(
-                name,
-                revision=revision,
-                allow_patterns=[*PATTERNS, *wanted],
-                ignore_patterns=IGNORED,
+        with network_errors(ModelError, f"{name}: download failed", passes=refusals):
+            folder = Path(
+                snapshot_download(
+                    name,
+                    revision=revision,
+                    allow_patterns=[*PATTERNS, *wanted],
+                    ignore_patterns=IGNORED,
+                )
             )
-        )
     except GatedRepoError as e:
         raise ModelError(
             f"{name}: access is restricted",
@@ -241,8 +243,6 @@ def _download(name: str, revision: str | None, wanted: Sequence[str]) -> ModelSo
         ) from e
     except RevisionNotFoundError as e:
         raise ModelError(f"{name}: no revision {revision!r} on the Hub") from e
-    except (HfHubHTTPError, LocalEntryNotFoundError) as e:
-        raise ModelError(f"{name}: download failed ({str(e).splitlines()[0]})") from e
     if not _complete(folder, wanted):
         raise ModelError(
             f"{name}: has no safetensors weights",

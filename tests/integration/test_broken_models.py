@@ -20,6 +20,9 @@ from hfcli.models.load import LoadedModel, load_model
 from hfcli.models.preflight import SizeLimit
 from hfcli.models.resolve import ModelSource, resolve_model
 from hfcli.tasks.text_generation import TextGeneration
+from tests.fuzz.tiny import build_adapter
+
+pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
 
 Change = Callable[[Path], object]
 
@@ -220,6 +223,14 @@ def test_sizes_are_those_of_the_files_and_of_the_machine(model: Path) -> None:
     limit.tensors = 100_000
     with pytest.raises(ModelError):
         limit.count("ones", 1)
+
+
+def test_a_model_with_its_adapter_can_be_trained_further(model: Path, tmp_path: Path) -> None:
+    build_adapter(model, tmp_path / "adapter")
+    loaded = load(tmp_path / "adapter")
+    trained = [parameter.requires_grad for parameter in loaded.model.parameters()]
+    assert trained
+    assert all(trained)
 
 
 def test_a_token_without_an_embedding_is_named(model: Path) -> None:
