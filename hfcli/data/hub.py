@@ -51,6 +51,7 @@ class HubStream:
             rows = rows.shuffle(seed=seed, buffer_size=BUFFER_ROWS).take(limit)
         iterator = iter(rows)
         name = str(self.rows.info.dataset_name)
+        failed = f"{name}: cannot be read from the Hub"
         known = (
             OSError, HfHubHTTPError, pyarrow.ArrowException, datasets.exceptions.DatasetsError
         )  # fmt: skip
