@@ -57,9 +57,7 @@ class HubStream:
         )  # fmt: skip
         while True:
             try:
-                with network_errors(
-                    DataError, f"{name}: cannot be read from the Hub", passes=known
-                ):
+                with network_errors(DataError, failed, passes=known):
                     row = next(iterator, None)
             except known as e:
                 raise DataError(
