@@ -11,6 +11,7 @@ from typing import Any
 from hfcli.data.parsed import Quoting
 from hfcli.data.prompts import DASH, InputRow
 from hfcli.errors import DataError, RunError, did_you_mean
+from hfcli.faults import environment_errors
 from hfcli.generation import batch_api
 from hfcli.generation.prompts import Messages
 from hfcli.generation.writers import output_suffix
@@ -67,7 +68,10 @@ def check_output(files: BulkFiles) -> None:
     if output.exists() and not output.is_file():
         raise RunError(f"{output}: is a device or a pipe, not a file", hint="-o - writes to stdout")
     source = Path(files.input).expanduser()
-    if files.input != DASH and source.exists() and output.exists() and output.samefile(source):
+    with environment_errors(source, DataError, what="cannot be read"):
+        same = files.input != DASH and source.exists() and output.exists()
+        same = same and output.samefile(source)
+    if same:
         raise RunError(f"{output}: is the input, and is not written over", hint="another --output")
 
 

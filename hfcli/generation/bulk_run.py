@@ -10,6 +10,7 @@ from typing import Any
 
 import hfcli
 from hfcli import files
+from hfcli.data.inputs import Unchanged
 from hfcli.data.prompts import DASH, InputRow, InputRows
 from hfcli.errors import DataError, HfcliError
 from hfcli.faults import environment_errors
@@ -19,7 +20,7 @@ from hfcli.generation.engines.base import Engine
 from hfcli.generation.in_order import InOrder
 from hfcli.generation.journal import Journal
 from hfcli.generation.loading import ModelChoice
-from hfcli.generation.manifest import FORMAT
+from hfcli.generation.manifest import FORMAT, INPUT_CHANGED
 from hfcli.generation.request import Request
 from hfcli.generation.row_requests import RowRequests, Wanted
 from hfcli.generation.run import RequestMaker
@@ -89,8 +90,20 @@ class BulkRun:
             except KeyboardInterrupt:
                 self.listener(Note(f"{self.done.texts:,} texts are kept; the same command goes on"))
                 raise
+            changed = self._changed_input()
+            if changed is not None:
+                journal.asked |= {INPUT_CHANGED: True}
             self._write_output(journal)
+        if changed is not None:
+            raise changed
         return self._result(self.files.output, resumed)
+
+    def _changed_input(self) -> DataError | None:
+        """The error of an input file that is not what it was when the run began."""
+        path, before = self.rows.path, self.rows.fingerprint
+        if path is None or before is None:
+            return None
+        return Unchanged([path], {path: before}).changed()
 
     def _write_output(self, journal: Journal) -> None:
         """Write what the journal has in the order of the input, and take it for finished."""
@@ -119,6 +132,9 @@ class BulkRun:
                 self.listener(TextPiece(json_line(record)))
 
         self._generate(write)
+        changed = self._changed_input()
+        if changed is not None:
+            raise changed
         return self._result(DASH, 0)
 
     def _generate(self, keep: Callable[[Entry], None]) -> None:

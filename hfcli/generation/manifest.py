@@ -20,6 +20,7 @@ FORMAT = 1  # another number where the same settings give other texts
 BEGINNING = re.compile(rb'\A\s*\Z|\A\{\s*"(counts|hfcli)"')
 # Not settings: hfcli's own version, and the name of the input, which is compared by content.
 NOT_COMPARED = ("hfcli", "input")
+INPUT_CHANGED = "input_changed"  # true: the texts are of more than one content of the input
 ANEW = "--overwrite begins anew; another output (-o) keeps both"
 
 
@@ -92,6 +93,8 @@ def compare(before: Mapping[str, Any], asked: Mapping[str, Any], where: Path) ->
     Raises:
         RunError: it was; the message says in what.
     """
+    if before.get(INPUT_CHANGED):
+        raise RunError(f"{where}: its input changed while it was read", hint=ANEW)
     old = {"format": 1, **before}
     now = json.loads(json.dumps(asked))
     for name in (*NOT_COMPARED, "counts", "output_sha256"):

@@ -14,6 +14,7 @@ from typing import Any
 
 from hfcli import hub
 from hfcli.errors import ModelError, did_you_mean
+from hfcli.faults import environment_errors
 from hfcli.foreign import foreign_errors
 from hfcli.models.json_file import read_object
 from hfcli.recipe.schema import BUNDLED
@@ -92,7 +93,8 @@ def resolve_model(
         return _default()
     name = name or DEFAULT_MODEL  # a revision of it is a choice, from which nothing falls back
     weights = (*WEIGHTS, "*.bin") if allow_pickle else WEIGHTS
-    return _resolve(name, revision, (*weights, "*.py") if remote_code else weights)
+    with environment_errors(error=ModelError, what="cannot be read"):
+        return _resolve(name, revision, (*weights, "*.py") if remote_code else weights)
 
 
 def _default() -> ModelSource:

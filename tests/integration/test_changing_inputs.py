@@ -13,9 +13,15 @@ import torch
 
 from hfcli.data.inputs import Unchanged
 from hfcli.device import Placement
-from hfcli.errors import DataError
+from hfcli.errors import DataError, RunError
 from hfcli.evaluation.run import EvalOptions, evaluate
+from hfcli.generation.bulk import generate_file
+from hfcli.generation.bulk_files import BulkFiles
+from hfcli.generation.loading import ModelChoice
+from hfcli.generation.run import TextOptions
+from hfcli.recipe.generation import GenerationSettings
 from hfcli.recipe.load import load_recipe
+from hfcli.results import BulkResult, Listener
 from hfcli.training.setup import set_up
 from tests.integration.test_training import run, write_recipe
 
@@ -108,3 +114,41 @@ def test_evaluation_data(tiny_gpt2: Path, tmp_path: Path, monkeypatch: pytest.Mo
     with pytest.raises(DataError, match="changed while it was read"):
         evaluate(recipe=load_recipe(path), listener=lambda _event: None, options=options)
     assert not (tmp_path / "scores" / "report.json").exists()
+
+
+@changes
+@pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
+def test_prompts(
+    tiny_gpt2: Path, tmp_path: Path, change: Callable[[Path], object], suffix: str
+) -> None:
+    rows, output = tmp_path / "rows.jsonl", tmp_path / f"out{suffix}"
+    content = "".join(json.dumps({"prompt": f"The market {i}"}) + "\n" for i in range(9))
+    rows.write_text(content)
+    left = [change]
+
+    def listener(_event: object) -> None:
+        while left:
+            left.pop()(rows)
+
+    def generated(listener: Listener, overwrite: bool = False) -> BulkResult:
+        return generate_file(
+            files=BulkFiles(str(rows), str(output), overwrite=overwrite),
+            choice=ModelChoice(str(tiny_gpt2), device="cpu"),
+            settings=GenerationSettings(max_new_tokens=2),
+            options=TextOptions(),
+            seed=0,
+            listener=listener,
+            batch_size=2,
+        )
+
+    with pytest.raises(DataError, match=r"rows\.jsonl"):
+        generated(listener)
+    manifest = tmp_path / f"{output.name}.run.json"
+    if output.exists():
+        assert json.loads(manifest.read_text())["input_changed"] is True
+        rows.write_text(content)  # even so it is not taken for finished
+        with pytest.raises(RunError, match="its input changed while it was read"):
+            generated(lambda _event: None)
+    rows.write_text(content)
+    assert generated(lambda _event: None, overwrite=True).texts == 9
+    assert "input_changed" not in json.loads(manifest.read_text())

@@ -1,0 +1,44 @@
+"""The output folder is deleted while a run writes into it: one error, whenever that is."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hfcli.errors import RunError
+from hfcli.recipe.load import load_recipe
+from hfcli.results import Evaluated, StepDone, TrainingStarted
+from tests.integration.test_training import run, write_recipe
+
+TRAINING = {"max_steps": 4, "save_steps": 2, "eval_steps": 3, "logging_steps": 1}
+MOMENTS: dict[str, tuple[type, int]] = {
+    "before the first step": (TrainingStarted, 0),
+    "after a step": (StepDone, 1),
+    "before a checkpoint": (StepDone, 2),
+    "at an evaluation": (Evaluated, 0),
+    "after the last step": (StepDone, 4),
+}
+
+
+@pytest.mark.parametrize(("kind", "number"), MOMENTS.values(), ids=MOMENTS.keys())
+@pytest.mark.parametrize("lora", [False, True])
+def test_training(tiny_gpt2: Path, tmp_path: Path, kind: type, number: int, lora: bool) -> None:
+    model: dict[str, Any] = {"lora": {"r": 2}} if lora else {}
+    path = write_recipe(
+        tmp_path, tiny_gpt2, task={"name": "text-classification"}, training=TRAINING, model=model
+    )
+    folder = load_recipe(path).output_dir
+    assert folder is not None
+    gone = []
+
+    def listener(event: object) -> None:
+        if not gone and isinstance(event, kind) and getattr(event, "step", number) >= number:
+            shutil.rmtree(folder)
+            gone.append(event)
+
+    with pytest.raises(RunError):
+        run(path, listener=listener)
+    assert gone
