@@ -242,6 +242,8 @@ def _trainer_class(
             written = folder / checkpoints.SAVING / final.name
             best = folder / f"checkpoint-{self.state.best_global_step}"
             planned = self._planned or checkpoints.is_planned(final)
+            if not folder.is_dir():  # transformers would make a new one, without the run's record
+                raise RunError(f"{folder}: the output folder was removed during the run")
             self._saving = written
             try:
                 super()._save_checkpoint(model, trial)
