@@ -32,7 +32,7 @@ def test_training(tiny_gpt2: Path, tmp_path: Path, kind: type, number: int, lora
     )
     folder = load_recipe(path).output_dir
     assert folder is not None
-    gone = []
+    gone: list[object] = []
 
     def listener(event: object) -> None:
         if not gone and isinstance(event, kind) and getattr(event, "step", number) >= number:
