@@ -1,9 +1,9 @@
-# make run | test | check | fuzz | bench: each sets up .venv first, where needed, from constraints.txt.
+# make run | test | check | fuzz | models | bench: each sets up .venv first, where needed, from constraints.txt.
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: run test check fuzz bench clean
+.PHONY: run test check fuzz models bench clean
 
 run: .venv/installed
 	HF_HUB_OFFLINE=1 $(BIN)/hfcli generate --model bundled "The world is a beautiful place,"
@@ -28,6 +28,9 @@ check: .venv/installed-dev
 
 fuzz: .venv/installed-test
 	$(BIN)/python -m tests.fuzz
+
+models: .venv/installed-test
+	$(BIN)/python -W ignore -m tests.models.causal
 
 bench: .venv/installed
 	$(BIN)/python -m benchmarks

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Protocol
 
 from hfcli.device import out_of_memory
 from hfcli.errors import RunError
+from hfcli.generation.batchable import open_rows
 from hfcli.generation.choose import Choice, choose
 from hfcli.generation.fitting import Fit
 from hfcli.generation.request import Counts
 from hfcli.generation.row import Row
 from hfcli.generation.scheduling import of_a_length
-from hfcli.generation.slots import Rows, open_rows
+from hfcli.generation.slots import Rows
 from hfcli.generation.speculate import Proposer
 from hfcli.results import Listener, Note
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from hfcli import files
 from hfcli.errors import DataError, RecipeError
 from hfcli.foreign import forward_errors
+from hfcli.generation.batchable import open_rows
 from hfcli.generation.choose import choose
 from hfcli.generation.engines import open_engine
 from hfcli.generation.engines.base import EngineOptions
@@ -23,7 +24,6 @@ from hfcli.generation.loading import ModelChoice
 from hfcli.generation.prompts import Messages, PromptOptions, prompt_ids, uses_chat
 from hfcli.generation.row import Row
 from hfcli.generation.run import RequestMaker, TextOptions
-from hfcli.generation.slots import open_rows
 from hfcli.recipe.generation import GenerationSettings
 from hfcli.results import Listener
 from hfcli.tasks.base import context_length

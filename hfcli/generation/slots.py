@@ -1,9 +1,8 @@
 """A model and the texts it is in the middle of: keys and values of every row, at their place.
 
 Each row owns a slot; token i of a row stands at column i of its slot, so that rows of any length
-share a batch without left padding, join it, and leave it, and none of the others notices. Models
-whose memory is not plain attention (sliding windows, state spaces, ALiBi) get one row at a time
-and transformers' own cache. Knows nothing about sampling or text.
+share a batch without left padding, join it, and leave it, and none of the others notices. Other
+models get one row at a time (`hfcli.generation.one_row`). Knows nothing about sampling or text.
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from hfcli.generation.slot_attention import RowsApart, SlotAttention, additive
 from hfcli.generation.slot_cache import slot_cache
-from hfcli.models.attention import plain_attention
 from hfcli.models.forward import whole_texts
 from hfcli.models.prepack import plain_weights
 from hfcli.tasks.base import pad_right
@@ -41,30 +39,7 @@ class Rows(Protocol):
     def alone(self, ids: Sequence[int]) -> Tensor: ...
 
 
-def open_rows(
-    model: PreTrainedModel,
-    longest: int,
-    forward: Forward | None = None,
-    *,
-    apart: bool = False,
-    rows: int = 1,
-) -> Rows:
-    """The memory that fits the model, for rows of at most `longest` tokens.
-
-    Args:
-        forward: the model's forward pass in fewer operations; None: its modules.
-        apart: see `Slots`.
-        rows: most there will be, for libraries that want to know.
-    """
-    own = getattr(model, "open_rows", None)
-    if own is not None:  # weights that another library holds
-        return own(rows)  # type: ignore[no-any-return]
-    if not plain_attention(model, longest):
-        return OneRow(model)
-    return Slots(model, forward, apart=apart)
-
-
-class _Model:
+class ModelRows:
     """What both kinds share: the model, and the count of tokens it was run on."""
 
     def __init__(self, model: PreTrainedModel) -> None:
@@ -84,7 +59,7 @@ class _Model:
         return output.logits[:, -1].float()  # type: ignore[no-any-return]
 
 
-class Slots(_Model):
+class Slots(ModelRows):
     """Rows of any length in one batch.
 
     Args:
@@ -178,14 +153,14 @@ class Slots(_Model):
             return self.forward(inputs, positions, attend)
         mask = None
         if inputs.numel() > 1 or self.forward is None:  # a single token reads everything
-            mask = torch.arange(columns, device=inputs.device)[None, None] <= positions[:, :, None]
+            seen = torch.arange(columns, device=inputs.device)[None, None] <= positions[:, :, None]
+            mask = additive(seen, self.cache.layers[0].keys)  # eager attention adds what it gets
         if self.forward is not None:
-            mask = None if mask is None else additive(mask, self.cache.layers[0].keys)
             return self.forward(inputs, positions, SlotAttention(self.cache, self.view, mask))
         output = self.model(
             input_ids=inputs,
             position_ids=positions,
-            attention_mask=None if mask is None else mask[:, None],
+            attention_mask=mask,
             past_key_values=self.cache,
             use_cache=True,
         )
@@ -203,47 +178,3 @@ class Slots(_Model):
             self.view.copy(last, [row], self.lengths[last])
             self.lengths[row] = self.lengths[last]
         self.lengths.pop()
-
-
-class OneRow(_Model):
-    """One row at a time, in transformers' own cache."""
-
-    most: int | None = 1
-
-    def __init__(self, model: PreTrainedModel) -> None:
-        super().__init__(model)
-        self.lengths: list[int] = []
-        self.cache: Any = None
-        names = inspect.signature(self.model.forward).parameters
-        self._cache_name = "cache_params" if "cache_params" in names else "past_key_values"
-
-    def admit(self, ids: Sequence[Sequence[int]]) -> Tensor:
-        """As Slots.admit, for a single row."""
-        (row,) = ids
-        self.cache = None
-        self.lengths = [0]
-        return self.extend([row])[:, -1]
-
-    def fork(self, row: int, copies: int) -> None:
-        """Not possible here."""
-        raise NotImplementedError
-
-    def extend(self, tokens: Sequence[Sequence[int]]) -> Tensor:
-        """As Slots.extend."""
-        import torch
-
-        inputs = torch.tensor([list(tokens[0])], device=self.model.device)
-        self.computed += inputs.shape[1]
-        output = self.model(input_ids=inputs, use_cache=True, **{self._cache_name: self.cache})
-        self.cache = output[self._cache_name]
-        self.lengths[0] += inputs.shape[1]
-        return output.logits.float()  # type: ignore[no-any-return]
-
-    def rewind(self, row: int, length: int) -> bool:
-        """Whether it was possible: a sliding window has forgotten what came before it."""
-        return length == self.lengths[row]
-
-    def leave(self, row: int) -> None:
-        """Forget the row."""
-        self.lengths.pop(row)
-        self.cache = None

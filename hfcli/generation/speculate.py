@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
+from hfcli.generation.batchable import open_rows
 from hfcli.generation.choose import choose
-from hfcli.generation.slots import open_rows
 
 if TYPE_CHECKING:
     from torch import Tensor

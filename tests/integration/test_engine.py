@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 import torch
 
+from hfcli.generation.batchable import open_rows
 from hfcli.generation.choose import Decoding
 from hfcli.generation.engines.base import EngineOptions
 from hfcli.generation.engines.transformers import TransformersEngine, open_engine
 from hfcli.generation.loading import ModelChoice
+from hfcli.generation.one_row import OneRow
 from hfcli.generation.request import Finished, Request
-from hfcli.generation.slots import OneRow, Slots, open_rows
+from hfcli.generation.slots import Slots
 
 PROMPTS = [
     "The harbour was quiet",
@@ -99,7 +101,7 @@ def test_models_without_plain_attention_write_the_same_row_by_row(
     requests = requests_for(engine, SAMPLED)
     before = texts(engine, requests)
     assert isinstance(open_rows(engine.loaded.model, 64), Slots)
-    monkeypatch.setattr("hfcli.generation.slots.plain_attention", lambda model, longest: False)
+    monkeypatch.setattr("hfcli.generation.batchable.plain_attention", lambda model, longest: False)
     assert isinstance(open_rows(engine.loaded.model, 64), OneRow)
     assert texts(open_tiny(batch_size=4), requests) == before
 

@@ -21,6 +21,7 @@ from hfcli.generation.engines.base import EngineOptions
 from hfcli.generation.fitting import fit_to_memory
 from hfcli.generation.loading import draft_choice, find_model, load_found
 from hfcli.generation.logprobs import token_logprobs
+from hfcli.generation.one_row import OneRow
 from hfcli.generation.request import Counts, Finished, Request
 from hfcli.generation.row import Row
 from hfcli.generation.scheduling import by_work
@@ -34,6 +35,7 @@ from hfcli.tasks.base import context_length
 if TYPE_CHECKING:
     pass
 
+ONE_BY_ONE = "batch: rows run one at a time, as this model's attention needs"
 WINDOW = 1024  # requests sorted together
 
 
@@ -135,6 +137,8 @@ class TransformersEngine:
         source = iter(requests)
         window = list(islice(source, WINDOW))
         batch = Batch(self, fit_to_memory(self.loaded.model, self.options.batch_size))
+        if isinstance(batch.memory, OneRow):
+            self.options.listener(Chosen(ONE_BY_ONE))
         waiting: list[Row] = []
         with forward_errors(self.loaded.model), torch.inference_mode():
             while window or waiting or batch.rows:
