@@ -50,6 +50,18 @@ def write_bytes(path: Path, data: bytes, *, durable: bool = True) -> None:
         temporary.write_bytes(data)
 
 
+def read_bytes(path: Path) -> bytes:
+    """Return the content of a file; a pipe or device, which may never end, is refused.
+
+    Raises:
+        RunError: it cannot be read, or is not a file.
+    """
+    with environment_errors(path):
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise RunError(f"{path}: is not a file")
+        return path.read_bytes()
+
+
 @contextlib.contextmanager
 def atomic(path: Path, *, durable: bool = True) -> Iterator[Path]:
     """Give the name of an empty file to write, which takes the name `path` when all went well.

@@ -214,18 +214,24 @@ def _options(flags: dict[str, Any], gates: Gates) -> EvalOptions:
         allow_remote_metric=flags["allow_remote_metric"],
         command=shlex.join(["hfcli", *sys.argv[1:]]),
         gates=gates,
+        write_report=write_report,
     )
 
 
-def _show(result: EvalResult, *, json: bool) -> None:
-    """Write the report, and the scores on stdout."""
+def write_report(result: EvalResult) -> None:
+    """Write the reports of an evaluation beside its predictions."""
     from hfcli.evaluation.outcomes import PREDICTIONS_FILE, read_predictions
     from hfcli.render.report.evaluate import write_eval_report
-    from hfcli.render.streams import write_json
-    from hfcli.render.tables import show_eval
 
     folder = Path(result.output_dir)
     write_eval_report(folder, result.to_report(), read_predictions(folder / PREDICTIONS_FILE))
+
+
+def _show(result: EvalResult, *, json: bool) -> None:
+    """Write the scores on stdout."""
+    from hfcli.render.streams import write_json
+    from hfcli.render.tables import show_eval
+
     if json:
         write_json(result.to_dict())
     else:

@@ -75,8 +75,34 @@ def _answer(asked: Asked) -> Answer:
 
     recipe = asked.recipe
     if isinstance(recipe.task, GenerateUntil):
-        return partial(written_answers, write=bulk_writer(recipe.task, asked))
+        task = recipe.task
+        return partial(
+            written_answers, write=bulk_writer(task, asked), depends=lambda: _told(task, asked)
+        )
     return partial(chosen_answers, recipe=recipe, options=asked.options, listener=asked.listener)
+
+
+def _told(task: GenerateUntil, asked: Asked) -> dict[str, Any]:
+    """What the texts of the recipe's model depend on, known before the model is loaded."""
+    from hfcli.models.fingerprint import begin_fingerprint
+    from hfcli.models.resolve import resolve_model
+
+    recipe = asked.recipe
+    source = resolve_model(
+        recipe.model.name_or_path,
+        revision=recipe.model.revision,
+        offline=asked.options.offline,
+    )
+    told = task.model_dump(mode="json", exclude_none=True, exclude={"few_shot"})
+    return {
+        "weights_sha256": begin_fingerprint(source)(),
+        "settings": {
+            "task": told,
+            "decoding": recipe.decoding().model_dump(mode="json"),
+            "dtype": recipe.model.dtype,
+            "seed": recipe.seed,
+        },
+    }
 
 
 def bulk_writer(task: GenerateUntil, asked: Asked) -> Write:

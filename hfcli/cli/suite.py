@@ -35,6 +35,7 @@ def score_suite(flags: Mapping[str, Any], listener: Listener) -> EvalResult:
     Raises:
         RecipeError: flags of a data set, which a suite brings itself.
     """
+    from hfcli.cli.evaluate import write_report
     from hfcli.errors import RecipeError
     from hfcli.evaluation.suite import SuiteOptions, evaluate_suite
 
@@ -55,6 +56,7 @@ def score_suite(flags: Mapping[str, Any], listener: Listener) -> EvalResult:
             limit=flags["suite_limit"],
             num_fewshot=flags.get(FEW_SHOT),
             command=shlex.join(["hfcli", *sys.argv[1:]]),
+            write_report=write_report,
             **options,
         ),
         listener,

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +17,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import hfcli
-from hfcli.errors import DataError, RunError
+from hfcli.errors import DataError
+from hfcli.evaluation.folder import EvaluationFolder
 from hfcli.evaluation.gates import check_names
 from hfcli.evaluation.measure import compute
 from hfcli.evaluation.outcomes import (
@@ -30,7 +30,7 @@ from hfcli.evaluation.outcomes import (
 )
 from hfcli.evaluation.predictions import metric_inputs
 from hfcli.evaluation.questions import Questions, read_questions
-from hfcli.evaluation.run import PACKAGES, REPORT_FILE, EvalOptions
+from hfcli.evaluation.run import PACKAGES, EvalOptions
 from hfcli.metrics import shipped_metrics
 from hfcli.metrics.modules import PlainMetric, load_metric
 from hfcli.recipe.questions import QuestionRecipe
@@ -62,9 +62,12 @@ class Answers:
 
 
 class Answer(Protocol):
-    """Puts questions to a model; what it has finished survives a kill, in `folder`."""
+    """Puts questions to a model; what it has finished survives a kill, in `folder`.
 
-    def __call__(self, questions: Questions, folder: Path) -> Answers: ...
+    It takes the folder as soon as it knows everything that its answers depend on.
+    """
+
+    def __call__(self, questions: Questions, folder: EvaluationFolder) -> Answers: ...
 
 
 def ask(
@@ -92,50 +95,58 @@ def ask(
     plain = all(isinstance(module, PlainMetric) for module in modules.values())
     if options.gates is not None and plain:  # other modules name their values afterwards
         check_names(options.gates, names)
-    folder = options.output_dir or _default_folder(recipe)
-    _refuse_another(folder, task.name, options)
-    start = time.perf_counter()
-    answers = answer(questions, folder)
-    seconds = time.perf_counter() - start
-    if answers.rows is not None:
-        write_predictions(folder, _predictions(questions.items, answers.rows))
-        answers.when_written()
-    scored = list(read_predictions(folder / PREDICTIONS_FILE))
-    n_rows = sum(row["error"] is None for row in scored)
-    notes = [*questions.skipped.sentences(), *missing, *answers.notes, *_unscored(scored, n_rows)]
-    for note in notes:
-        listener(Note(note))
-    inputs = metric_inputs(scored, None)
-    most = max(len(item.choices) for item in questions.items)
-    options_of = {"labels": list(range(most))}  # for metrics that take choices as classes
-    values = compute(modules, inputs, options_of)
-    known = {name: metric for name, metric in shipped_metrics().items() if name in values}
-    found = intervals(metrics=known, inputs=inputs, options=options_of, seed=recipe.seed)
-    return EvalResult(
-        task=task.name,
-        model=answers.model,
-        revision=answers.revision,
-        data=", ".join(recipe.data.test),
-        split=None,
-        n_rows=n_rows,
-        n_skipped=len(scored) - n_rows + questions.skipped.skipped,
-        skipped_rows=questions.skipped.skipped_rows,
-        metrics=values,
-        intervals={
-            name: {"low": one.low, "high": one.high, "method": one.method}
-            for name, one in found.items()
-        },
-        seconds=seconds,
-        device=answers.device,
-        output_dir=str(folder),
-        weights_sha256=answers.weights_sha256,
-        data_sha256=questions.data_sha256,
-        settings={"task": told_of(questions), **answers.settings},
-        versions={"hfcli": hfcli.__version__, **{n: metadata.version(n) for n in PACKAGES}},
-        created=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        command=options.command,
-        notes=notes,
-    )
+    data, name = ", ".join(recipe.data.test), str(recipe.model.name_or_path)
+    with options.folder(_default_folder(recipe), name, data) as folder:
+        start = time.perf_counter()
+        answers = answer(questions, folder)
+        seconds = time.perf_counter() - start
+        if answers.rows is not None:
+            write_predictions(folder.path, _predictions(questions.items, answers.rows))
+            folder.keep()
+            answers.when_written()
+        scored = list(read_predictions(folder.path / PREDICTIONS_FILE))
+        n_rows = sum(row["error"] is None for row in scored)
+        notes = [
+            *questions.skipped.sentences(),
+            *missing,
+            *answers.notes,
+            *_unscored(scored, n_rows),
+        ]
+        for note in notes:
+            listener(Note(note))
+        inputs = metric_inputs(scored, None)
+        most = max(len(item.choices) for item in questions.items)
+        options_of = {"labels": list(range(most))}  # for metrics that take choices as classes
+        values = compute(modules, inputs, options_of)
+        known = {name: metric for name, metric in shipped_metrics().items() if name in values}
+        found = intervals(metrics=known, inputs=inputs, options=options_of, seed=recipe.seed)
+        result = EvalResult(
+            task=task.name,
+            model=answers.model,
+            revision=answers.revision,
+            data=data,
+            split=None,
+            n_rows=n_rows,
+            n_skipped=len(scored) - n_rows + questions.skipped.skipped,
+            skipped_rows=questions.skipped.skipped_rows,
+            metrics=values,
+            intervals={
+                name: {"low": one.low, "high": one.high, "method": one.method}
+                for name, one in found.items()
+            },
+            seconds=seconds,
+            device=answers.device,
+            output_dir=str(folder.path),
+            weights_sha256=answers.weights_sha256,
+            data_sha256=questions.data_sha256,
+            settings={"task": told_of(questions), **answers.settings},
+            versions={"hfcli": hfcli.__version__, **{n: metadata.version(n) for n in PACKAGES}},
+            created=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            command=options.command,
+            notes=notes,
+        )
+        options.write_report(result)
+    return result
 
 
 def told_of(questions: Questions) -> dict[str, Any]:
@@ -144,25 +155,6 @@ def told_of(questions: Questions) -> dict[str, Any]:
     if questions.few_shot_sha256 is not None:
         told["few_shot_sha256"] = questions.few_shot_sha256
     return told
-
-
-def _refuse_another(folder: Path, task: str, options: EvalOptions) -> None:
-    """Leave a folder alone that holds a model, or the evaluation of another task.
-
-    Raises:
-        RunError: the user named it, and did not ask for it to be replaced.
-    """
-    if options.output_dir is None or options.overwrite:
-        return
-    if (folder / "config.json").is_file():
-        raise RunError(f"{folder}: holds a model", hint="-o names another folder")
-    if (folder / REPORT_FILE).is_file():
-        before = json.loads((folder / REPORT_FILE).read_text(encoding="utf-8"))
-        if before.get("task") != task:
-            raise RunError(
-                f"{folder}: holds another evaluation ({before.get('task')})",
-                hint="--overwrite replaces it, -o FOLDER writes elsewhere",
-            )
 
 
 def _metrics(recipe: QuestionRecipe) -> tuple[list[str], list[str]]:

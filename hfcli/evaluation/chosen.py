@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hfcli.data.cache import tokenizer_hash
@@ -12,8 +11,9 @@ from hfcli.device import resolve_device, resolve_dtype
 from hfcli.errors import DataError
 from hfcli.evaluation.ask import Answers, told_of
 from hfcli.evaluation.choices import Pick, can_share, encode_pick, nll_of
+from hfcli.evaluation.folder import EvaluationFolder
 from hfcli.evaluation.questions import Questions
-from hfcli.evaluation.run import EvalOptions, is_there
+from hfcli.evaluation.run import EvalOptions
 from hfcli.evaluation.score_log import ScoreLog
 from hfcli.models.fingerprint import weights_fingerprint
 from hfcli.models.load import LoadedModel, load_model
@@ -34,7 +34,7 @@ TOKENS = 4096  # of a batch, padding included: each may have a row of logits ove
 
 def chosen_answers(
     questions: Questions,
-    folder: Path,
+    folder: EvaluationFolder,
     *,
     recipe: QuestionRecipe,
     options: EvalOptions,
@@ -56,6 +56,7 @@ def chosen_answers(
     longest = context_length(loaded.tokenizer, loaded.model)
     picks = [_pick(questions, item, loaded, longest) for item in questions.items]
     told = _told(questions, loaded, recipe)
+    folder.take(told)
     answers = Answers(
         rows=None,
         model=loaded.source.name,
@@ -63,11 +64,11 @@ def chosen_answers(
         device=str(loaded.model.device),
         weights_sha256=told["weights_sha256"],
         settings={name: value for name, value in told["settings"].items() if name != "task"},
-        notes=[f"predictions found in {folder}: same model, data and settings"],
+        notes=[f"predictions found in {folder.path}: same model, data and settings"],
     )
-    if is_there(folder, told, options):
+    if folder.reuses():
         return answers
-    with ScoreLog(folder, told) as log:
+    with ScoreLog(folder.path, told) as log:
         before = len(log.done)
         _score(picks, loaded.model, recipe.evaluation.batch_size or ROWS, log, listener)
         rows = [

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hfcli import files
+from hfcli.errors import DataError
 from hfcli.tasks.base import ORIGIN, Prepared, Reduced, Task, origin_of
 
 if TYPE_CHECKING:
@@ -75,8 +76,18 @@ def write_predictions(folder: Path, rows: Iterable[Prediction]) -> Path:
 
 
 def read_predictions(path: Path) -> Iterator[Prediction]:
-    """The rows of a predictions file, one at a time."""
-    with path.open(encoding="utf-8") as file:
-        for line in file:
-            row: Prediction = json.loads(line)
+    """Return the rows of a predictions file, one at a time.
+
+    Raises:
+        DataError: a line is damaged.
+    """
+    with path.open(encoding="utf-8", errors="surrogateescape") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                row: Prediction = json.loads(line)
+                known = {"id", "text_sha256", "error"} <= row.keys()
+            except (ValueError, AttributeError, RecursionError):
+                known = False
+            if not known:
+                raise DataError(f"{path}:{number}: is not a prediction of an evaluation")
             yield row

@@ -6,21 +6,19 @@ the predictions' file, and can be computed again from it by anyone.
 
 from __future__ import annotations
 
-import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import hfcli
-from hfcli.changes import differences
 from hfcli.data.inputs import inputs_of
 from hfcli.data.prepare import prepare
 from hfcli.data.splits import load_splits
-from hfcli.errors import RunError
+from hfcli.evaluation.folder import EvaluationFolder
 from hfcli.evaluation.gates import Gates, check_names
 from hfcli.evaluation.measure import compute, loss, sureness
 from hfcli.evaluation.outcomes import (
@@ -43,9 +41,7 @@ from hfcli.tasks.scoring import reduce_all
 if TYPE_CHECKING:
     from datasets import Dataset
 
-REPORT_FILE = "report.json"
 PACKAGES = ("torch", "transformers", "datasets", "evaluate", "scikit-learn", "numpy")
-KEY = ("weights_sha256", "data_sha256", "settings")  # equal keys have equal predictions
 
 
 @dataclass(frozen=True)
@@ -59,6 +55,7 @@ class EvalOptions:
         allow_remote_metric: metrics may be code from the Hub.
         command: as it was typed, for the report.
         gates: what will be asked of the scores; their names are looked at before.
+        write_report: writes what is read by people into the folder, while it is locked.
     """
 
     output_dir: Path | None = None
@@ -67,6 +64,16 @@ class EvalOptions:
     allow_remote_metric: bool = False
     command: str = ""
     gates: Gates | None = None
+    write_report: Callable[[EvalResult], None] = lambda _result: None
+
+    def folder(self, default: Path, model: str, data: str) -> EvaluationFolder:
+        """Return the folder of an evaluation, which is `default` where the user names none."""
+        return EvaluationFolder(
+            named=self.output_dir,
+            default=default,
+            overwrite=self.overwrite,
+            about={"model": model, "data": data},
+        )
 
 
 def evaluate(*, recipe: Recipe, listener: Listener, options: EvalOptions) -> EvalResult:
@@ -93,58 +100,61 @@ def evaluate(*, recipe: Recipe, listener: Listener, options: EvalOptions) -> Eva
     skipped_before = skipped.skipped  # those that the template refuses are among the predictions
     model = load_scored(recipe, offline=options.offline, lean_start=plain)
     loaded, told = model.loaded, told_of(recipe, model, rows)
-    folder = options.output_dir or _default_folder(recipe, split)
-    start = time.perf_counter()
-    scored = _scored(recipe, model, rows, folder, told, options, listener, notes, skipped)
-    lean.end()
-    seconds = time.perf_counter() - start
-    for note in notes:
-        listener(Note(note))
-    labels = task.label_names(loaded.model)
-    inputs = metric_inputs(scored, labels)
-    options_of = {"labels": list(range(len(labels or ())))}
-    values = compute(modules, inputs, options_of)
-    n_rows = sum(row["error"] is None for row in scored)
-    return EvalResult(
-        task=task.name,
-        model=loaded.source.name,
-        revision=loaded.source.revision,
-        data=_describe(recipe.data, split),
-        split=split if recipe.data.train or recipe.data.path else None,
-        n_rows=n_rows,
-        n_skipped=len(scored) - n_rows + skipped_before,
-        skipped_rows=skipped.skipped_rows,
-        metrics={**loss(inputs), **values},
-        intervals=sureness(names=values, inputs=inputs, options=options_of, seed=recipe.seed),
-        labels=labels,
-        seconds=seconds,
-        device=str(loaded.model.device),
-        notes=notes,
-        output_dir=str(folder),
-        **told,
-        versions={"hfcli": hfcli.__version__, **{n: metadata.version(n) for n in PACKAGES}},
-        created=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        command=options.command,
-    )
+    data = _describe(recipe.data, split)
+    with options.folder(_default_folder(recipe, split), loaded.source.name, data) as folder:
+        folder.take(told)
+        start = time.perf_counter()
+        scored = _scored(recipe, model, rows, folder, told, listener, notes, skipped)
+        lean.end()
+        seconds = time.perf_counter() - start
+        for note in notes:
+            listener(Note(note))
+        labels = task.label_names(loaded.model)
+        inputs = metric_inputs(scored, labels)
+        options_of = {"labels": list(range(len(labels or ())))}
+        values = compute(modules, inputs, options_of)
+        n_rows = sum(row["error"] is None for row in scored)
+        result = EvalResult(
+            task=task.name,
+            model=loaded.source.name,
+            revision=loaded.source.revision,
+            data=data,
+            split=split if recipe.data.train or recipe.data.path else None,
+            n_rows=n_rows,
+            n_skipped=len(scored) - n_rows + skipped_before,
+            skipped_rows=skipped.skipped_rows,
+            metrics={**loss(inputs), **values},
+            intervals=sureness(names=values, inputs=inputs, options=options_of, seed=recipe.seed),
+            labels=labels,
+            seconds=seconds,
+            device=str(loaded.model.device),
+            notes=notes,
+            output_dir=str(folder.path),
+            **told,
+            versions={"hfcli": hfcli.__version__, **{n: metadata.version(n) for n in PACKAGES}},
+            created=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            command=options.command,
+        )
+        options.write_report(result)
+    return result
 
 
 def _scored(
     recipe: Recipe,
     model: ScoredModel,
     rows: Dataset,
-    folder: Path,
+    folder: EvaluationFolder,
     told: Mapping[str, Any],
-    options: EvalOptions,
     listener: Listener,
     notes: list[str],
     skipped: RowCounts,
 ) -> list[Prediction]:
     """The predictions of all rows: those that are there already, or computed."""
     task, loaded = recipe.task, model.loaded
-    if is_there(folder, told, options):
+    if folder.reuses():
         notes += skipped.sentences()
-        notes.append(f"predictions found in {folder}: same model, data and settings")
-        return list(read_predictions(folder / PREDICTIONS_FILE))
+        notes.append(f"predictions found in {folder.path}: same model, data and settings")
+        return list(read_predictions(folder.path / PREDICTIONS_FILE))
     tools = Tools(
         loaded.tokenizer,
         loaded.model,
@@ -158,7 +168,7 @@ def _scored(
         notes.append("scoring: " + ", ".join(f"{k} {v}" for k, v in scoring.items() if v))
     notes += prepared.counts.sentences()
     total = len(prepared.features)
-    with ScoreLog(folder, told) as log:
+    with ScoreLog(folder.path, told) as log:
         if log.done:
             notes.append(f"going on: {len(log.done):,} of {total:,} were scored before")
 
@@ -178,44 +188,10 @@ def _scored(
             on_batch=keep,
         )
         found = predictions(task=task, rows=rows, prepared=prepared, reduced=reduced)
-        path = write_predictions(folder, found)
+        path = write_predictions(folder.path, found)
+        folder.keep()
         log.remove()
     return list(read_predictions(path))
-
-
-def is_there(folder: Path, told: Mapping[str, Any], options: EvalOptions) -> bool:
-    """Whether the folder holds these very predictions.
-
-    Raises:
-        RunError: it was named by the user, and holds something else.
-    """
-    report = folder / REPORT_FILE
-    if not report.is_file():
-        if options.output_dir is not None and (folder / "config.json").is_file():
-            raise RunError(f"{folder}: holds a model", hint="-o names another folder")
-        return False
-    before = json.loads(report.read_text(encoding="utf-8"))
-    same = all(before.get(name) == json.loads(json.dumps(told[name])) for name in KEY)
-    if same and (folder / PREDICTIONS_FILE).is_file():
-        return True
-    if options.output_dir is not None and not options.overwrite:
-        raise RunError(
-            f"{folder}: holds another evaluation (of {before.get('model')} on"
-            f" {before.get('data')}): {_changed(before, told)}",
-            hint="--overwrite replaces it, -o FOLDER writes elsewhere",
-        )
-    return False
-
-
-def _changed(before: Mapping[str, Any], told: Mapping[str, Any]) -> str:
-    """In what an evaluation is another one."""
-    shown = {"weights_sha256": "other weights", "data_sha256": "other data"}
-    found = [text for key, text in shown.items() if before.get(key) != told[key]]
-    now = json.loads(json.dumps(told["settings"]))
-    settings = [line.partition(": ") for line in differences(before.get("settings") or {}, now)]
-    # A setting of the task stands among those of its scoring once more, as it was understood.
-    by_name = {key.rpartition(".")[2]: change for key, _, change in settings}
-    return "; ".join([*found, *(f"{name}: {change}" for name, change in by_name.items())])
 
 
 def _rows(recipe: Recipe, offline: bool) -> tuple[str, Dataset, list[str], RowCounts]:

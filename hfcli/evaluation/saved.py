@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hfcli.errors import DataError
+from hfcli.evaluation.folder import has_changed
 
 REPORT = "report.json"
 PREDICTIONS = "predictions.jsonl"
@@ -48,6 +49,11 @@ def read_run(path: Path) -> SavedRun:
     """
     folder = path.parent if path.name in (REPORT, PREDICTIONS) else _evaluation_in(path)
     report = _read_report(folder / REPORT)
+    if has_changed(folder):
+        raise DataError(
+            f"{folder / PREDICTIONS}: has changed since hfcli eval wrote it",
+            hint="evaluate once more with --overwrite",
+        )
     return SavedRun(str(path), report, _read_rows(folder / PREDICTIONS))
 
 
@@ -66,7 +72,7 @@ def _evaluation_in(folder: Path) -> Path:
 def _read_report(path: Path) -> Mapping[str, Any]:
     try:
         report = json.loads(_read(path))
-    except ValueError as e:
+    except (ValueError, RecursionError) as e:
         raise DataError(f"{path}: is no JSON ({e})") from e
     wanted = ("task", "model", "data", "data_sha256", "metrics")
     lacking = [key for key in wanted if not isinstance(report, dict) or key not in report]
@@ -74,7 +80,28 @@ def _read_report(path: Path) -> Mapping[str, Any]:
         raise DataError(
             f"{path}: is no report of an evaluation: no {', '.join(lacking)}", hint=HINT
         )
+    _check_types(path, report)
     return report  # type: ignore[no-any-return]
+
+
+def _check_types(path: Path, report: Mapping[str, Any]) -> None:
+    """
+    Raises:
+        DataError: a value is not of the type that hfcli eval writes.
+    """
+    labels = report.get("labels")
+    wrong = [key for key in ("task", "model", "data") if not isinstance(report[key], str)]
+    if not isinstance(report["metrics"], dict):
+        wrong.append("metrics")
+    if labels is not None and not (
+        isinstance(labels, list) and all(isinstance(label, str) for label in labels)
+    ):
+        wrong.append("labels")
+    if wrong:
+        raise DataError(
+            f"{path}: is not a report of an evaluation: {', '.join(wrong)} of another type",
+            hint=HINT,
+        )
 
 
 def _read_rows(path: Path) -> list[Mapping[str, Any]]:
@@ -85,7 +112,7 @@ def _read_rows(path: Path) -> list[Mapping[str, Any]]:
             continue
         try:
             row = json.loads(line)
-        except ValueError as e:
+        except (ValueError, RecursionError) as e:
             raise DataError(f"{path}:{number}: is no JSON ({e})") from e
         if not isinstance(row, dict) or not {"id", "text_sha256", "error"} <= row.keys():
             raise DataError(f"{path}:{number}: is no prediction of an evaluation", hint=HINT)

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from hfcli.errors import RunError
 from hfcli.tasks.base import Reduced
 
 FILE = ".scores.partial"
@@ -35,7 +36,7 @@ class ScoreLog:
         self.path = folder / FILE
         self.done: dict[int, tuple[float, ...]] = {}
         good = self._read(json.loads(json.dumps(key)))
-        self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
         os.ftruncate(self._file, good)
         if good == 0:
             self._append([json.dumps(key)])
@@ -67,18 +68,43 @@ class ScoreLog:
 
     def _read(self, key: Any) -> int:
         """Fill `done`; the number of bytes that are good."""
-        if not self.path.is_file():
+        if not os.path.lexists(self.path):
             return 0
-        good = 0
+        if not self.path.is_file():
+            raise RunError(f"{self.path}: is not a file", hint="move it away")
+        good, torn = 0, 0
         with self.path.open("rb") as file:
-            for line in file:
-                if not line.endswith(b"\n"):
-                    break  # a power failure cut it off
-                told = json.loads(line)
-                if good == 0:
+            for number, line in enumerate(file, 1):
+                told = _parsed(line)
+                if number == 1 and isinstance(told, dict):
                     if told != key:
                         return 0
+                elif number > 1 and _is_row(told):
+                    if torn:
+                        raise self._damaged(torn)
+                    self.done[told[0]] = tuple(told[1:])
                 else:
-                    self.done[int(told[0])] = tuple(told[1:])
+                    torn = torn or number  # a power failure cut it off, if it is the last one
+                    continue
                 good += len(line)
         return good
+
+    def _damaged(self, line: int) -> RunError:
+        return RunError(
+            f"{self.path}:{line}: is damaged",
+            hint="without this file, all rows are scored again",
+        )
+
+
+def _parsed(line: bytes) -> Any:
+    """What a whole line says; None where half of one is left, or zeros."""
+    try:
+        return json.loads(line) if line.endswith(b"\n") else None
+    except (ValueError, RecursionError):
+        return None
+
+
+def _is_row(told: Any) -> bool:
+    """Whether it is the number of a feature, and numbers."""
+    numbers = isinstance(told, list) and all(type(n) in (int, float) for n in told)
+    return numbers and len(told) > 1 and type(told[0]) is int

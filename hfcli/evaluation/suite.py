@@ -7,28 +7,29 @@ hfcli's.
 
 from __future__ import annotations
 
-import json
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import hfcli
 from hfcli.device import resolve_device, resolve_dtype
-from hfcli.errors import DataError, RecipeError, RunError
+from hfcli.errors import DataError, RecipeError
+from hfcli.evaluation.folder import EvaluationFolder
 from hfcli.evaluation.harness import HARNESS, load_tasks, quiet, require_harness, run_tasks
 from hfcli.evaluation.outcomes import write_predictions
 from hfcli.evaluation.suite_results import Suite, read_results
-from hfcli.models.fingerprint import weights_fingerprint
+from hfcli.models.fingerprint import begin_fingerprint, weights_fingerprint
 from hfcli.models.load import LoadedModel, ensure_pad_token, load_model
-from hfcli.models.resolve import resolve_model
+from hfcli.models.resolve import ModelSource, resolve_model
 from hfcli.results import EvalResult, Listener, Note
 from hfcli.tasks.text_generation import TextGeneration
 
 PACKAGES = ("torch", "transformers", "datasets", "lm_eval")
 BATCH_SIZE = 8
-REPORT_FILE = "report.json"
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ class SuiteOptions:
         overwrite: replace another evaluation there.
         offline: open no socket.
         command: as it was typed, for the report.
+        write_report: writes what is read by people into the folder, while it is locked.
     """
 
     suite: str
@@ -61,6 +63,7 @@ class SuiteOptions:
     overwrite: bool = False
     offline: bool = False
     command: str = ""
+    write_report: Callable[[EvalResult], None] = lambda _result: None
 
 
 def evaluate_suite(options: SuiteOptions, listener: Listener) -> EvalResult:
@@ -76,8 +79,23 @@ def evaluate_suite(options: SuiteOptions, listener: Listener) -> EvalResult:
     require_harness()
     if options.path is not None and not options.path.is_dir():
         raise DataError(f"--suite-path {options.path}: no such folder")
-    folder = options.output_dir or _default_folder(options, names)
-    _refuse_another(folder, names, options)
+    source = resolve_model(options.model, revision=options.revision, offline=options.offline)
+    with _folder(options, names, source) as folder:
+        path = folder.take(_told(options, names, source))
+        suite, loaded, seconds = _run(options, names, source)
+        write_predictions(path, iter(suite.rows))
+        folder.keep()
+        for note in suite.notes():
+            listener(Note(note))
+        result = _result(suite, loaded, path, options, seconds)
+        options.write_report(result)
+    return result
+
+
+def _run(
+    options: SuiteOptions, names: list[str], source: ModelSource
+) -> tuple[Suite, LoadedModel, float]:
+    """The results, the model, and the seconds that its answers took."""
     with quiet():
         tasks = load_tasks(
             names=names,
@@ -85,7 +103,7 @@ def evaluate_suite(options: SuiteOptions, listener: Listener) -> EvalResult:
             num_fewshot=options.num_fewshot,
             offline=options.offline,
         )
-        loaded = _load(options)
+        loaded = _load(options, source)
         start = time.perf_counter()
         results = run_tasks(
             tasks=tasks,
@@ -93,13 +111,32 @@ def evaluate_suite(options: SuiteOptions, listener: Listener) -> EvalResult:
             batch_size=options.batch_size or BATCH_SIZE,
             limit=options.limit,
         )
-    seconds = time.perf_counter() - start
-    suite = read_results(results)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_predictions(folder, iter(suite.rows))
-    for note in suite.notes():
-        listener(Note(note))
-    return _result(suite, loaded, folder, options, seconds)
+    return read_results(results), loaded, time.perf_counter() - start
+
+
+def _told(options: SuiteOptions, names: list[str], source: ModelSource) -> dict[str, Any]:
+    """Everything that the scores depend on, but the data, which the tasks bring."""
+    return {
+        "weights_sha256": begin_fingerprint(source)(),
+        "data_sha256": None,
+        "settings": {
+            "tasks": names,
+            "path": None if options.path is None else str(options.path.absolute()),
+            "limit": options.limit,
+            "num_fewshot": options.num_fewshot,
+            "batch_size": options.batch_size or BATCH_SIZE,
+            "device": options.device,
+        },
+    }
+
+
+def _folder(options: SuiteOptions, names: list[str], source: ModelSource) -> EvaluationFolder:
+    return EvaluationFolder(
+        named=options.output_dir,
+        default=_default_folder(options, names),
+        overwrite=options.overwrite,
+        about={"model": source.name, "data": ", ".join(names)},
+    )
 
 
 def parse_suite(text: str) -> list[str]:
@@ -118,10 +155,10 @@ def parse_suite(text: str) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _load(options: SuiteOptions) -> LoadedModel:
+def _load(options: SuiteOptions, source: ModelSource) -> LoadedModel:
     placement = resolve_device(options.device or "auto")
     loaded = load_model(
-        source=resolve_model(options.model, revision=options.revision, offline=options.offline),
+        source=source,
         task=TextGeneration(),
         dtype=resolve_dtype("auto", placement.device),
         placement=placement,
@@ -166,24 +203,3 @@ def _result(
 def _default_folder(options: SuiteOptions, names: list[str]) -> Path:
     model = Path(options.model or "default").name
     return Path("runs") / f"eval-{model}-{'-'.join(names)}"[:100].replace(os.sep, "-")
-
-
-def _refuse_another(folder: Path, names: list[str], options: SuiteOptions) -> None:
-    """Leave a folder alone that holds something else.
-
-    Raises:
-        RunError: the user named it, and did not ask for it to be replaced.
-    """
-    if options.output_dir is None or options.overwrite:
-        return
-    if (folder / "config.json").is_file():
-        raise RunError(f"{folder}: holds a model", hint="-o names another folder")
-    report = folder / REPORT_FILE
-    if report.is_file():
-        before = json.loads(report.read_text(encoding="utf-8"))
-        if (before.get("task"), before.get("data")) != (HARNESS, ", ".join(names)):
-            raise RunError(
-                f"{folder}: holds another evaluation (of {before.get('model')} on"
-                f" {before.get('data')})",
-                hint="--overwrite replaces it, -o FOLDER writes elsewhere",
-            )

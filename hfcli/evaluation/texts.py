@@ -14,6 +14,7 @@ from typing import Any
 
 from hfcli import files
 from hfcli.evaluation.ask import Answers
+from hfcli.evaluation.folder import EvaluationFolder
 from hfcli.evaluation.questions import Questions
 
 PROMPTS_FILE = "prompts.jsonl"
@@ -38,20 +39,27 @@ class Written:
 Write = Callable[[Path, Path], Written]
 
 
-def written_answers(questions: Questions, folder: Path, write: Write) -> Answers:
+def written_answers(
+    questions: Questions,
+    folder: EvaluationFolder,
+    write: Write,
+    depends: Callable[[], dict[str, Any]],
+) -> Answers:
     """Let every prompt be continued, and read the texts back.
 
     Args:
         questions: what is asked.
-        folder: gets prompts.jsonl and texts.jsonl.
+        folder: is taken, and gets prompts.jsonl and texts.jsonl.
         write: `(prompts, texts)` writes a text for every prompt; what an earlier call finished is
             not written again.
+        depends: `weights_sha256` and `settings`: what texts depend on beside the questions.
     """
-    prompts = _write_prompts(questions, folder / PROMPTS_FILE)
-    written = write(prompts, folder / TEXTS_FILE)
+    path = folder.take({"data_sha256": questions.data_sha256, **depends()})
+    prompts = _write_prompts(questions, path / PROMPTS_FILE)
+    written = write(prompts, path / TEXTS_FILE)
     rows = [
         _row(record, f"{prompts}:{line}: ")
-        for line, record in enumerate(_records(folder / TEXTS_FILE), 1)
+        for line, record in enumerate(_records(path / TEXTS_FILE), 1)
     ]
     cut = sum(row.get("finish_reason") == "length" for row in rows)
     told = f"{cut:,} of {len(rows):,} texts were cut off at their greatest length (max_new_tokens)"

@@ -62,8 +62,8 @@ def kept_dtype(output: Path) -> str | None:
             with path.open("rb") as file:
                 told = json.loads(file.readline(1 << 20))
         elif output.exists():
-            told = json.loads(manifest.manifest_path(output).read_bytes())
-    except (OSError, ValueError, RecursionError):
+            told = json.loads(files.read_bytes(manifest.manifest_path(output)))
+    except (OSError, RunError, ValueError, RecursionError):
         return None  # `Journal` says what is wrong with it
     found = told.get("dtype") if isinstance(told, dict) else None
     return found if isinstance(found, str) else None

@@ -37,8 +37,7 @@ def read_manifest(output: Path) -> dict[str, Any]:
     """
     path = manifest_path(output)
     try:
-        with environment_errors(path, hint=ANEW):
-            told: dict[str, Any] = json.loads(path.read_bytes())
+        told: dict[str, Any] = json.loads(files.read_bytes(path))
         counts = told.setdefault("counts", {})
         known = isinstance(told["hfcli"], str) and all(map(_is_count, counts.items()))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):

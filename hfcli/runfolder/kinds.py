@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hfcli import files
+from hfcli.errors import RunError
 from hfcli.faults import environment_errors
 
 RUN_FILE = "run.json"
@@ -168,11 +169,13 @@ def _is_old_evaluation(folder: Path) -> bool:
     if scores.startswith(b'{"weights_sha256": "') and b'"data_sha256": "' in scores:
         return True
     try:
-        report = json.loads((folder / REPORT_FILE).read_bytes())
-    except (OSError, ValueError, RecursionError):
+        report = json.loads(files.read_bytes(folder / REPORT_FILE))
+    except (RunError, ValueError, RecursionError):
         return False
     wanted = {"task", "model", "data", "data_sha256", "metrics", "versions"}
-    return isinstance(report, dict) and wanted <= report.keys() and "hfcli" in report["versions"]
+    return (
+        isinstance(report, dict) and wanted <= report.keys() and "hfcli" in str(report["versions"])
+    )
 
 
 def is_temporary(path: Path) -> bool:
@@ -194,6 +197,8 @@ def entries(folder: Path) -> list[Path]:
 def beginning(path: Path) -> bytes:
     """Return the first bytes of a file; none where it cannot be read."""
     try:
+        if not path.is_file():
+            return b""
         with path.open("rb") as file:
             return file.read(4096)
     except OSError:

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import hfcli
+from hfcli import files
 from hfcli.data.inputs import Unchanged, hashes_by_split, inputs_of
 from hfcli.data.splits import SPLIT_NAMES
 from hfcli.errors import RunError
-from hfcli.faults import environment_errors
 from hfcli.models.load import LoadedModel
 from hfcli.recipe.schema import Recipe
 from hfcli.runfolder.kinds import RUN_FILE
@@ -126,8 +126,7 @@ def read_record(folder: Path) -> dict[str, Any] | None:
     if not os.path.lexists(path):
         return None
     try:
-        with environment_errors(path):
-            record: dict[str, Any] = json.loads(path.read_bytes())
+        record: dict[str, Any] = json.loads(files.read_bytes(path))
         _check_record(record)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as e:
         raise RunError(

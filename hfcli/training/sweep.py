@@ -17,7 +17,6 @@ from typing import Any
 
 from hfcli import files, runfolder
 from hfcli.errors import HfcliError, Interrupted, RunError
-from hfcli.faults import environment_errors
 from hfcli.metrics import higher_is_better
 from hfcli.recipe.sweep import SweptRun
 from hfcli.results import (
@@ -180,8 +179,7 @@ def _finished(folder: Path, runs: Sequence[SweptRun]) -> dict[str, SweepRun]:
     if not os.path.lexists(path):
         raise RunError(f"{folder}: holds no sweep that could be resumed (no {SWEEP_FILE})")
     try:
-        with environment_errors(path):
-            told = json.loads(path.read_bytes())
+        told = json.loads(files.read_bytes(path))
         before = {entry["name"]: SweepRun(**entry) for entry in told["runs"]}
     except (ValueError, KeyError, TypeError, RecursionError) as e:
         raise RunError(

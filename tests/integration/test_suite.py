@@ -6,6 +6,7 @@ import importlib.util
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -52,12 +53,10 @@ def tasks(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(
-    model: Path, tasks: Path, output: Path, name: str = "lamp", limit: int | None = None
-) -> EvalResult:
+def run(model: Path, tasks: Path, output: Path, name: str = "lamp", **options: Any) -> EvalResult:
     chosen = SuiteOptions(
         suite=f"lm-eval:{name}", path=tasks, model=str(model), device="cpu", output_dir=output,
-        offline=True, limit=limit,
+        offline=True, **options,
     )  # fmt: skip
     return evaluate_suite(chosen, lambda _event: None)
 
@@ -96,7 +95,9 @@ def test_the_result_is_the_harness_own(tiny_gpt2: Path, tasks: Path, tmp_path: P
     assert told["stderr"]["acc"] > 0
     lines = (tmp_path / "eval" / "predictions.jsonl").read_text().splitlines()
     assert [json.loads(line)["scores"]["acc"] for line in lines] == right
-    fewer = run(tiny_gpt2, tasks, tmp_path / "eval", limit=5)
+    with pytest.raises(RunError, match=r"holds another evaluation.*limit: null -> 5"):
+        run(tiny_gpt2, tasks, tmp_path / "eval", limit=5)
+    fewer = run(tiny_gpt2, tasks, tmp_path / "eval", limit=5, overwrite=True)
     assert fewer.n_rows == 5
 
 

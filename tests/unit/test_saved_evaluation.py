@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from hfcli.errors import DataError, RunError
-from hfcli.evaluation.run import EvalOptions, is_there
+from hfcli.evaluation.run import EvalOptions
 from hfcli.evaluation.saved import read_run
 
 
@@ -29,9 +29,11 @@ def told(context: int, weights: str = "w") -> dict[str, Any]:
 )
 def test_what_differs_is_named(now: dict[str, Any], changed: str, tmp_path: Path) -> None:
     report = {"model": "m", "data": "a.txt", **told(512)}
+    report |= {"task": "x", "metrics": {}, "versions": {"hfcli": "0.1.0"}}  # without a mark
     (tmp_path / "report.json").write_text(json.dumps(report))
-    with pytest.raises(RunError) as caught:
-        is_there(tmp_path, now, EvalOptions(output_dir=tmp_path))
+    options = EvalOptions(output_dir=tmp_path)
+    with pytest.raises(RunError) as caught, options.folder(tmp_path, "m", "a.txt") as folder:
+        folder.take(now)
     where = f"{tmp_path}: holds another evaluation (of m on a.txt)"
     assert caught.value.message == f"{where}: {changed}"
 
