@@ -22,6 +22,9 @@ def merge_command(
     dtype: Annotated[
         str, typer.Option(help="float32, bfloat16 or float16; only float32 loses nothing.")
     ] = "float32",
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a merged model there.")
+    ] = False,
     revision: options.Revision = None,
     offline: options.Offline = False,
     json: options.Json = False,
@@ -30,7 +33,15 @@ def merge_command(
 
     The folder holds a whole model: no base model and no peft are needed to load it.
     """
-    _merge(run=run, output=output, dtype=dtype, revision=revision, offline=offline, json=json)
+    _merge(
+        run=run,
+        output=output,
+        dtype=dtype,
+        overwrite=overwrite,
+        revision=revision,
+        offline=offline,
+        json=json,
+    )
 
 
 @export_app.command("push", cls=TypedCommand)
@@ -52,7 +63,14 @@ def push_command(
 
 
 def _merge(
-    *, run: str, output: Path, dtype: str, revision: str | None, offline: bool, json: bool
+    *,
+    run: str,
+    output: Path,
+    dtype: str,
+    overwrite: bool,
+    revision: str | None,
+    offline: bool,
+    json: bool,
 ) -> None:
     from hfcli.cli.validate import one_of
     from hfcli.models.merge import DTYPES, merge_adapter
@@ -60,7 +78,14 @@ def _merge(
     from hfcli.render.streams import write_json
 
     one_of("--dtype", dtype, DTYPES)
-    result = merge_adapter(name=run, folder=output, dtype=dtype, revision=revision, offline=offline)
+    result = merge_adapter(
+        name=run,
+        folder=output,
+        dtype=dtype,
+        revision=revision,
+        overwrite=overwrite,
+        offline=offline,
+    )
     if json:
         write_json(result.to_dict())
     else:

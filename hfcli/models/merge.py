@@ -5,21 +5,25 @@ Knows nothing about training; the numbers of the run are copied, not made again.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from pathlib import Path
 
-from hfcli import files
+import hfcli
+from hfcli import files, runfolder
 from hfcli.device import Placement
-from hfcli.errors import ModelError, RunError
+from hfcli.errors import ModelError
 from hfcli.faults import environment_errors
 from hfcli.models.load import LoadedModel, ensure_pad_token, load_model
 from hfcli.models.resolve import resolve_model
 from hfcli.models.task import guess_task
 from hfcli.results import MergeResult
+from hfcli.runfolder.kinds import MERGED
 from hfcli.tasks import task_classes
 
 DTYPES = ("float32", "bfloat16", "float16")
+CONFIG = "config.json"
 # What a run wrote about itself; `hfcli eval FOLDER` reads the first two.
 RECORDS = ("recipe.yaml", "result.json", "run.json", "metrics.jsonl")
 
@@ -30,24 +34,33 @@ def merge_adapter(
     folder: Path,
     dtype: str = "float32",
     revision: str | None = None,
+    overwrite: bool = False,
     offline: bool = False,
 ) -> MergeResult:
     """Load an adapter and its base, merge them in float32 on the CPU, save model and tokenizer.
 
     Args:
         name: adapter folder or Hub id.
-        folder: where the model goes; it must be empty or not there. It appears whole or not at all.
+        folder: where the model goes; it must be empty or not there. It is a model when it is whole.
         dtype: number type of the saved weights; only float32 keeps the merged weights as they are.
         revision: branch, tag or commit of a Hub id.
+        overwrite: replace a merged model there that hfcli wrote.
         offline: open no socket.
 
     Raises:
         ModelError: not an adapter, or one that cannot be loaded.
         RunError: the folder is not empty, or cannot be written.
     """
+    with runfolder.hold(folder):
+        runfolder.check(folder, MERGED, overwrite=overwrite, reads=[name])
+        return _merge(name, folder, dtype, revision, offline, overwrite)
+
+
+def _merge(
+    name: str, folder: Path, dtype: str, revision: str | None, offline: bool, overwrite: bool
+) -> MergeResult:
     import torch
 
-    _check_empty(folder)
     source = resolve_model(name, revision=revision, offline=offline)
     if source.adapter_config() is None:
         raise ModelError(
@@ -64,6 +77,8 @@ def merge_adapter(
     )
     ensure_pad_token(loaded)
     loaded.model.to(getattr(torch, dtype))
+    reads = [part.folder for part in loaded.parts if part.folder is not None]
+    runfolder.check(folder, MERGED, overwrite=overwrite, reads=reads)
     _save(loaded, folder)
     return MergeResult(
         output=str(folder),
@@ -76,20 +91,10 @@ def merge_adapter(
     )
 
 
-def _check_empty(folder: Path) -> None:
-    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
-        raise RunError(
-            f"{folder}: {'is a file' if folder.is_file() else 'the folder is not empty'}",
-            hint="-o FOLDER writes elsewhere",
-        )
-
-
 def _save(loaded: LoadedModel, folder: Path) -> None:
-    folder = folder.absolute()  # `.` has no name
+    """Save into a folder inside, then move what is there; the configuration comes last."""
     with environment_errors(folder, what="cannot be written"):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        files.clean(folder.parent)
-        temporary = files.create_temporary(folder, folder=True)
+        temporary = files.create_temporary(folder / "model", folder=True)
         try:
             loaded.model.config.use_cache = True
             loaded.model.save_pretrained(temporary)
@@ -98,6 +103,14 @@ def _save(loaded: LoadedModel, folder: Path) -> None:
             for record in RECORDS:
                 if (loaded.source.folder / record).is_file():
                     shutil.copy(loaded.source.folder / record, temporary)
-            os.replace(temporary, folder)
+            runfolder.replace(folder, MERGED, _mark(loaded), keep={temporary.name})
+            # Without its configuration, a folder is not taken for a model.
+            for path in sorted(temporary.iterdir(), key=lambda path: path.name == CONFIG):
+                os.replace(path, folder / path.name)
         finally:
             files.remove(temporary)
+
+
+def _mark(loaded: LoadedModel) -> str:
+    told = {"hfcli": hfcli.__version__, "kind": "merged", "adapter": loaded.source.name}
+    return json.dumps(told, indent=2) + "\n"

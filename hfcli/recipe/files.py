@@ -70,7 +70,7 @@ def has_schema(text: str, folder: Path) -> bool:
 
 def _holds(path: Path, data: bytes) -> bool:
     try:
-        return path.read_bytes() == data
+        return path.is_file() and path.read_bytes() == data
     except OSError:
         return False
 

@@ -133,7 +133,14 @@ def hold(folder: Path) -> Iterator[None]:
                 path.rmdir()
 
 
-def replace(folder: Path, kind: Kind, mark: str, *, first: Iterable[str] = ()) -> None:
+def replace(
+    folder: Path,
+    kind: Kind,
+    mark: str,
+    *,
+    first: Iterable[str] = (),
+    keep: Iterable[str] = (),
+) -> None:
     """Remove what hfcli wrote into a folder, and write the mark of what comes now.
 
     The new mark is on the disk before the first file goes, and takes the place of the old one
@@ -144,13 +151,14 @@ def replace(folder: Path, kind: Kind, mark: str, *, first: Iterable[str] = ()) -
         kind: of the old content and the new.
         mark: content of the mark file.
         first: names of files to remove before all others.
+        keep: names that stay.
 
     Raises:
         RunError: a file cannot be written or removed.
     """
     with files.atomic(folder / kind.mark) as temporary:
         temporary.write_text(mark, encoding="utf-8")
-        empty(folder, kind, keep={kind.mark, LOCK_FILE, temporary.name}, first=first)
+        empty(folder, kind, keep={kind.mark, LOCK_FILE, temporary.name, *keep}, first=first)
 
 
 def empty(
