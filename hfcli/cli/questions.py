@@ -94,11 +94,14 @@ def _told(task: GenerateUntil, asked: Asked) -> dict[str, Any]:
         offline=asked.options.offline,
     )
     told = task.model_dump(mode="json", exclude_none=True, exclude={"few_shot"})
+    decoding = recipe.decoding().model_dump(mode="json")
+    if decoding["do_sample"] is None:  # as another setting of sampling decides it
+        decoding["do_sample"] = True
     return {
         "weights_sha256": begin_fingerprint(source)(),
         "settings": {
             "task": told,
-            "decoding": recipe.decoding().model_dump(mode="json"),
+            "decoding": decoding,
             "dtype": recipe.model.dtype,
             "seed": recipe.seed,
         },
