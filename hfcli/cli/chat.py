@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,11 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hfcli.cli import options
-from hfcli.errors import DataError, HfcliError
+from hfcli.errors import DataError, HfcliError, RecipeError
 
 if TYPE_CHECKING:
     from hfcli.generation.chat import Conversation
 
+COMMANDS = ("/help", "/reset", "/undo")
+WITH_FILE = ("/save", "/load")
+UNKNOWN = re.compile(r"/[A-Za-z]+")  # all of a line; with more to it, it is text: /etc/hosts
 HELP = """\
 /save FILE   write the conversation as JSON     /undo    take back the last question
 /load FILE   go on with a saved one             /reset   forget everything
@@ -54,7 +58,8 @@ def chat_command(
 ) -> None:
     """Talk with a model, here and without a server.
 
-    Each turn reads only what is new. /help lists what can be typed beside questions.
+    Each turn reads only what is new. /help lists what can be typed beside questions. From a pipe,
+    each line is a question; the exit code is that of the first line that failed.
     """
     _chat(dict(context.params))
 
@@ -79,22 +84,33 @@ def _chat(flags: dict[str, Any]) -> None:
             engine=flags["engine"],
             stops=validate.stop_strings(flags["stop"]),
         )
-    converse(conversation)
+    code = converse(conversation)
+    if code:
+        raise typer.Exit(code)
 
 
-def converse(conversation: Conversation) -> None:
-    """Read lines until there are no more."""
+def converse(conversation: Conversation) -> int:
+    """Read lines until there are no more.
+
+    Returns:
+        Exit code: that of the first line of a pipe that failed; 0 on a terminal.
+    """
+    from hfcli.cli.stdin import tell_if_waiting
     from hfcli.render.streams import write_err
 
     terminal = sys.stdin.isatty()
+    code = 0
     if terminal:
         write_err(f"{conversation.loaded.source.name}: /help for commands, Ctrl-D leaves")
+    else:
+        tell_if_waiting()
     while True:
         try:
             line = _read_line(terminal)
             if line is None:
-                return
-            _obey(conversation, line)
+                return 0 if terminal else code
+            failed = _obey(conversation, line)
+            code = code or failed
         except KeyboardInterrupt:
             if not terminal:
                 raise
@@ -103,7 +119,10 @@ def converse(conversation: Conversation) -> None:
 
 def _read_line(terminal: bool) -> str | None:
     if not terminal:
-        line = sys.stdin.readline()
+        try:
+            line = sys.stdin.readline()
+        except UnicodeDecodeError as e:
+            raise DataError(f"stdin: not UTF-8 text ({e.reason})") from e
         return line.removesuffix("\n") if line else None
     import readline  # noqa: F401 - gives input() its editing and history
 
@@ -117,16 +136,25 @@ def _read_line(terminal: bool) -> str | None:
         return None
 
 
-def _obey(conversation: Conversation, line: str) -> None:
+def _obey(conversation: Conversation, line: str) -> int:
+    """Do what a line says; the exit code of its error, 0 where there is none."""
     from hfcli.render.streams import write_error
 
     try:
-        if line.startswith("/"):
+        if _is_command(line):
             _command(conversation, line)
         elif line.strip():
             _ask(conversation, line)
     except HfcliError as e:
         write_error(e)
+        return e.exit_code
+    return 0
+
+
+def _is_command(line: str) -> bool:
+    """Whether a line is a command, known or not, and no question that begins with a slash."""
+    text = line.rstrip()
+    return text in COMMANDS or text.split(" ")[0] in WITH_FILE or bool(UNKNOWN.fullmatch(text))
 
 
 def _ask(conversation: Conversation, text: str) -> None:
@@ -148,7 +176,7 @@ def _ask(conversation: Conversation, text: str) -> None:
 def _command(conversation: Conversation, line: str) -> None:
     from hfcli.render.streams import write_err
 
-    name, _, argument = line.partition(" ")
+    name, _, argument = line.rstrip().partition(" ")
     argument = argument.strip()
     match name:
         case "/help":
@@ -159,7 +187,7 @@ def _command(conversation: Conversation, line: str) -> None:
         case "/undo":
             write_err("taken back" if conversation.undo() else "there is nothing to take back")
         case "/save" | "/load" if not argument:
-            write_err(f"{name} needs the name of a file")
+            raise RecipeError(f"{name} needs the name of a file")
         case "/save":
             conversation.save(Path(argument).expanduser())
             write_err(f"{len(conversation.messages)} messages in {argument}")
@@ -167,4 +195,4 @@ def _command(conversation: Conversation, line: str) -> None:
             conversation.load(Path(argument).expanduser())
             write_err(f"{len(conversation.messages)} messages from {argument}")
         case _:
-            write_err(f"unknown command {name}\n{HELP}")
+            raise RecipeError(f"unknown command {name}", hint=HELP)

@@ -134,7 +134,9 @@ def generate_command(
     """Continue a prompt with a causal language model, or a file of prompts.
 
     The text goes to stdout as it is written, everything else to stderr. stdin is read when it is
-    not a terminal, and stands before PROMPT when both are given.
+    not a terminal, and stands before PROMPT when both are given. With a PROMPT, stdin is left out
+    where it is a file that another command has read from (while read x), a device, or a pipe
+    without data for 10 s; </dev/null keeps it out at once.
 
     With --input and --output, every row of a file gets its text. An interrupted run goes on where
     it stopped when the same command is given again.
@@ -219,6 +221,7 @@ def _generate_file(flags: dict[str, Any]) -> None:
         raise typer.BadParameter("--prompt-lookup and --draft-model are for a single prompt")
 
     from hfcli.cli import validate
+    from hfcli.cli.stdin import tell_if_waiting
     from hfcli.generation.bulk import generate_file
     from hfcli.models import lean
     from hfcli.render.progress import Reporter
@@ -227,6 +230,8 @@ def _generate_file(flags: dict[str, Any]) -> None:
 
     files = validate.bulk_files(flags)
     to_stdout = files.output == "-"
+    if files.input == "-":
+        tell_if_waiting()
     lean.allow()
     with Reporter(stream_text=to_stdout, verbose=flags["verbose"]) as listener:
         result = generate_file(
@@ -247,19 +252,29 @@ def _generate_file(flags: dict[str, Any]) -> None:
 
 
 def read_prompt(argument: str | None, file: Path | None = None) -> str | None:
-    """stdin, where it is not a terminal or `-` was given, then the file, then the argument.
+    """Return stdin, then the file, then the argument; `hfcli.cli.stdin` says when stdin is read.
 
     Alone, stdin or a file loses one final line end (`echo` and editors add it); before more text
     it keeps it. None when there is no text at all.
+
+    Raises:
+        DataError: stdin or the file cannot be read, or is not UTF-8.
     """
+    from hfcli.cli.stdin import read_stdin
+
+    typed = "" if argument in (None, "-") else argument or ""
+    own = bool(typed) or file is not None
     piped = ""
     if argument == "-" or (sys.stdin is not None and not sys.stdin.isatty()):
-        piped = sys.stdin.buffer.read().decode("utf-8", errors="replace")
+        piped = read_stdin(typed=own and argument != "-")
+    if own and piped:
+        from hfcli.render.streams import write_err
+
+        write_err(f"note: {len(piped):,} characters of stdin stand before the prompt")
     if file is not None:
         from hfcli.cli.validate import read_text
 
         piped = _joined(piped, read_text(file) or "")
-    typed = "" if argument in (None, "-") else argument or ""
     return _joined(piped, typed) if typed else piped.removesuffix("\n") or None
 
 
