@@ -109,7 +109,7 @@ def _cut_value(text: str) -> str:
 
 
 def _cut_quoted(text: str, longest: int) -> str:
-    if len(text) - 2 <= longest:
+    if len(text) - 2 <= longest + 1:  # one that is cut already, with its …
         return text
     return f"{text[: longest + 1]}…{text[-1]} ({len(text) - 2:,} characters)"
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from hfcli.recipe.sweep import SweptRun
     from hfcli.results import FinetuneResult, SweepPlan, SweepResult
 
+MOST_PLANS = 20  # a plan takes a second
+PLANNED_OF_MANY = 3
 SOME_FAILED = 6
 
 
@@ -85,12 +87,15 @@ def plan_of_sweep(
     from hfcli.training.sweep import plan_sweep
 
     listener = Reporter()
+    planned = runs if len(runs) <= MOST_PLANS else runs[:PLANNED_OF_MANY]
+    if len(planned) < len(runs):
+        listener(Note(f"{len(runs):,} runs, all valid; the first {len(planned)} are planned"))
 
     def plan_one(run: SweptRun) -> PlanResult:
         listener(Note(f"planning {run.name}"))
         return plan(recipe=run.recipe, listener=listener, offline=offline)
 
-    result = plan_sweep(runs=runs, folder=folder, plan=plan_one)
+    result = plan_sweep(runs=planned, folder=folder, plan=plan_one)
     if json:
         write_json(result.to_dict())
     else:

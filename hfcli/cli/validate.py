@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast, get_args
 
 from pydantic import ValidationError
 
+from hfcli import user_text
 from hfcli.errors import DataError, RecipeError, did_you_mean
 from hfcli.recipe.generation import GenerationSettings
 from hfcli.recipe.schema import Dtype
@@ -78,12 +79,7 @@ def read_text(path: Path | None) -> str | None:
     """
     if path is None:
         return None
-    try:
-        return path.read_text(encoding="utf-8").removesuffix("\n")
-    except OSError as e:
-        raise DataError(f"{path}: cannot be read ({e.strerror})") from e
-    except UnicodeDecodeError as e:
-        raise DataError(f"{path}: not UTF-8 text") from e
+    return user_text.read_text(path, DataError).removesuffix("\n")
 
 
 def model_choice(flags: Mapping[str, Any]) -> ModelChoice:
@@ -159,9 +155,11 @@ def grammar(flags: Mapping[str, Any]) -> Grammar | None:
     schema = read_text(flags["json_schema"])
     if schema is not None:
         try:
-            json.loads(schema)
+            user_text.parse_json(schema)
         except json.JSONDecodeError as e:
             raise RecipeError(f"{flags['json_schema']}:{e.lineno}: not JSON ({e.msg})") from e
+        except ValueError as e:
+            raise RecipeError(f"{flags['json_schema']}: not JSON ({e})") from e
     words = tuple((flags["choices"] or "").split(","))
     if flags["choices"] is not None and not all(word.strip() for word in words):
         raise RecipeError("--choices: expected words with commas between them, such as yes,no")

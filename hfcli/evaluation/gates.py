@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any
 
 from hfcli.errors import DataError, GateError, RecipeError, did_you_mean
 from hfcli.metrics import higher_is_better
+from hfcli.user_text import parse_json, read_text
 
 Limits = dict[str, float]
 
@@ -134,10 +134,8 @@ def _drops(
 
 def _read_metrics(path: Path) -> Mapping[str, Any]:
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
-        metrics: Mapping[str, Any] = told["metrics"]
-    except OSError as e:
-        raise DataError(f"{path}: cannot be read ({e.strerror})") from e
+        told = parse_json(read_text(path, DataError))
+        metrics: Mapping[str, Any] = dict(told["metrics"])
     except (ValueError, KeyError, TypeError) as e:
         raise DataError(
             f"{path}: is no report (no metrics in it)",

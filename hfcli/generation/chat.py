@@ -27,6 +27,7 @@ from hfcli.generation.run import RequestMaker, TextOptions
 from hfcli.recipe.generation import GenerationSettings
 from hfcli.results import Listener
 from hfcli.tasks.base import context_length
+from hfcli.user_text import parse_json, read_text
 
 if TYPE_CHECKING:
     from hfcli.models.forward import Forward
@@ -126,9 +127,7 @@ class Conversation:
             DataError: it cannot be read, or holds no messages.
         """
         try:
-            messages = json.loads(path.read_text(encoding="utf-8"))
-        except OSError as e:
-            raise DataError(f"{path}: cannot be read ({e.strerror})") from e
+            messages = parse_json(read_text(path, DataError))
         except ValueError as e:
             raise DataError(f"{path}: not JSON ({e})") from e
         roles = ("system", "user", "assistant")

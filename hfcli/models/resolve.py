@@ -115,9 +115,9 @@ def _resolve(name: str, revision: str | None, wanted: Sequence[str]) -> ModelSou
     if name == BUNDLED:
         return ModelSource(BUNDLED, BUNDLED_FOLDER)
     path = Path(os.path.expanduser(name))
-    if path.is_file():
+    if os.path.isfile(path):  # which a name that is too long for a file does not trouble
         return _gguf(name, path)
-    if path.is_dir():
+    if os.path.isdir(path):
         return _folder(name, path)
     if not _looks_like_hub_id(name):
         raise ModelError(f"{name}: no such file or folder", hint=_nearby(path))
@@ -162,7 +162,7 @@ def _looks_like_hub_id(name: str) -> bool:
 
 
 def _nearby(path: Path) -> str | None:
-    if not path.parent.is_dir():
+    if not os.path.isdir(path.parent):
         return None
     near = did_you_mean(path.name, [p.name for p in path.parent.iterdir()])
     return f"did you mean {path.parent / near}?" if near else None

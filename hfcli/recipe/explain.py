@@ -65,10 +65,11 @@ def _sentence(
     if kind == "union_tag_not_found":
         return f"needs a name, one of {', '.join(task_names())}"
     if kind == "union_tag_invalid":
-        name = str(details["ctx"]["tag"])
-        if name in question_classes():
+        given = details["input"]
+        name = given.get("name") if isinstance(given, dict) else details["ctx"]["tag"]
+        if isinstance(name, str) and name in question_classes():
             return f"{name} is asked, not trained: hfcli eval --task {name} --data FILE"
-        near = did_you_mean(name, task_names())
+        near = did_you_mean(str(name), task_names())
         known = f"did you mean {near}?" if near else f"known: {', '.join(task_names())}"
         return f"unknown task {shown(name)}, {known}"
     message = str(details["msg"]).removeprefix("Value error, ")

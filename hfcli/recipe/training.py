@@ -8,9 +8,11 @@ from pydantic import Field, field_validator, model_validator
 
 from hfcli.recipe.section import Section
 from hfcli.recipe.training_arguments import check_extra
+from hfcli.shown import shown
 
 Interval = Literal["no", "steps", "epoch"]
 AUTO = "auto"
+MOST = 2**31 - 1  # of anything that is counted
 DEFAULT_ROWS = 8  # of an optimizer step; TrainingArguments' default
 
 
@@ -18,18 +20,21 @@ class TrainingSection(Section):
     """TrainingArguments that everyone sets; every other one goes under `extra`."""
 
     learning_rate: float = Field(5e-5, gt=0)
-    num_train_epochs: float = Field(3.0, gt=0)
-    max_steps: int = Field(-1, ge=-1, description="Overrides num_train_epochs when positive.")
-    per_device_train_batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
+    num_train_epochs: float = Field(3.0, gt=0, le=1_000_000)
+    max_steps: int = Field(
+        -1, ge=-1, le=MOST, description="Overrides num_train_epochs when positive."
+    )
+    per_device_train_batch_size: Annotated[int, Field(ge=1, le=MOST)] | Literal["auto"] = Field(
         DEFAULT_ROWS,
         description="Rows at a time; auto: as many as fit into memory, accumulated to"
         " effective_batch_size.",
     )
-    per_device_eval_batch_size: int = Field(16, ge=1)
-    gradient_accumulation_steps: int = Field(1, ge=1)
+    per_device_eval_batch_size: int = Field(16, ge=1, le=MOST)
+    gradient_accumulation_steps: int = Field(1, ge=1, le=MOST)
     effective_batch_size: int | None = Field(
         None,
         ge=1,
+        le=MOST,
         description="Rows of an optimizer step, with per_device_train_batch_size: auto;"
         f" default: {DEFAULT_ROWS}.",
     )
@@ -62,18 +67,21 @@ class TrainingSection(Section):
         description="Order of the rows; default: group_by_length for rows that are padded, random"
         " for packed ones.",
     )
-    logging_steps: int = Field(10, ge=1)
+    logging_steps: int = Field(10, ge=1, le=MOST)
     eval_strategy: Interval = "epoch"
-    eval_steps: int | None = Field(None, ge=1)
+    eval_steps: int | None = Field(None, ge=1, le=MOST)
     save_strategy: Interval = "epoch"
-    save_steps: int = Field(500, ge=1)
-    save_total_limit: int | None = Field(2, ge=1)
+    save_steps: int = Field(500, ge=1, le=MOST)
+    save_total_limit: int | None = Field(2, ge=1, le=MOST)
     load_best_model_at_end: bool = False
     metric_for_best_model: str | None = Field(
         None, description="Default: loss. Its direction is the metric's own."
     )
     early_stopping_patience: int | None = Field(
-        None, ge=1, description="Evaluations without a better metric_for_best_model to stop after."
+        None,
+        ge=1,
+        le=MOST,
+        description="Evaluations without a better metric_for_best_model to stop after.",
     )
     early_stopping_threshold: float = Field(0.0, ge=0, description="What counts as better.")
     sample_prompts: list[str] = Field(
@@ -93,14 +101,14 @@ class TrainingSection(Section):
     def _a_number_or_auto(cls, value: Any) -> Any:
         number = int(value) if isinstance(value, str) and value.isdecimal() else value
         if value != AUTO and (type(number) is not int or number < 1):
-            raise ValueError(f"must be a whole number from 1, or auto (found {value!r})")
+            raise ValueError(f"must be a whole number from 1, or auto (found {shown(value)})")
         return number
 
     @field_validator("bf16", mode="before")
     @classmethod
     def _one_of_three(cls, value: Any) -> Any:
         if value not in (True, False, "auto"):
-            raise ValueError(f"must be true, false or auto (found {value!r})")
+            raise ValueError(f"must be true, false or auto (found {shown(value)})")
         return value
 
     @field_validator("extra")

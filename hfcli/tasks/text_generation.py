@@ -37,6 +37,7 @@ from hfcli.tasks.packing import Packed, best_fit, check_packing
 from hfcli.tasks.scored_text import cut
 from hfcli.tasks.token_losses import token_losses
 from hfcli.tasks.windows import DEFINITIONS
+from hfcli.user_text import read_text
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -296,7 +297,6 @@ def _refuse(error: DataError, origin: str, tools: Tools) -> None:
 
 def _read_template(file: Path) -> str:
     try:
-        return file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as e:
-        reason = e.strerror if isinstance(e, OSError) else "not UTF-8 text"
-        raise DataError(f"task.chat_template: {file}: cannot be read ({reason})") from e
+        return read_text(file, DataError)
+    except DataError as e:
+        raise DataError(f"task.chat_template: {e.message}", hint=e.hint) from e

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import time
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from hfcli.recipe.yaml_file import Path, YamlError, dump_value, parse_scalar, parse_yaml
+from hfcli.recipe.yaml_file import (
+    Path,
+    YamlError,
+    dump_value,
+    parse_scalar,
+    parse_yaml,
+    split_list,
+)
 
 FLOATS = {
     "5e-5": 5e-5,
@@ -229,3 +240,80 @@ def test_a_dumped_value_is_one_line_that_is_read_back(value: Any) -> None:
     line = dump_value(value)
     assert "\n" not in line
     assert parse_yaml(f"key: {line} # comment").data == {"key": value}
+
+
+BOMBS = {
+    "lists": "k0: &k0 [x, x]\n" + "".join(
+        f"k{i}: &k{i} [{', '.join([f'*k{i - 1}'] * 10)}]\n" for i in range(1, 12)
+    ),
+    "mappings": "k0: &k0 {x: 1}\n" + "".join(
+        f"k{i}: &k{i} {{a: *k{i - 1}, b: *k{i - 1}}}\n" for i in range(1, 30)
+    ),
+    "merged": "k0: &k0 {x: 1}\n" + "".join(
+        f"k{i}: &k{i} {{<<: [*k{i - 1}, *k{i - 1}], y: 1}}\n" for i in range(1, 30)
+    ),
+    "chain": "k0: &k0 [x]\n" + "".join(f"k{i}: &k{i} [*k{i - 1}]\n" for i in range(1, 3_000)),
+    "brackets": "x: " + "[" * 100_000,
+    "braces": "{a: " * 100_000,
+    "blocks": "".join(" " * i + "a:\n" for i in range(2_000)),
+    "dashes": "- " * 100_000,
+    "questions": "? " * 100_000,
+    "many": "[" + "x," * 3_000_000 + "]",
+    "digits": "a: " + "9" * 100_000,
+    "hexadecimal": "a: 0x" + "f" * 100_000,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_a_short_text_never_costs_more_than_a_long_one(name: str) -> None:
+    began = time.process_time()
+    error_of(BOMBS[name])
+    assert time.process_time() - began < 4
+
+
+def test_many_keys_are_read_by_the_fast_parser_with_their_lines() -> None:
+    document = parse_yaml("".join(f"key{i}: {i}\n" for i in range(30_000)))
+    assert document.data["key29999"] == 29_999
+    assert document.lines["key29999",] == 30_000
+
+
+TAGS = ("int", "float", "bool", "null", "timestamp", "binary", "set", "omap", "python/name:os.x")
+
+
+@pytest.mark.parametrize("tag", TAGS)
+@pytest.mark.parametrize("form", ["!!{} x: 1", "a: !!{} x", "- !!{} x", "? !!{} [x]\n: 1"])
+def test_no_tag_ends_otherwise_than_in_a_yaml_error(tag: str, form: str) -> None:
+    assert error_of(form.format(tag)).line in (1, 2)
+
+
+PARTS = st.sampled_from([
+    "a", ": ", "\n", "  ", "- ", "[", "]", "{", "}", ",", "&x ", "*x", "!!int ", "!y ", "|", ">",
+    '"', "'", "#", "? ", "<<", "0x1", "1e5", ".nan", "null", "~", "---", "...", "%Y", "\t",
+    "\\ud800", "\\x", "\u2028", "\x85", "\ufeff", "\udcff", "\x00", "é", "9" * 120,
+])  # fmt: skip
+
+
+@given(st.lists(PARTS, max_size=30).map("".join) | st.text(max_size=40))
+@settings(max_examples=600, deadline=None)
+def test_any_text_is_data_or_a_yaml_error(text: str) -> None:
+    for padding in ("", "#" + " " * 30_000 + "\n"):  # by both parsers
+        with contextlib.suppress(YamlError):
+            for key in parse_yaml(padding + text).lines:
+                assert all(isinstance(part, str | int) for part in key)
+        with contextlib.suppress(YamlError):
+            assert all(isinstance(part, str) for part in split_list(text))
+
+
+def test_both_parsers_agree() -> None:
+    for text in (
+        NESTED,
+        'a: "\\u00e9"\nb: [1, 0x1f, 0o7, 5e-5, .inf, no, ~]\n? c\n: |\n  x\n  y\n',
+    ):
+        short = parse_yaml(text)
+        long = parse_yaml(text + "#" * 30_000)
+        assert (short.data, short.lines) == (long.data, long.lines)
+
+
+@pytest.mark.parametrize(("text", "value"), [('"\\ud83d\\ude00"', "😀"), ('"\\udcff"', "\udcff")])
+def test_characters_as_json_writes_them(text: str, value: str) -> None:
+    assert parse_yaml(text).data == value
