@@ -60,7 +60,7 @@ def _read_bytes(path: Path, error: type[HfcliError], most: int) -> bytes:
         # A pipe without a writer, and a line without a carrier, would be waited for.
         number = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK)
     except FileNotFoundError as e:
-        raise error(f"{path}: no such file") from e
+        raise error(f"{path}: cannot be read (no such file)") from e
     except OSError as e:
         raise error(f"{path}: cannot be read ({e.strerror})") from e
     except ValueError as e:
