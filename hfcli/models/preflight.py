@@ -23,8 +23,8 @@ WEIGHT_FILES = ("*.safetensors", "*.bin", "*.gguf")
 COUNTS = re.compile(r"layer|block|expert|stage|depth|labels", re.IGNORECASE)
 MOST_LAYERS = 10_000
 MOST_LABELS = 1_000_000
-# How many numbers a byte of a file can hold (2 bits each), and what a model may have in no file.
-NUMBERS_A_BYTE = 4
+# How many numbers a byte of a file can hold (of 1 bit), and what a model may have in no file.
+NUMBERS_A_BYTE = 8
 NUMBERS_BESIDE = 50_000_000
 BUFFERS_BESIDE = 1_000_000_000
 TENSORS_BESIDE = 10_000

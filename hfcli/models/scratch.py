@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from hfcli import garbage
 from hfcli.errors import ModelError, RecipeError, RunError
+from hfcli.foreign import foreign_errors
 from hfcli.models.load import LoadedModel, silence
 from hfcli.models.resolve import ModelSource, resolve_model
 from hfcli.models.tokenizer import PAD_TOKEN, load_tokenizer
@@ -60,7 +61,7 @@ def build_model(
         length = config_values.get("n_positions", config_values.get("max_position_embeddings"))
         tokenizer = train_tokenizer(texts, section.tokenizer_vocab_size or 0, length)
     _check_counts(config_values)
-    try:
+    with foreign_errors(ModelError, "model.config makes no model"):
         config = AutoConfig.for_model(
             model_type,
             **{
@@ -74,8 +75,6 @@ def build_model(
         )
         _check_memory(config_values, task, config)
         model = task.auto_class().from_config(config)
-    except (ValueError, TypeError) as e:
-        raise ModelError(f"model.config makes no model ({e})") from e
     source = ModelSource(f"{model_type} from scratch", Path())
     garbage.seek()
     return LoadedModel(model.to(device), tokenizer, source)
