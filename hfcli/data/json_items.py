@@ -105,7 +105,8 @@ def _broken(message: str, line: int, column: int) -> BrokenJson:
 
 
 def _too_large(error: Exception, line: int = 1) -> BrokenJson:
-    return BrokenJson(f"JSON too large to read ({error})", line)
+    why = "nested too deep" if isinstance(error, RecursionError) else "a number of too many digits"
+    return BrokenJson(f"JSON too large to read ({why})", line)
 
 
 class _Text:

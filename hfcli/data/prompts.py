@@ -20,7 +20,7 @@ from hfcli.data.files import check_known, unreadable
 from hfcli.data.hub import load_hub_split
 from hfcli.data.parsed import DEEPEST as DEEPEST
 from hfcli.data.parsed import FileOptions, Parsed, Quoting, Unreadable
-from hfcli.data.raw_files import FileName, check_file, open_bytes
+from hfcli.data.raw_files import DAMAGED, FileName, check_file, open_bytes
 from hfcli.data.row_readers import A_LINE_A_ROW, CHUNK, READERS, is_text
 from hfcli.errors import DataError
 from hfcli.shown import shown
@@ -199,6 +199,8 @@ def _numbered(name: str, parsed: Iterator[Parsed]) -> Iterator[InputRow]:
             yield InputRow(number, f"{name}:{line}", values or {}, error)
     except Unreadable as e:
         raise unreadable(name, e) from e
+    except DAMAGED:
+        raise  # for who unpacks
     except OSError as e:
         raise DataError(f"{name}: cannot be read ({e.strerror or e})") from e
 
