@@ -18,13 +18,14 @@ def read_jsonl(file: BinaryIO, options: FileOptions) -> Iterator[Parsed]:
     """The objects of a file, one a line."""
     with as_text(file, options.encoding, ANY_NEWLINE) as text:
         for part in lines(text, options.encoding):
-            number, line, error, hint = checked(part, options.encoding)
-            if error is not None:
-                yield Parsed(number, None, error, hint)
-            elif line.strip():
-                yield _row_of(number, line.rstrip("\r\n"), options)
+            if not part.text.isascii():
+                part = checked(part, options.encoding)
+            if part.error is not None:
+                yield Parsed(part.line, None, part.error, part.hint)
+            elif not part.text.isspace():
+                yield _row_of(part.line, part.text.rstrip("\r\n"), options)
             elif options.prompts:
-                yield Parsed(number, None, "not JSON (an empty line)")
+                yield Parsed(part.line, None, "not JSON (an empty line)")
 
 
 def _row_of(number: int, line: str, options: FileOptions) -> Parsed:

@@ -70,20 +70,22 @@ class _Lines:
         return self
 
     def __next__(self) -> str:
-        part = checked(next(self._lines), self.encoding)
-        self.number = part.line
+        part = next(self._lines)
+        self.number, text = part.line, part.text
+        if part.error is not None or not text.isascii():
+            part = checked(part, self.encoding)
         if part.error is not None:
             self.bad = self.bad or Parsed(part.line, None, part.error, part.hint)
-            return part.text
-        self._size += len(part.text)
+            return text
+        self._size += len(text)
         if self._size > LARGEST_ROW:
             raise csv.Error(f"a row of more than {LARGEST_ROW:,} characters")
-        quotes = part.text.count('"') and part.text.replace('""', "").count('"')
+        quotes = text.replace('""', "").count('"') if '"' in text else 0
         if quotes:
             if quotes > 1 or not self._open:  # one that was open is closed first
                 self.quote = self.number
             self._open ^= bool(quotes % 2)
-        return part.text
+        return text
 
 
 class _Table:

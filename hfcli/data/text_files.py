@@ -122,7 +122,7 @@ def checked(part: Part, encoding: str) -> Part:
     Raises:
         Unreadable: the file begins as one of another encoding does.
     """
-    if part.text.isascii():
+    if part.text.isascii() or part.error is not None:
         return part
     bad = BAD_BYTE.search(part.text)
     if bad is None:
