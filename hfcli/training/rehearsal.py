@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hfcli import files
 from hfcli.device import Placement
 from hfcli.errors import ModelError, RecipeError
 from hfcli.foreign import foreign_errors
@@ -46,7 +47,7 @@ def rehearse(*, recipe: Recipe, setup: RunSetup, placement: Placement) -> list[s
     model = without_adapter(setup.loaded.model)
     notes = _generation_notes(model, recipe) if model.can_generate() else []
     steps = check_length(recipe, len(setup.train.lengths))
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=files.scratch()) as folder:
         _make_trainer(recipe, setup, placement, Path(folder), steps)
         with foreign_errors(ModelError, f"{setup.loaded.source.name}: cannot be saved"):
             setup.loaded.tokenizer.save_pretrained(folder)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -24,11 +23,9 @@ MOMENTS: dict[str, tuple[type, int]] = {
 
 
 @pytest.mark.parametrize(("kind", "number"), MOMENTS.values(), ids=MOMENTS.keys())
-@pytest.mark.parametrize("lora", [False, True])
-def test_training(tiny_gpt2: Path, tmp_path: Path, kind: type, number: int, lora: bool) -> None:
-    model: dict[str, Any] = {"lora": {"r": 2}} if lora else {}
+def test_training(tiny_gpt2: Path, tmp_path: Path, kind: type, number: int) -> None:
     path = write_recipe(
-        tmp_path, tiny_gpt2, task={"name": "text-classification"}, training=TRAINING, model=model
+        tmp_path, tiny_gpt2, task={"name": "text-classification"}, training=TRAINING
     )
     folder = load_recipe(path).output_dir
     assert folder is not None
