@@ -54,7 +54,6 @@ print(json.dumps(told))
 WIDTHS = {"hidden_size": 32, "num_attention_heads": 2, "num_hidden_layers": 2}
 CAUSAL: dict[str, dict[str, Any]] = {
     "Llama": {**WIDTHS, "intermediate_size": 48},
-    "OPT": {**WIDTHS, "ffn_dim": 48, "word_embed_proj_dim": 32},
     "GPTNeoX": {**WIDTHS, "intermediate_size": 48},
 }
 KINDS = ("LoraConfig", "IA3Config", "LoHaConfig")  # of peft's adapters that merge into weights

@@ -85,6 +85,17 @@ def test_answers_become_the_same_records() -> None:
     assert to_finished(REQUEST, answer).finish_reason == "length"
 
 
+def test_a_stop_string_that_is_a_special_token_is_given_as_its_id() -> None:
+    special = {0: "<eos>", 7: "<|END|>", 8: "<pad>"}
+    assert sampling_arguments(REQUEST, special)["stop_token_ids"] == [0, 5, 7]
+    answer = SimpleNamespace(
+        token_ids=[4, 7], text="a", finish_reason="stop", stop_reason=7, logprobs=None
+    )
+    assert to_finished(REQUEST, answer, special).finish_reason == "stop_string"
+    answer.stop_reason = 5
+    assert to_finished(REQUEST, answer, special).finish_reason == "stop"
+
+
 @pytest.mark.skipif(importlib.util.find_spec("vllm") is not None, reason="vllm is installed")
 def test_without_vllm_the_error_names_the_install_command() -> None:
     with pytest.raises(RunError) as caught:

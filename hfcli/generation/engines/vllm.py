@@ -7,7 +7,7 @@ runs may differ in a token; a seed is passed on for every row. Knows nothing abo
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from types import SimpleNamespace
 from typing import Any
@@ -16,6 +16,7 @@ from hfcli.errors import RecipeError, RunError
 from hfcli.generation.engines.base import EngineOptions
 from hfcli.generation.loading import find_model
 from hfcli.generation.request import Counts, Finished, Request
+from hfcli.generation.stream import special_tokens
 from hfcli.models.generation_config import FILE, load_generation_config
 from hfcli.models.load import LoadedModel
 from hfcli.models.options import LoadOptions, needs_pickle
@@ -77,8 +78,14 @@ def engine_arguments(source: ModelSource, options: EngineOptions) -> dict[str, A
     return arguments
 
 
-def sampling_arguments(request: Request) -> dict[str, Any]:
+def sampling_arguments(
+    request: Request, special: Mapping[int, str] | None = None
+) -> dict[str, Any]:
     """Keyword arguments of `vllm.SamplingParams` for a request.
+
+    Args:
+        request: what is wanted.
+        special: special tokens by id, which a stop string can be; vLLM looks at text without them.
 
     Raises:
         RecipeError: a setting that has no counterpart.
@@ -101,10 +108,14 @@ def sampling_arguments(request: Request) -> dict[str, Any]:
         "max_tokens": request.max_new_tokens,
         "seed": request.seed,
         "stop": list(request.stops) or None,
-        "stop_token_ids": sorted(request.eos) or None,
+        "stop_token_ids": sorted({*request.eos, *_stop_tokens(request, special or {})}) or None,
         "logprobs": request.logprobs,
         "skip_special_tokens": True,
     }
+
+
+def _stop_tokens(request: Request, special: Mapping[int, str]) -> set[int]:
+    return {i for i, text in special.items() if any(stop in text for stop in request.stops)}
 
 
 class VllmEngine:
@@ -131,14 +142,15 @@ class VllmEngine:
         from vllm import SamplingParams
 
         source = iter(requests)
+        special = special_tokens(self.loaded.tokenizer)
         while window := list(islice(source, WINDOW)):
             outputs = self.llm.generate(
                 [{"prompt_token_ids": list(request.ids)} for request in window],
-                [SamplingParams(**sampling_arguments(request)) for request in window],
+                [SamplingParams(**sampling_arguments(request, special)) for request in window],
                 use_tqdm=False,
             )
             for request, output in zip(window, outputs, strict=True):
-                finished = to_finished(request, output.outputs[0])
+                finished = to_finished(request, output.outputs[0], special)
                 self.counts.prompt += len(request.ids)
                 self.counts.new += len(finished.ids)
                 self.counts.computed += len(request.ids) + len(finished.ids)
@@ -147,10 +159,13 @@ class VllmEngine:
                 yield finished
 
 
-def to_finished(request: Request, output: Any) -> Finished:
+def to_finished(
+    request: Request, output: Any, special: Mapping[int, str] | None = None
+) -> Finished:
     """A `vllm.CompletionOutput` -> a finished text."""
     stopped = output.finish_reason == "stop"
-    by_string = stopped and isinstance(output.stop_reason, str)
+    by_token = output.stop_reason in _stop_tokens(request, special or {}) - request.eos
+    by_string = stopped and (isinstance(output.stop_reason, str) or by_token)
     reason = "stop_string" if by_string else "stop" if stopped else "length"
     told = None
     if output.logprobs is not None and request.logprobs is not None:
