@@ -1,9 +1,9 @@
-# make run | test | check | fuzz | models | bench: each sets up .venv first, where needed, from constraints.txt.
+# make run | test | check | fuzz | models | kill | bench: each sets up .venv first, where needed, from constraints.txt.
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: run test check fuzz models bench clean
+.PHONY: run test check fuzz models kill bench clean
 
 run: .venv/installed
 	HF_HUB_OFFLINE=1 $(BIN)/hfcli generate --model bundled "The world is a beautiful place,"
@@ -31,6 +31,9 @@ fuzz: .venv/installed-test
 
 models: .venv/installed-test
 	$(BIN)/python -W ignore -m tests.models.causal
+
+kill: .venv/installed-test
+	$(BIN)/python -m tests.kill
 
 bench: .venv/installed
 	$(BIN)/python -m benchmarks
