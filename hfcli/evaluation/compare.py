@@ -173,7 +173,9 @@ def _rows_of(
     found: Mapping[str, Difference], holm_p: Mapping[str, float]
 ) -> list[MetricDifference]:
     return [
-        MetricDifference(name, d.a, d.b, d.difference, d.low, d.high, d.p, holm_p.get(name), d.test)
+        MetricDifference(
+            name, d.a, d.b, d.difference, d.low, d.high, d.interval, d.p, holm_p.get(name), d.test
+        )
         for name, d in found.items()
     ]
 

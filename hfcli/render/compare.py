@@ -34,6 +34,8 @@ def _show_pair(comparison: Comparison, data: str) -> None:
         + (f", {left_out:,} left out that one of them did not score" if left_out else "")
     )
     print_table(_table(comparison.metrics))
+    for reason, names in _without_interval(comparison.metrics).items():
+        write_line(f"no interval for {', '.join(names)}: {reason}")
     if comparison.right_by is not None:
         write_out(
             f"{comparison.n_only_a:,} rows are right in A only, {comparison.n_only_b:,} in B only"
@@ -60,6 +62,15 @@ def _table(metrics: Sequence[MetricDifference]) -> SafeTable:
             Text(row.test),
         )
     return table
+
+
+def _without_interval(metrics: Sequence[MetricDifference]) -> dict[str, list[str]]:
+    """Reason -> the metrics that have no interval for it."""
+    reasons: dict[str, list[str]] = {}
+    for row in metrics:
+        if row.low is None:
+            reasons.setdefault(row.interval, []).append(row.metric)
+    return reasons
 
 
 def _show_flips(side: str, flips: Sequence[Flip], total: int) -> None:

@@ -14,6 +14,7 @@ class MetricDifference:
         a, b: its values; None where it is not defined.
         difference: b - a.
         low, high: 95 % interval of the difference; None where there is none.
+        interval: how it was computed, or why there is none.
         p: two-sided; None where there is none, and `test` says why.
         p_holm: adjusted for all tests of the comparison.
         test: what p comes from.
@@ -25,6 +26,7 @@ class MetricDifference:
     difference: float
     low: float | None
     high: float | None
+    interval: str
     p: float | None
     p_holm: float | None
     test: str

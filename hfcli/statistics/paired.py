@@ -12,10 +12,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hfcli.metrics.base import Metric
-from hfcli.statistics.intervals import LEAST_ROWS
+from hfcli.statistics.leave_out import Ends, jackknife, none_because
 from hfcli.statistics.plans import REPLICATES, affordable, draws_for, numbers_of
 from hfcli.statistics.proportions import mcnemar_exact
 from hfcli.statistics.resamplers import (
+    BY_CHANCE,
     OF_LABELS,
     PROPORTIONS,
     fast_form,
@@ -24,7 +25,6 @@ from hfcli.statistics.resamplers import (
     value_of,
     weighted,
 )
-from hfcli.statistics.spread import defined_draws, percentile
 from hfcli.statistics.sums import mean_of
 from hfcli.statistics.weights import (
     Array,
@@ -33,7 +33,6 @@ from hfcli.statistics.weights import (
     Statistic,
     Units,
     equal_rows_as_units,
-    resampled,
     rows_as_units,
     swapped,
 )
@@ -51,8 +50,8 @@ class Difference:
         a: value of the first system.
         b: value of the second.
         difference: b - a.
-        low: of the 95 % interval of the difference (paired bootstrap, percentile); None, as
-            `high`, where there is none.
+        low: of the 95 % interval of the difference; None, as `high`, where there is none.
+        interval: how it was computed, or why there is none.
         p: two-sided; None where the metric is not defined, or takes too long.
         test: what p comes from, or why there is none.
     """
@@ -62,6 +61,7 @@ class Difference:
     difference: float
     low: float | None
     high: float | None
+    interval: str
     p: float | None
     test: str
 
@@ -75,7 +75,7 @@ class Pair:
         of_a: the first system's metric, weights of the units.
         of_b: the second's.
         of_both: the metric over the units of the first system followed by those of the second.
-        draws: how many of the bootstrap are affordable; 0: none.
+        draws: how often both can be computed for an interval; 0: not at all.
         permutations: how many are.
     """
 
@@ -88,7 +88,13 @@ class Pair:
 
 
 def differences(
-    *, metrics: Mapping[str, Metric], a: Inputs, b: Inputs, options: Options, seed: int
+    *,
+    metrics: Mapping[str, Metric],
+    a: Inputs,
+    b: Inputs,
+    options: Options,
+    seed: int,
+    tests: bool = True,
 ) -> dict[str, Difference]:
     """The difference of every metric that is a number.
 
@@ -98,9 +104,10 @@ def differences(
         b: from the second, on the same rows in the same order.
         options: further arguments of the metrics.
         seed: of the draws.
+        tests: whether p is wanted, which takes most of the time.
     """
     return {
-        name: _difference(metric, a, b, options, seed)
+        name: _difference(metric, a, b, options, seed, tests)
         for name, metric in metrics.items()
         if metric.higher_is_better is not None
     }
@@ -126,39 +133,47 @@ def permutation_p(pair: Pair, difference: float, seed: int) -> float:
     return (extreme + 1) / (pair.permutations + 1)
 
 
-def difference_interval(pair: Pair, seed: int) -> tuple[float | None, float | None]:
-    """The middle 95 % of the difference over draws of rows, the same rows for both systems."""
-    import numpy as np
+def interval_of(
+    metric: Metric, pair: Pair, difference: float, a: Inputs, b: Inputs, seed: int
+) -> Ends:
+    """The 95 % interval of the difference, or why there is none."""
+    few = none_because(metric, a, b, pair.units.n)
+    if few is not None:
+        return Ends(None, None, few)
+    by_chance = BY_CHANCE.get(metric.name)
+    if by_chance and all(
+        float(of(pair.units.counts[None])[0]) <= by_chance(inputs, seed)
+        for of, inputs in ((pair.of_a, a), (pair.of_b, b))
+    ):
+        return Ends(None, None, "both within chance")
+    return jackknife(lambda w: pair.of_b(w) - pair.of_a(w), pair.units, difference, pair.draws)
 
-    if pair.units.n < LEAST_ROWS or not pair.draws:
-        return None, None
-    draws = np.concatenate(
-        [pair.of_b(w) - pair.of_a(w) for w in resampled(pair.units, pair.draws, seed)]
-    )
-    defined = defined_draws(draws)
-    return (None, None) if defined is None or np.ptp(defined) == 0 else percentile(defined)
 
-
-def _difference(metric: Metric, a: Inputs, b: Inputs, options: Options, seed: int) -> Difference:
+def _difference(
+    metric: Metric, a: Inputs, b: Inputs, options: Options, seed: int, tests: bool
+) -> Difference:
     start = time.perf_counter()
     of_a, of_b = (float(value_of(metric, inputs, options)) for inputs in (a, b))
     seconds = time.perf_counter() - start
     difference = of_b - of_a
     if not math.isfinite(difference):
-        return Difference(of_a, of_b, math.nan, None, None, None, "undefined")
+        return Difference(of_a, of_b, math.nan, None, None, "undefined", None, "undefined")
     rows_a, rows_b = row_values(metric, a, of_a), row_values(metric, b, of_b)
     if rows_a is not None and rows_b is not None:
         pair = _of_row_values(rows_a, rows_b)
     else:
         pair = _of_units(metric, a, b, (of_a, of_b)) or _repeated(metric, a, b, options, seconds)
-    low, high = difference_interval(pair, seed)
+    ends = interval_of(metric, pair, difference, a, b, seed)
+    both = (of_a, of_b, difference, ends.low, ends.high, ends.method)
+    if not tests:
+        return Difference(*both, None, "not made")
     if metric.name in PROPORTIONS and rows_a is not None and rows_b is not None:
         p, test = _mcnemar(rows_a, rows_b)
-        return Difference(of_a, of_b, difference, low, high, p, test)
+        return Difference(*both, p, test)
     if not pair.permutations:
-        return Difference(of_a, of_b, difference, low, high, None, "too slow to draw")
+        return Difference(*both, None, "too slow to draw")
     p, test = permutation_p(pair, difference, seed), f"permutation, {pair.permutations:,} draws"
-    return Difference(of_a, of_b, difference, low, high, p, test)
+    return Difference(*both, p, test)
 
 
 def _mcnemar(rows_a: Array, rows_b: Array) -> tuple[float, str]:
