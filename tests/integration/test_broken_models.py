@@ -15,7 +15,7 @@ import pytest
 
 from hfcli.device import Placement
 from hfcli.errors import HfcliError, ModelError, RunError
-from hfcli.foreign import forward_errors
+from hfcli.foreign import foreign_errors, forward_errors
 from hfcli.models.load import LoadedModel, load_model
 from hfcli.models.preflight import SizeLimit
 from hfcli.models.resolve import ModelSource, resolve_model
@@ -253,5 +253,10 @@ def test_a_configuration_that_only_the_forward_pass_contradicts(model: Path) -> 
         loaded.model(input_ids=torch.tensor([[10**6]]))
     with pytest.raises(MemoryError), forward_errors(loaded.model):
         raise MemoryError  # callers try smaller batches
+    told = "DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 TB"
+    with pytest.raises(RuntimeError, match="allocate"), forward_errors(loaded.model):
+        raise RuntimeError(told)
+    with pytest.raises(RunError, match="memory"), foreign_errors(ModelError, "x"):
+        raise RuntimeError(told)
     with pytest.raises(OSError, match="disk"), forward_errors(loaded.model):
         raise OSError(28, "disk")

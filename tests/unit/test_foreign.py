@@ -74,8 +74,7 @@ def test_a_panic_of_rust_becomes_the_given_error() -> None:
 
 
 def test_no_memory_is_an_error_of_the_run() -> None:
-    for error in (MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: 1 TB")):
-        assert isinstance(thrown(error, "/lib/torch/x.py"), RunError)
+    assert isinstance(thrown(MemoryError(), "/lib/torch/x.py"), RunError)
 
 
 def test_a_message_is_cut_and_escaped() -> None:
