@@ -17,6 +17,7 @@ from hfcli.data.files import FileOptions, Row, expand, parse_rows
 from hfcli.data.spool import spool
 from hfcli.errors import DataError, did_you_mean
 from hfcli.recipe.schema import DataSection
+from hfcli.shown import shown
 from hfcli.tasks.base import ORIGIN, RowCounts, Task
 from hfcli.tasks.question import Question
 
@@ -210,7 +211,7 @@ def check_columns(present: Iterable[str], task: Task | Question, origin: str) ->
         near = did_you_mean(name, present)
         key = next((k for k, v in task if v == name), task.first_key)
         raise DataError(
-            f"{origin}: no column {name!r}; it has {present}",
+            f"{origin}: no column {name!r}; it has {shown(present)}",
             hint=(f"did you mean {near}? " if near else "")
             + task.how_to_name.format(key=key, flag=key.replace("_", "-")),
         )
