@@ -271,8 +271,8 @@ def label_indices(rows: NamedRows, column: str, known: Sequence[str]) -> dict[st
     where = [origin for origin, names in rows() if not unseen.isdisjoint(names)]
     more = f" and {len(where) - 3} more" if len(where) > 3 else ""
     raise DataError(
-        f"{', '.join(where[:3])}{more}: label(s) {shown(sorted(unseen))} in column {column!r} are not"
-        f" among the model's labels {shown(list(known))}",
+        f"{', '.join(where[:3])}{more}: label(s) {shown(sorted(unseen))} in column {column!r}"
+        f" are not among the model's labels {shown(list(known))}",
         hint="the model knows the labels of its training data only; they are matched by name, or"
         " by index when all are indices and no name is a number",
     )
