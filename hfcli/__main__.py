@@ -1,4 +1,7 @@
-"""`python -m hfcli` is the same command as `hfcli`; it is also what launchers start."""
+"""`python -m hfcli` is the same command as `hfcli`.
+
+It runs in one process: a launcher of several, such as torchrun, is refused (`hfcli.process`).
+"""
 
 from hfcli.cli.app import main
 

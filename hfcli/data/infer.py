@@ -153,11 +153,10 @@ def _check_filled(seen: Survey, shape: Shape) -> None:
 
 
 def _check_rare(labels: dict[str, int], column: str) -> None:
-    rare = sorted(label for label, rows in labels.items() if rows < 2)
-    if rare:
+    if max(labels.values()) < 2:
         raise DataError(
-            f"label(s) {rare[:5]} of column {column!r} have one row only, and validation data"
-            " held out by label needs two",
+            f"every label of column {column!r} has one row only, and validation data held out by"
+            " label needs two",
             hint="add rows, give a validation file (--data dev.csv), or name another"
             " --label-column",
         )

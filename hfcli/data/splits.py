@@ -8,7 +8,7 @@ rows. A split is a `datasets.Dataset` on disk with the task's columns and, for l
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 SPLIT_NAMES = ("train", "validation", "test")
+MOST_NAMES = 5  # of labels, in a sentence
 
 
 @dataclass(frozen=True)
@@ -80,11 +81,12 @@ def load_splits(*, section: DataSection, task: Task, seed: int, offline: bool = 
         # Before the texts are cut, so that both parts are those of the same texts.
         by_name = _sampled(by_name, limit, seed)
     if hold_out:
-        train, validation = _hold_out(by_name["train"], section, task, seed)
+        train, validation, told = _hold_out(by_name["train"], section, task, seed)
         by_name |= {"train": train, "validation": validation}
         share = f"{section.validation_size:.0%} of the training data"
         how = "the end of every text" if section.validation_from == "end" else f"seed {seed}"
         notes.append(f"validation split made from {share} ({how}): {len(validation)} rows")
+        notes += told
     return Splits(_sampled(by_name, limit, seed), notes, skipped)
 
 
@@ -101,9 +103,10 @@ def _teller(notes: list[str], split: str) -> Callable[[str], None]:
 
 def _hold_out(
     rows: Dataset, section: DataSection, task: Task, seed: int
-) -> tuple[Dataset, Dataset]:
+) -> tuple[Dataset, Dataset, list[str]]:
+    """Training rows, held out rows, and sentences about labels that stay in training."""
     if section.validation_from == "end":
-        return _split_texts(rows, task.columns()[0], section.validation_size)
+        return *_split_texts(rows, task.columns()[0], section.validation_size), []
     count = len(rows)
     held_out = math.ceil(count * section.validation_size)  # as scikit-learn rounds
     if round(count * section.validation_size) < 1 or held_out >= count:
@@ -116,14 +119,31 @@ def _hold_out(
     from sklearn.model_selection import train_test_split
 
     by = task.stratify_by()
-    labels = None
+    labels, drawn, single = None, np.arange(count), []
     if by is not None:
-        names, labels = _labels(rows, by)
-        _check_stratified(dict(zip(names, np.bincount(labels), strict=True)), section)
+        names, numbers = _labels(rows, by)
+        counts = np.bincount(numbers)
+        single = [name for name, n in zip(names, counts, strict=True) if n == 1]
+        drawn = np.flatnonzero(counts[numbers] > 1)
+        labels = numbers[drawn]
+        several = {name: n for name, n in zip(names, counts, strict=True) if n > 1}
+        _check_stratified(several, section)
     kept, held = train_test_split(
-        np.arange(count), test_size=section.validation_size, random_state=seed, stratify=labels
+        drawn, test_size=section.validation_size, random_state=seed, stratify=labels
     )
-    return rows.select(np.sort(kept)), rows.select(np.sort(held))
+    kept = np.setdiff1d(np.arange(count), held)  # a label's only row is learned from
+    return rows.select(kept), rows.select(np.sort(held)), _single_row_notes(single)
+
+
+def _single_row_notes(labels: Sequence[str]) -> list[str]:
+    if not labels:
+        return []
+    more = f" and {len(labels) - MOST_NAMES} more" if len(labels) > MOST_NAMES else ""
+    named = ", ".join(map(repr, labels[:MOST_NAMES]))
+    return [
+        f"label(s) {named}{more} have one row only: it stays in training, and the validation split"
+        " has none of them"
+    ]
 
 
 def _labels(rows: Dataset, column: str) -> tuple[list[str], Any]:
@@ -144,10 +164,9 @@ def _labels(rows: Dataset, column: str) -> tuple[list[str], Any]:
 
 
 def _check_stratified(counts: Mapping[str, int], section: DataSection) -> None:
-    rare = [label for label, n in counts.items() if n < 2]
-    if rare:
+    if not counts:
         raise DataError(
-            f"label(s) {rare} have one row only, a stratified split needs two",
+            "every label has one row only, a stratified split needs two",
             hint="add rows, or give data.validation",
         )
     count, size = sum(counts.values()), section.validation_size

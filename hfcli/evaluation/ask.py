@@ -33,6 +33,7 @@ from hfcli.evaluation.questions import Questions, read_questions
 from hfcli.evaluation.run import PACKAGES, EvalOptions
 from hfcli.metrics import shipped_metrics
 from hfcli.metrics.modules import PlainMetric, load_metric
+from hfcli.process import check_single_process
 from hfcli.recipe.questions import QuestionRecipe
 from hfcli.results import EvalResult, Listener, Note
 from hfcli.statistics.intervals import intervals
@@ -85,6 +86,7 @@ def ask(
         DataError: the files cannot be asked, or no row has an answer.
         ModelError, RunError: see `hfcli.errors`.
     """
+    check_single_process()
     task = recipe.task
     questions = read_questions(task=task, data=recipe.data, seed=recipe.seed)
     names, missing = _metrics(recipe)

@@ -33,6 +33,7 @@ from hfcli.evaluation.score_log import ScoreLog
 from hfcli.evaluation.scored_model import ScoredModel, load_scored, told_of
 from hfcli.metrics.modules import PlainMetric, load_metric
 from hfcli.models import lean
+from hfcli.process import check_single_process
 from hfcli.recipe.schema import DataSection, Recipe
 from hfcli.results import EvalResult, Listener, Note, RowsScored
 from hfcli.tasks.base import Reduced, RowCounts, Tools
@@ -87,6 +88,7 @@ def evaluate(*, recipe: Recipe, listener: Listener, options: EvalOptions) -> Eva
     Raises:
         DataError, ModelError, RunError: see `hfcli.errors`.
     """
+    check_single_process()
     task = recipe.task
     split, rows, notes, skipped = _rows(recipe, options.offline)
     names = recipe.evaluation.metrics or list(task.eval_metrics())

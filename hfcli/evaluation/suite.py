@@ -25,6 +25,7 @@ from hfcli.evaluation.suite_results import Suite, read_results
 from hfcli.models.fingerprint import begin_fingerprint, weights_fingerprint
 from hfcli.models.load import LoadedModel, ensure_pad_token, load_model
 from hfcli.models.resolve import ModelSource, resolve_model
+from hfcli.process import check_single_process
 from hfcli.results import EvalResult, Listener, Note
 from hfcli.tasks.text_generation import TextGeneration
 
@@ -75,6 +76,7 @@ def evaluate_suite(options: SuiteOptions, listener: Listener) -> EvalResult:
         ModelError: the model cannot be loaded.
         RunError: the harness is not installed, or a task would run code that the model wrote.
     """
+    check_single_process()
     names = parse_suite(options.suite)
     require_harness()
     if options.path is not None and not options.path.is_dir():

@@ -22,6 +22,7 @@ from hfcli.generation.loading import ModelChoice
 from hfcli.generation.prompts import uses_chat
 from hfcli.generation.run import RequestMaker, TextOptions
 from hfcli.generation.settings import not_applied
+from hfcli.process import check_single_process
 from hfcli.recipe.generation import GenerationSettings
 from hfcli.results import BulkResult, Listener, Note
 
@@ -57,6 +58,7 @@ def generate_file(
         RunError: the output is from other settings, in use, or cannot be written.
         ModelError: see `hfcli.models`; a system prompt for a model without a chat template.
     """
+    check_single_process()
     check_output(files)
     with contextlib.nullcontext() if files.output == DASH else hold(real_output(files)):
         if files.output != DASH and not files.overwrite:

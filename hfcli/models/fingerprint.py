@@ -3,27 +3,49 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from hfcli.models.adapter import resolve_chain
 from hfcli.models.resolve import ModelSource
+from hfcli.runfolder.kinds import MODEL_FILES
 
-SUFFIXES = {".safetensors", ".json", ".jinja", ".model", ".txt", ".bin", ".py"}
-NOT_OF_THE_MODEL = {"result.json", "run.json"}
+# What transformers and peft read of a folder: notes and results beside the weights are not of it.
+OF_THE_MODEL = re.compile(
+    rf"{MODEL_FILES}|(pytorch_model|adapter_model).*\.bin(\.index\.json)?|.+\.tiktoken|tekken\.json"
+)
+NOT_OF_THE_MODEL = "training_args.bin"
+CODE = '"auto_map"'  # in a configuration: the folder's Python files are part of the model
 
 
 def weights_fingerprint(*sources: ModelSource) -> str:
     """SHA-256 over the names and contents of weights, configurations and tokenizers."""
     digest = hashlib.sha256()
     for source in sources:
-        files = [source.folder / source.gguf_file] if source.gguf_file else []
-        for path in files or sorted(p for p in source.folder.iterdir() if p.suffix in SUFFIXES):
-            if path.is_file() and path.name not in NOT_OF_THE_MODEL:
-                digest.update(path.name.encode())
-                with path.open("rb") as file:
-                    digest.update(hashlib.file_digest(file, "sha256").digest())
+        for path in _files(source):
+            digest.update(path.name.encode())
+            with path.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()
+
+
+def _files(source: ModelSource) -> list[Path]:
+    """The files that decide what the model computes, in one order."""
+    if source.gguf_file:
+        return [source.folder / source.gguf_file]
+    with_code = any(
+        path.is_file() and CODE in path.read_text(encoding="utf-8", errors="replace")
+        for path in (source.folder / "config.json", source.folder / "tokenizer_config.json")
+    )
+    return sorted(
+        path
+        for path in source.folder.iterdir()
+        if path.is_file()
+        and path.name != NOT_OF_THE_MODEL
+        and (OF_THE_MODEL.fullmatch(path.name) or (with_code and path.suffix == ".py"))
+    )
 
 
 def begin_fingerprint(source: ModelSource) -> Callable[[], str]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from hfcli import garbage
 from hfcli.errors import ModelError, RecipeError, RunError
 from hfcli.foreign import foreign_errors
+from hfcli.models.causal import check_causal, is_causal_task
 from hfcli.models.load import LoadedModel, silence
 from hfcli.models.resolve import ModelSource, resolve_model
 from hfcli.models.tokenizer import PAD_TOKEN, load_tokenizer
@@ -73,6 +74,8 @@ def build_model(
                 **config_overrides,
             },
         )
+        if is_causal_task(task):
+            check_causal(config, "model.config")
         _check_memory(config_values, task, config)
         model = task.auto_class().from_config(config)
     source = ModelSource(f"{model_type} from scratch", Path())

@@ -15,6 +15,7 @@ from hfcli.errors import ModelError
 from hfcli.foreign import first_line, foreign_errors
 from hfcli.models import lean
 from hfcli.models.blank import nothing_drawn
+from hfcli.models.causal import UNKNOWN, check_causal, is_causal_task
 from hfcli.models.preflight import SizeLimit, check_files
 from hfcli.models.resolve import ModelSource
 from hfcli.models.tokenizer import cut_off_hint
@@ -66,6 +67,8 @@ def load_weights(
         )
         model, info = lean.completed(make)
         model.get_input_embeddings().weight.shape  # noqa: B018 - what everything else relies on
+    if is_causal_task(task):
+        check_causal(model.config, source.name)
     mismatched = {name for name, *_shapes in info["mismatched_keys"]}
     return model, sorted({*info["missing_keys"], *mismatched})
 
@@ -84,6 +87,9 @@ def _told(error: BaseException) -> str:
     from safetensors import SafetensorError
 
     told = first_line(error)
+    if UNKNOWN in told:
+        kind = str(error).partition("configuration_")[2].partition(".")[0]
+        return f"transformers has no such model of type {kind}" if kind else told
     if "ignore_mismatched_sizes" in told:  # the rest is a table in its log
         return "its weights are not of the sizes that its config.json says"
     return f"damaged weights: {told}" if isinstance(error, SafetensorError) else told

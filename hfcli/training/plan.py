@@ -14,6 +14,7 @@ from hfcli import files
 from hfcli.device import resolve_device
 from hfcli.errors import RecipeError
 from hfcli.models.load import silence
+from hfcli.process import check_single_process
 from hfcli.recipe.schema import Recipe
 from hfcli.recipe.trackers import check_report_to, tracker_names
 from hfcli.results import Choice, Example, Listener, Note, PlanResult
@@ -41,6 +42,7 @@ def plan(*, recipe: Recipe, listener: Listener, offline: bool = False) -> PlanRe
     Raises:
         DataError, ModelError, RunError, RecipeError: as `finetune` would.
     """
+    check_single_process()
     if not recipe.data.train:
         raise RecipeError("finetune needs data.train")
     check_report_to(tracker_names(recipe.training.extra.get("report_to")))

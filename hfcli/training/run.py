@@ -19,6 +19,7 @@ from hfcli import files, runfolder
 from hfcli.device import resolve_device
 from hfcli.errors import DataError, Interrupted, RecipeError, RunError
 from hfcli.models.load import LoadedModel, silence
+from hfcli.process import check_single_process
 from hfcli.recipe.load import dump_recipe
 from hfcli.recipe.schema import Recipe
 from hfcli.recipe.trackers import check_report_to, tracker_environment, tracker_names
@@ -90,6 +91,7 @@ def finetune(*, recipe: Recipe, listener: Listener, options: RunOptions) -> Fine
         DataError, ModelError, RunError, RecipeError: see `hfcli.errors`.
         Interrupted: by a signal, after the step was saved.
     """
+    check_single_process()
     folder = _output_dir(recipe)
     trackers = tracker_names(recipe.training.extra.get("report_to"))
     check_report_to(trackers)

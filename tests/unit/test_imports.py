@@ -42,6 +42,7 @@ LIGHT = {
 }
 WORK = {
     "errors",
+    "process",
     "foreign",
     "transfers",
     "results",
@@ -68,6 +69,7 @@ ROOMS: dict[str, set[str] | None] = {
     "user_text": {"errors"},
     "errors": set(),
     "results": set(),
+    "process": {"errors"},
     "hub": set(),
     "cache": {"errors", "files"},
     "faults": {"errors"},

@@ -130,11 +130,6 @@ UNCLEAR: dict[str, tuple[Rows, dict[str, str], str]] = {
     ),
     "fractions": (rows(text=text, x=[0.5, 1.5]), {"label_column": "x"}, "holds no labels: float"),
     "one-label": (rows(text=text, x=["a"]), {"label_column": "x"}, "one label only"),
-    "rare-label": (
-        [*rows(text=text, label=["a", "b"]), {"text": LONG, "label": "c"}],
-        {},
-        "label(s) ['c'] of column 'label' have one row only",
-    ),
     "empty-label": (
         [*rows(text=text, label=["a", "b"]), {"text": LONG, "label": ""}],
         {},

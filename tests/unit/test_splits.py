@@ -100,7 +100,7 @@ def test_a_given_validation_file_is_used_as_it_is(tmp_path: Path) -> None:
     [
         ([("a", "x"), ("", "y")], r"a.csv:3: column 'text' is empty"),
         ([("a", ""), ("b", "y")], r"a.csv:2: column 'label' must be .* found nothing"),
-        ([("a", "x")] * 20 + [("b", "y")], r"label\(s\) \['y'\] have one row only"),
+        ([(f"t{i}", f"l{i}") for i in range(20)], "every label has one row only"),
         ([("a", "x"), ("b", "y")] * 3, r"6 rows are too few to hold out 10%"),
         ([("a", "x")], r"1 training row\(s\) are too few"),
     ],
@@ -108,6 +108,21 @@ def test_a_given_validation_file_is_used_as_it_is(tmp_path: Path) -> None:
 def test_unusable_rows_are_named(rows: list[tuple[str, str]], message: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=message):
         load(write_csv(tmp_path / "a.csv", rows))
+
+
+@pytest.mark.parametrize("single", [1, 3, 7])
+def test_labels_with_one_row_stay_in_training_and_are_named(single: int, tmp_path: Path) -> None:
+    rare = [(f"rare {i}", f"r{i}") for i in range(single)]
+    rows = [*ROWS[:50], *rare, *ROWS[50:]]
+    splits = load(write_csv(tmp_path / "a.csv", rows))
+    train, held = splits.get("train"), splits.get("validation")
+    assert {text for text, _ in rare} <= set(train["text"])
+    assert sorted([*train["text"], *held["text"]]) == sorted(text for text, _ in rows)
+    plain = load(write_csv(tmp_path / "b.csv", ROWS)).get("validation")
+    assert held["text"] == plain["text"], "the other rows are split as without them"
+    (note,) = [note for note in splits.notes if "one row only" in note]
+    assert "'r0'" in note
+    assert ("and 2 more" in note) is (single == 7)
 
 
 def test_a_missing_column_says_what_is_there(tmp_path: Path) -> None:
