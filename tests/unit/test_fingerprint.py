@@ -1,4 +1,4 @@
-"""A model's fingerprint changes with what transformers reads of its folder, and with nothing else."""
+"""A model's fingerprint changes with what transformers reads of its folder, and nothing else."""
 
 from __future__ import annotations
 
