@@ -14,6 +14,9 @@ from pathlib import Path
 # An annotated field with a default, as every one of these classes writes them. A regular
 # expression, because parsing the file costs a fifth of the time that a recipe error may take.
 _FIELD = re.compile(r"^    ([a-z]\w*): [^=\n]+ = ", re.MULTILINE)
+_TABLE = re.compile(r"^([A-Z_]+)\b[^=\n]* = OrderedDict", re.MULTILINE)
+_PAIR = re.compile(r'^ *\("([^"]+)", "([^"]+)"\),', re.MULTILINE)
+_ENTRY = re.compile(r'"([\w-]+)": "(\w+Config)"')
 _CLASS = re.compile(r"^class (\w+)", re.MULTILINE)
 
 
@@ -28,12 +31,46 @@ def dataclass_fields(module: str, class_name: str) -> frozenset[str]:
 
 def config_fields(model_type: str) -> frozenset[str]:
     """Field names of the configuration class of a transformers model type, such as "gpt2"."""
-    folder = model_type.replace("-", "_")
-    classes = _fields_by_class(f"transformers.models.{folder}.configuration_{folder}")
-    own = [names for name, names in classes.items() if name.endswith("Config")]
+    folder = _model_folders().get(model_type)
+    own = [
+        names
+        for module in _configuration_modules(folder)
+        for name, names in _fields_by_class(module).items()
+        if name.endswith("Config")
+    ]
     if not own:
         return frozenset()
     return dataclass_fields("transformers.configuration_utils", "PreTrainedConfig").union(*own)
+
+
+@functools.cache
+def _model_folders() -> dict[str, str]:
+    """Every model type that transformers knows -> the folder of its code."""
+    source = _source_file("transformers.models.auto.auto_mappings")
+    if source is None:
+        return {}
+    tables = _TABLE.split(source.read_text(encoding="utf-8"))
+    found = {
+        name: dict(_PAIR.findall(text))
+        for name, text in zip(tables[1::2], tables[2::2], strict=True)
+    }
+    special = found.get("SPECIAL_MODEL_TYPE_TO_MODULE_NAME", {})
+    types = found.get("CONFIG_MAPPING_NAMES", {})
+    folders = {name: special.get(name, name.replace("-", "_")) for name in types}
+    by_class = {types[name]: folder for name, folder in folders.items()}
+    more = _source_file("transformers.models.auto.configuration_auto")
+    for name, owner in _ENTRY.findall(more.read_text(encoding="utf-8")) if more else ():
+        own = special.get(name, name.replace("-", "_"))
+        folders.setdefault(name, by_class.get(owner, own))
+    return folders
+
+
+def _configuration_modules(folder: str | None) -> list[str]:
+    package = _source_file("transformers.models.__init__") if folder else None
+    if package is None or folder is None:
+        return []
+    files = sorted((package.parent / folder).glob("configuration_*.py"))
+    return [f"transformers.models.{folder}.{path.stem}" for path in files]
 
 
 @functools.cache

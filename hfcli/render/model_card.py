@@ -10,8 +10,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 import hfcli
 from hfcli.render.report.blocks import Block, Code, Notes, Page, Prose, Section
 from hfcli.render.report.markdown import markdown
@@ -130,6 +128,11 @@ def _eval_results(
 
 
 def _data_section(recipe_text: str) -> Mapping[str, Any]:
-    recipe = yaml.safe_load(recipe_text)
+    from hfcli.recipe.yaml_file import YamlError, parse_yaml  # YAML 1.2, as it was written
+
+    try:
+        recipe = parse_yaml(recipe_text).data
+    except YamlError:
+        return {}
     section = recipe.get("data") if isinstance(recipe, dict) else None
     return section if isinstance(section, dict) else {}

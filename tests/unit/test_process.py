@@ -40,7 +40,7 @@ def test_every_command_that_writes_refuses_before_it_claims_anything(tmp_path: P
         "data: {train: d.csv, validation_size: 0.5}\noutput_dir: run\n"
     )
     out = tmp_path / "out"
-    commands = [
+    commands: list[list[str | Path]] = [
         ["finetune", recipe], ["finetune", recipe, "--dry-run"],
         ["eval", "--model", "bundled", "--data", data, "-o", out],
         ["generate", "-i", data, "-o", out / "texts.jsonl"],
