@@ -16,6 +16,7 @@ from hfcli.errors import DataError
 from hfcli.foreign import forward_errors
 from hfcli.models.attention import plain_attention
 from hfcli.tasks.documents import prefix
+from hfcli.tasks.numbers import check_scores
 from hfcli.tasks.prepared import pad_right
 
 if TYPE_CHECKING:
@@ -99,15 +100,21 @@ def nll_of(model: PreTrainedModel, picks: Sequence[Pick], *, share: bool) -> lis
         model: in eval mode.
         picks: a batch.
         share: read each prompt once; see `can_share`.
+
+    Raises:
+        RunError: the model produced NaN.
     """
     import torch
 
     with forward_errors(model), torch.inference_mode():
         if share:
-            return _nll(model, picks, shared=True)
-        flat = [one for pick in picks for one in pick.apart()]
-        costs = iter(_nll(model, flat, shared=False))
-    return [[next(costs)[0] for _ in pick.choices] for pick in picks]
+            found = _nll(model, picks, shared=True)
+        else:
+            flat = [one for pick in picks for one in pick.apart()]
+            costs = iter(_nll(model, flat, shared=False))
+            found = [[next(costs)[0] for _ in pick.choices] for pick in picks]
+    check_scores((row, "") for row in found)
+    return found
 
 
 def can_share(model: PreTrainedModel, longest: int) -> bool:

@@ -17,7 +17,7 @@ from hfcli.models.blank import nothing_drawn
 from hfcli.models.fingerprint import begin_fingerprint
 from hfcli.models.forward import whole_texts
 from hfcli.models.lean import import_leanly
-from hfcli.models.load import LoadedModel, ensure_pad_token, load_model
+from hfcli.models.load import LoadedModel, ensure_filler, ensure_pad_token, load_model
 from hfcli.models.options import LoadOptions
 from hfcli.models.prepack import can_prepack, prepack
 from hfcli.models.resolve import resolve_model
@@ -79,8 +79,12 @@ def load_scored(recipe: Recipe, *, offline: bool, lean_start: bool) -> ScoredMod
         options=LoadOptions(),
     )
     recipe.task.fit_tokenizer(loaded.tokenizer)
-    with nothing_drawn(with_memory=True):  # for embeddings that the old ones and a mean replace
-        ensure_pad_token(loaded)
+    if recipe.task.generates:
+        ensure_filler(loaded)
+    else:
+        # For embeddings that the old ones and a mean replace.
+        with nothing_drawn(with_memory=True):
+            ensure_pad_token(loaded)
     rows = recipe.evaluation.batch_size
     if str(loaded.model.dtype) == "torch.bfloat16" and can_prepack(loaded.model):
         prepack(loaded.model)

@@ -23,7 +23,7 @@ from hfcli.evaluation.harness import HARNESS, load_tasks, quiet, require_harness
 from hfcli.evaluation.outcomes import write_predictions
 from hfcli.evaluation.suite_results import Suite, read_results
 from hfcli.models.fingerprint import begin_fingerprint, weights_fingerprint
-from hfcli.models.load import LoadedModel, ensure_pad_token, load_model
+from hfcli.models.load import LoadedModel, ensure_filler, load_model
 from hfcli.models.resolve import ModelSource, resolve_model
 from hfcli.process import check_single_process
 from hfcli.results import EvalResult, Listener, Note
@@ -165,7 +165,7 @@ def _load(options: SuiteOptions, source: ModelSource) -> LoadedModel:
         dtype=resolve_dtype("auto", placement.device),
         placement=placement,
     )
-    ensure_pad_token(loaded)
+    ensure_filler(loaded)
     return loaded
 
 

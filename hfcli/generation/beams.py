@@ -10,8 +10,10 @@ from hfcli.foreign import forward_errors
 from hfcli.generation.request import Finished, Request
 from hfcli.generation.row import Row
 from hfcli.models.load import LoadedModel
+from hfcli.tasks.numbers import nan_logits
 
 if TYPE_CHECKING:
+    from torch import Tensor
     from transformers import GenerationConfig
 
 
@@ -47,11 +49,23 @@ def beam_search(
             generation_config=config,
             tokenizer=loaded.tokenizer if first.stops else None,
         )
+        _check(model, output[:1])
     texts = output[:, len(first.ids) :].tolist()
     return [
         _finished(request, ids, loaded, on_text)
         for request, ids in zip(requests, texts, strict=True)
     ]
+
+
+def _check(model: Any, ids: Tensor) -> None:
+    """Refuse a text of logits that are not numbers, which beam search goes on with.
+
+    Raises:
+        RunError: they are NaN, or all infinite.
+    """
+    largest = model(input_ids=ids, use_cache=False).logits.max(-1).values
+    if not bool(largest.isfinite().all()):
+        raise nan_logits()
 
 
 def _finished(

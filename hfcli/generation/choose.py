@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hfcli.errors import RunError
 from hfcli.generation.noise import gumbel
+from hfcli.tasks.numbers import nan_logits
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -74,11 +74,8 @@ def choose(
     import torch
 
     largest = logits.max(-1).values
-    if bool(torch.isnan(largest).any()):
-        raise RunError(
-            "the model's scores are no numbers (NaN)",
-            hint="--dtype float32, where a smaller type overflows; else the weights are damaged",
-        )
+    if bool((~torch.isfinite(largest)).any()):
+        raise nan_logits()
     tolerance = _tolerance(logits, largest) if exact else torch.zeros_like(largest)
     tokens = [0] * len(rows)
     unsure: list[int] = []

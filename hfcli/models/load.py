@@ -152,6 +152,16 @@ def ensure_pad_token(loaded: LoadedModel) -> None:
         model.generation_config.pad_token_id = tokenizer.pad_token_id
 
 
+def ensure_filler(loaded: LoadedModel) -> None:
+    """Give the tokenizer a token that fills rows which are masked by their lengths.
+
+    Nothing is added to the vocabulary: one more row would take part in every softmax over it.
+    """
+    tokenizer = loaded.tokenizer
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.convert_ids_to_tokens(0)
+
+
 def silence() -> None:
     """Switch off what the libraries say while they load.
 

@@ -75,6 +75,8 @@ def _merge(
         dtype=torch.float32,
         placement=Placement(torch.device("cpu")),
     )
+    if not all(bool(p.isfinite().all()) for p in loaded.model.parameters()):
+        raise ModelError(f"{name}: the merged weights are not all numbers (NaN or infinite)")
     ensure_pad_token(loaded)
     loaded.model.to(getattr(torch, dtype))
     reads = [part.folder for part in loaded.parts if part.folder is not None]

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -146,15 +146,25 @@ class Prepared:
 def context_length(tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel) -> int:
     """Longest input in tokens: the smaller of the tokenizer's and the configuration's limit.
 
-    Tokenizers without a limit hold a huge number; RoBERTa's configuration counts two more
-    positions than can be used, which its tokenizer knows.
+    Tokenizers without a limit hold a huge number. RoBERTa and its kin count positions from the
+    one after their padding's, so that their configuration's number is two too many.
     """
     limits = [int(tokenizer.model_max_length)]
     for name in ("n_positions", "max_position_embeddings", "n_ctx"):
         value = getattr(model.config, name, None)
         if isinstance(value, int) and value > 0:
             limits.append(value)
-    return min(limits)
+    return min([*limits, *_tables(model)])
+
+
+def _tables(model: PreTrainedModel) -> Iterator[int]:
+    """Tokens that each table of learned positions has places for after that of padding."""
+    modules: Any = getattr(model, "named_modules", tuple)  # other engines' models have none
+    for name, module in modules():
+        if name.rpartition(".")[2] == "position_embeddings":
+            padding, weight = getattr(module, "padding_idx", None), getattr(module, "weight", None)
+            if padding is not None and weight is not None:
+                yield int(weight.shape[0]) - int(padding) - 1
 
 
 def pad_right(rows: Sequence[Sequence[int]], value: int) -> Any:

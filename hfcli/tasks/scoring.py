@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from hfcli.foreign import forward_errors
 from hfcli.tasks.base import IGNORE, Feature, Prepared, Reduced, Scores, Task
+from hfcli.tasks.numbers import check_scores
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -78,14 +79,24 @@ def reduce_all(
 def reduce_batch(
     task: Task, model: PreTrainedModel, features: Sequence[Feature], pad_token_id: int
 ) -> Reduced:
-    """The reduced rows of one batch."""
+    """The reduced rows of one batch.
+
+    Raises:
+        RunError: a row's logits are not numbers.
+    """
     batch = task.collate(features, pad_token_id)
     batch = {name: tensor.to(model.device) for name, tensor in batch.items()}
     labels = batch.pop("labels")
     columns = _scored_columns(model, labels)
     if columns is not None:
         batch["logits_to_keep"], labels = columns, labels[:, columns]
-    return task.reduce(model(**batch).logits, labels)
+    logits = model(**batch).logits
+    reduced = task.reduce(logits, labels)
+    places = [str(feature.get("origin", "")) for feature in features]
+    check_scores(zip(reduced, places, strict=False))
+    if logits.ndim == 2:  # of labels, which a probability of 1 hides
+        check_scores(zip((logits - logits).tolist(), places, strict=True))
+    return reduced
 
 
 def _scored_columns(model: PreTrainedModel, labels: Tensor) -> Tensor | None:
