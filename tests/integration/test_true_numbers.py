@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,8 @@ def reduced(task: Any, held: LoadedModel, columns: dict[str, Any]) -> Any:
 def test_a_loss_is_plain_transformers_where_there_is_no_padding_token(windows: Any) -> None:
     held = loaded(AutoModelForCausalLM, "gpt2")
     ensure_filler(held)
-    assert held.model.get_input_embeddings().weight.shape[0] == tiny.VOCABULARY
+    embeddings: Any = held.model.get_input_embeddings()
+    assert embeddings.weight.shape[0] == tiny.VOCABULARY
     task = TextGeneration(context=16, windows=windows)
     encoded, rows = reduced(task, held, {"text": TEXTS})
     found = total = 0.0
@@ -82,15 +84,16 @@ def test_the_longest_text_is_one_that_the_model_takes(kind: str) -> None:
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_logits_that_are_not_numbers_become_no_score_and_no_text(value: float) -> None:
     held = loaded(AutoModelForCausalLM, "gpt2")
+    embeddings: Any = held.model.get_input_embeddings()
     with torch.no_grad():
-        held.model.get_input_embeddings().weight[:] = value
+        embeddings.weight[:] = value
     request = Request(0, (5, 6, 7), 0, Decoding(), 4)
     ensure_filler(held)
     sampled = replace(request, decoding=Decoding(temperature=1.0))
     engine = causal.engine_of(held.model, held.tokenizer)
     config: Any = held.model.generation_config
     config.num_beams, config.pad_token_id = 2, 0
-    ways = {
+    ways: dict[str, Callable[[], Any]] = {
         "generate": lambda: list(engine.run([request])),
         "sampled": lambda: list(engine.run([sampled])),
         "beams": lambda: beam_search(held, [request], config, lambda text: None),
