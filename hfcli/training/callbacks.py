@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hfcli import files
+from hfcli.errors import RunError
 from hfcli.faults import environment_errors
 from hfcli.recipe.training import TrainingSection
 from hfcli.results import Evaluated, Listener, StepDone, TrainingStarted
@@ -211,10 +212,14 @@ class StepLog:
         if not self.path.is_file():
             return
         kept = []
-        for line in self.path.read_text(encoding="utf-8").splitlines():
+        lines = self.path.read_text(encoding="utf-8", errors="replace").split("\n")
+        for number, line in enumerate(lines, 1):
             try:
                 if json.loads(line)["step"] <= step:
                     kept.append(line)
-            except json.JSONDecodeError:
+            except (ValueError, TypeError, KeyError, RecursionError) as e:
+                if any(lines[number:]):
+                    hint = "remove the line, and resume again"
+                    raise RunError(f"{self.path}:{number}: is damaged", hint=hint) from e
                 break  # the last line of a killed run may be half written
         files.write_text(self.path, "".join(f"{line}\n" for line in kept))

@@ -57,10 +57,12 @@ def is_whole(checkpoint: Path) -> bool:
     if not all(_is_whole_safetensors(path) for path in checkpoint.glob("*.safetensors")):
         return False
     try:
-        json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
-    except ValueError:
+        state = json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
+        window = checkpoint / "loss_window.json"
+        known = not window.is_file() or {"loss", "since"} <= json.loads(window.read_bytes()).keys()
+    except (ValueError, AttributeError, RecursionError):
         return False
-    return True
+    return known and isinstance(state, dict)
 
 
 def _is_whole_safetensors(path: Path) -> bool:

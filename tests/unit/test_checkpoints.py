@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from hfcli.errors import RunError
 from hfcli.training import checkpoints
+from hfcli.training.callbacks import StepLog
 from hfcli.training.loop import Split
 
 HEADER = json.dumps({"w": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}).encode()
@@ -32,6 +34,9 @@ def cut(path: Path) -> None:
 
 
 DAMAGE: dict[str, Callable[[Path], None]] = {
+    "a list for a state": lambda c: (c / "trainer_state.json").write_text("[1]"),  # type: ignore[dict-item]
+    "a deep state": lambda c: (c / "trainer_state.json").write_text("[" * 100_000),  # type: ignore[dict-item]
+    "a list for a window": lambda c: (c / "loss_window.json").write_text("[1]"),  # type: ignore[dict-item]
     "no state": lambda c: (c / "trainer_state.json").unlink(),
     "half a state": lambda c: (c / "trainer_state.json").write_text('{"step": '),  # type: ignore[dict-item]
     "no optimizer": lambda c: (c / "optimizer.pt").unlink(),
@@ -105,3 +110,18 @@ def test_a_divided_step_has_as_many_rows(
     assert (found and (found.rows, found.times)) == smaller
     if smaller is not None:
         assert smaller[0] * smaller[1] == split[0] * split[1]
+
+
+@pytest.mark.parametrize("damage", [b"[1]", b"null", b"\xff\xfe", b"{}", b"[" * 100_000])
+def test_a_damaged_line_of_metrics_is_told_and_nothing_is_lost(
+    damage: bytes, tmp_path: Path
+) -> None:
+    path = tmp_path / "metrics.jsonl"
+    content = b'{"step": 1}\n' + damage + b'\n{"step": 2}\n'
+    path.write_bytes(content)
+    with pytest.raises(RunError, match=r"metrics\.jsonl:2: is damaged"):
+        StepLog(path).cut_after(2)
+    assert path.read_bytes() == content
+    path.write_bytes(b'{"step": 1}\n{"st')  # a kill
+    StepLog(path).cut_after(2)
+    assert path.read_bytes() == b'{"step": 1}\n'
