@@ -4,7 +4,6 @@ fits every architecture, number type and loss. Trains nothing.
 
 from __future__ import annotations
 
-import resource
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -66,6 +65,8 @@ def _reset() -> None:
 def _peak() -> int:
     """Largest resident memory in bytes since the reset, or 0 where it is not told."""
     if sys.platform == "darwin":
+        import resource  # Windows has no such module
+
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return _told("VmHWM")
 
