@@ -89,10 +89,10 @@ def _lines(path: Path) -> list[dict[str, Any]]:
     if not path.is_file():
         return []
     found = []
-    with path.open(encoding="utf-8") as file:
+    with path.open(encoding="utf-8", errors="replace") as file:
         for i, line in enumerate(file, 1):
             try:
-                found.append(json.loads(line))
-            except json.JSONDecodeError as e:
+                found.append({**json.loads(line)})
+            except (ValueError, TypeError, RecursionError) as e:
                 raise RunError(f"{path}:{i}: not JSON, so no report can be made of it") from e
     return found
