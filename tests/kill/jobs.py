@@ -90,5 +90,5 @@ def _evaluation(case: Path) -> dict[str, Any]:
     return {
         "names": _names(case / "out"),
         "predictions": (case / "out" / "predictions.jsonl").read_bytes(),
-        "scores": (report["metrics"], report["intervals"]),
+        "scores": report["metrics"],
     }
