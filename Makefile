@@ -34,6 +34,8 @@ models: .venv/installed-test
 
 kill: .venv/installed-test
 	$(BIN)/python -m tests.kill
+	$(BIN)/python -m tests.kill.full_disk
+	$(BIN)/python -m tests.kill.places
 
 bench: .venv/installed
 	$(BIN)/python -m benchmarks
