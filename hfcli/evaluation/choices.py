@@ -18,6 +18,7 @@ from hfcli.models.attention import plain_attention
 from hfcli.tasks.documents import prefix
 from hfcli.tasks.numbers import check_scores
 from hfcli.tasks.prepared import pad_right
+from hfcli.tasks.token_losses import token_losses
 
 if TYPE_CHECKING:
     import torch
@@ -211,5 +212,5 @@ def _costs(logits: Tensor, row: _Row, at: dict[int, int]) -> list[float]:
 
     columns = torch.tensor([at[column] for column in row.predicted_from], device=logits.device)
     targets = torch.tensor(row.targets, device=logits.device)
-    nll = torch.nn.functional.cross_entropy(logits[columns].float(), targets, reduction="none")
+    nll = token_losses(logits[columns], targets)
     return [float(part.double().sum()) for part in torch.split(nll, row.sizes)]

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from hfcli.tasks.token_losses import log_softmax
+
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -28,7 +30,7 @@ def token_logprobs(
     inputs = torch.tensor([[*prompt, *new[:-1]]], device=model.device)
     lm: Any = model
     logits = lm(input_ids=inputs, use_cache=False).logits[0, len(prompt) - 1 :].float()
-    values = torch.log_softmax(logits, -1)
+    values = log_softmax(logits)
     top = values.topk(min(max(alternatives, 1), values.shape[-1]), dim=-1)
     told = []
     for i, token in enumerate(new):

@@ -68,6 +68,40 @@ def test_a_loss_is_plain_transformers_where_there_is_no_padding_token(windows: A
     assert found == pytest.approx(total, rel=1e-6)
 
 
+def spread_over(vocabulary: int) -> Any:
+    """A Llama whose probabilities are those of a trained one: a few large, a long tail of small."""
+    model: Any = tiny.build(AutoModelForCausalLM, tiny.config_of("llama", vocab_size=vocabulary))
+    torch.manual_seed(0)
+    with torch.no_grad():
+        model.lm_head.weight.normal_(std=0.6)
+    return model.eval()
+
+
+def causal_loss(model: Any, ids: torch.Tensor) -> float:
+    """Nats a token in float64, from the model's own logits."""
+    logits = model(ids).logits[:, :-1].double().flatten(0, 1)
+    return float(torch.nn.functional.cross_entropy(logits, ids[:, 1:].flatten()))
+
+
+def test_a_loss_is_as_exact_as_float32_is() -> None:
+    vocabulary = 50_257
+    model = spread_over(vocabulary)
+    with torch.inference_mode():
+        first = torch.randint(vocabulary, (4, 1))
+        ids = model.generate(first, do_sample=True, top_k=0, max_new_tokens=31, min_new_tokens=31)
+        labels = torch.cat([ids[:, 1:], torch.full_like(ids[:, :1], -100)], -1)
+        rows = TextGeneration().reduce(model(ids).logits, labels)
+        picks = [Pick(row[:1], [row[1:], row[1:2]]) for row in ids.tolist()]
+        chosen = [nll_of(model, [pick], share=False)[0][0] for pick in picks]
+        single = causal_loss(model, ids)
+        true = causal_loss(model.double(), ids)
+    tokens = sum(count for _nll, count in rows)
+    assert tokens == 4 * 31
+    error = max(abs(single - true), 1e-7)
+    assert abs(sum(nll for nll, _count in rows) / tokens - true) <= 3 * error
+    assert abs(sum(chosen) / tokens - true) <= 3 * error
+
+
 @pytest.mark.parametrize("kind", ROBERTA_LIKE)
 def test_the_longest_text_is_one_that_the_model_takes(kind: str) -> None:
     held = loaded(AutoModelForSequenceClassification, kind, pad_token_id=1)

@@ -20,7 +20,7 @@ from transformers import (
 
 from hfcli.models.forward.whole_texts import shorten
 from hfcli.tasks.prepared import IGNORE
-from hfcli.tasks.token_losses import TOKENS_AT_ONCE, token_losses
+from hfcli.tasks.token_losses import TOKENS_AT_ONCE, log_softmax, token_losses
 
 GPT2 = GPT2Config(vocab_size=99, n_positions=160, n_embd=32, n_layer=2, n_head=4, pad_token_id=0)
 LLAMA = LlamaConfig(
@@ -93,7 +93,12 @@ def test_losses_of_some_tokens_at_a_time_are_those_of_all(rows: int, dtype: torc
     labels[1::3] = IGNORE
     labels[TOKENS_AT_ONCE : 2 * TOKENS_AT_ONCE] = IGNORE
     scored = labels != IGNORE
-    whole = torch.nn.functional.cross_entropy(
-        logits[scored].float(), labels[scored], reduction="none"
+    found, taken = token_losses(logits, labels), labels[scored][:, None]
+    alone = [token_losses(logits[i : i + 1], labels[i : i + 1]) for i in range(rows)]
+    assert torch.equal(found, torch.cat(alone))
+    told = log_softmax(logits[scored].float()).gather(-1, taken)[:, 0]
+    assert torch.allclose(found, -told, rtol=0, atol=2e-6)
+    exact = torch.nn.functional.cross_entropy(
+        logits[scored].double(), labels[scored], reduction="none"
     )
-    assert torch.equal(token_losses(logits, labels), whole)
+    assert (found - exact).abs().max() < 2e-6
