@@ -12,9 +12,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hfcli.errors import DataError
+from hfcli.errors import DataError, ModelError
 from hfcli.foreign import forward_errors
-from hfcli.models.attention import plain_attention
+from hfcli.models.attention import plain_attention, windows_of
 from hfcli.tasks.documents import prefix
 from hfcli.tasks.numbers import check_scores
 from hfcli.tasks.prepared import pad_right
@@ -25,7 +25,11 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-LEAK = 1e-3  # nats; of a choice that sees another one tenths, of rounding millionths
+# Of the largest cost of a choice: one that sees another differs by tenths, rounding by millionths.
+LEAK = {"torch.float32": 1e-4, "torch.float64": 1e-6}
+LEAK_OF_SHORT_TYPES = 2e-3  # the same in 16 bits
+TRIED = 3  # tokens of each choice of a trial
+LONGEST = 1024  # tokens of a window that can be tried, at most
 
 
 @dataclass(frozen=True)
@@ -118,19 +122,45 @@ def nll_of(model: PreTrainedModel, picks: Sequence[Pick], *, share: bool) -> lis
     return found
 
 
-def can_share(model: PreTrainedModel, longest: int) -> bool:
-    """Whether the model keeps choices apart that stand behind one prompt; tried on a tiny one.
+def can_share(model: PreTrainedModel, longest: int, columns: int = 0) -> bool:
+    """Whether the model keeps choices apart that stand behind one prompt; tried on small ones.
+
+    Some models count the columns of a window instead of positions, so that what is tried has more
+    columns than any window, and a longer prompt where prompts are longer.
 
     Args:
+        model: in eval mode.
         longest: positions that any choice needs.
+        columns: tokens that are read of any row where its prompt is read once.
     """
     if not plain_attention(model, longest):
         return False
+    short = [w for w in windows_of(model.config) if w < max(longest, columns)]
+    window = max(short, default=0)
+    if window > LONGEST:
+        return False
+    trials = [_trial(model, TRIED, window)]
+    if short and min(short) + TRIED < longest:  # a prompt that its choices cannot see whole
+        trials.append(_trial(model, min(window, longest - TRIED), window))
+    try:
+        together = nll_of(model, trials, share=True)
+    except ModelError:  # it does not take such a mask
+        return False
+    pairs = zip(together, nll_of(model, trials, share=False), strict=True)
+    leak = LEAK.get(str(model.dtype), LEAK_OF_SHORT_TYPES)
+    return all(
+        max(abs(a - b) for a, b in zip(row, apart, strict=True)) < leak * max(apart)
+        for row, apart in pairs
+    )
+
+
+def _trial(model: PreTrainedModel, prompt: int, window: int) -> Pick:
+    """A prompt of so many tokens with choices that fill more columns than a window has."""
     size = int(model.config.get_text_config().vocab_size)
-    tokens = [i % size for i in range(9)]
-    tiny = Pick(tokens[:3], [tokens[3:6], tokens[6:]])
-    (together,), (apart,) = (nll_of(model, [tiny], share=share) for share in (True, False))
-    return max(abs(a - b) for a, b in zip(together, apart, strict=True)) < LEAK * sum(apart)
+    count = 2 + window // (TRIED - 1)
+    tokens = [i * 7 % size for i in range(prompt + TRIED * count)]
+    starts = range(prompt, len(tokens), TRIED)
+    return Pick(tokens[:prompt], [tokens[i : i + TRIED] for i in starts])
 
 
 def _nll(model: PreTrainedModel, picks: Sequence[Pick], *, shared: bool) -> list[list[float]]:

@@ -90,7 +90,10 @@ def _score(
     asked = {i: pick for i, pick in enumerate(picks) if isinstance(pick, Pick)}
     if not asked:
         return
-    share = can_share(model, max(pick.longest for pick in asked.values()))
+    longest, columns = (
+        max(getattr(pick, name) for pick in asked.values()) for name in ("longest", "read")
+    )
+    share = can_share(model, longest, columns)
     numbers = list(asked)
     costs = [pick.read if share else pick.read_apart for pick in asked.values()]
     for places in batches(costs, batch_size, TOKENS):

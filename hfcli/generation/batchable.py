@@ -14,10 +14,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from hfcli.cache import remember, remembered
+from hfcli.device import out_of_memory
 from hfcli.foreign import is_foreign
 from hfcli.generation.one_row import OneRow, WholeRow
 from hfcli.generation.slots import Rows, Slots
-from hfcli.models.attention import plain_attention
+from hfcli.models.attention import plain_attention, windows_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -33,7 +34,6 @@ GUESSES = 3  # tokens that are checked at once
 LONGEST = 1024  # tokens of a text that is longer than a window, at most
 TOLERANCE = {"torch.float32": 1e-4, "torch.float64": 1e-6}  # of the largest logit
 SHORT_TYPES = 5e-2  # the same in 16 bits
-WINDOWS = ("window", "local", "chunk")  # in the name of a setting that limits how far one looks
 CACHED = (9, 1, 1, 3)  # tokens of the passes that a cache is tried with
 # Ways to run one row, the fastest first.
 ONE_ROW: tuple[tuple[type[OneRow], dict[str, bool]], ...] = (
@@ -87,13 +87,13 @@ def is_batchable(model: PreTrainedModel, longest: int, forward: Forward | None =
     lengths = _lengths(model.config, longest)
     if lengths is None:
         return False
-    return bool(_once("batchable", model, lengths, _tried))
+    return bool(_once("batchable", model, lengths, _tried, unsure=False))
 
 
 def _one_row(model: PreTrainedModel, longest: int) -> OneRow:
     """The fastest memory for one row that gives the logits of a text read from its start."""
     size = max(1, min(sum(CACHED), longest - 1))
-    place = _once("one-row", model, [size], _first_right)
+    place = _once("one-row", model, [size], _first_right, unsure=len(ONE_ROW) - 1)
     kind, options = ONE_ROW[int(place)]
     return kind(model, **options)
 
@@ -127,8 +127,14 @@ def _once(
     model: PreTrainedModel,
     lengths: Sequence[int],
     tried: Callable[[PreTrainedModel, Sequence[int]], int],
+    *,
+    unsure: int,
 ) -> int:
-    """The result of a trial, made once for a model's type, settings, and libraries."""
+    """The result of a trial, made once for a model's type, settings, and libraries.
+
+    Args:
+        unsure: the result where memory ran out, which may be otherwise the next time.
+    """
     import torch
     import transformers
 
@@ -138,8 +144,13 @@ def _once(
     key = [what, *kind, *versions, list(lengths), shape]
     stored = remembered("starts", key)
     if type(stored) not in (bool, int):
-        with torch.inference_mode():
-            stored = tried(model, lengths)
+        try:
+            with torch.inference_mode():
+                stored = tried(model, lengths)
+        except (RuntimeError, MemoryError) as e:
+            if not out_of_memory(e):
+                raise
+            return unsure
         remember("starts", key, stored)
     return int(stored)
 
@@ -147,14 +158,12 @@ def _once(
 def _lengths(config: Any, longest: int) -> list[int] | None:
     """Tokens of each text, one longer than any window; None: a window is too long to be tried."""
     lengths = list(LENGTHS)
-    for part in {id(part): part for part in (config, config.get_text_config())}.values():
-        for name, value in vars(part).items():
-            limits = any(word in name for word in WINDOWS) and type(value) is int
-            if not limits or not 1 < value < longest - GUESSES - STEPS:
-                continue
-            if value > LONGEST:
-                return None
-            lengths[0] = max(lengths[0], value + LENGTHS[0])
+    for window in windows_of(config):
+        if window >= longest - GUESSES - STEPS:
+            continue
+        if window > LONGEST:
+            return None
+        lengths[0] = max(lengths[0], window + LENGTHS[0])
     return [max(1, min(length, longest - GUESSES - STEPS - 1)) for length in lengths]
 
 
@@ -170,11 +179,14 @@ def _tolerance(model: PreTrainedModel) -> float:
 
 @contextmanager
 def _refusals() -> Iterator[None]:
-    """Go on after an error of the model's own code: it does not take what was tried."""
+    """Go on after an error of the model's own code: it does not take what was tried.
+
+    Memory that runs out says nothing about the model, and passes.
+    """
     try:
         yield
     except REFUSED as e:
-        if not is_foreign(e):
+        if out_of_memory(e) or not is_foreign(e):
             raise
 
 

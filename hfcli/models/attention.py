@@ -8,6 +8,22 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+WINDOWS = ("window", "local", "chunk")  # in the name of a setting that limits how far one looks
+
+
+def windows_of(config: Any) -> list[int]:
+    """Return the sizes in tokens of every window that a configuration may mean.
+
+    Names decide, so that some are no windows: callers only try longer texts for them.
+    """
+    parts = {id(part): part for part in (config, config.get_text_config())}.values()
+    return [
+        value
+        for part in parts
+        for name, value in vars(part).items()
+        if any(word in name for word in WINDOWS) and type(value) is int and value > 1
+    ]
+
 
 def plain_attention(model: PreTrainedModel, longest: int) -> bool:
     """Whether every token looks at whatever the mask allows, at the position it is given.

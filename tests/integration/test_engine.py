@@ -106,6 +106,26 @@ def test_models_without_plain_attention_write_the_same_row_by_row(
     assert texts(open_tiny(batch_size=4), requests) == before
 
 
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError, MemoryError, RuntimeError])
+def test_memory_that_runs_out_in_a_trial_says_nothing_about_the_model(
+    open_tiny: Callable[..., TransformersEngine],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    error: type[Exception],
+) -> None:
+    monkeypatch.setenv("HFCLI_CACHE", str(tmp_path))
+    model: Any = open_tiny(batch_size=4).loaded.model
+
+    def full(*_args: Any, **_options: Any) -> Any:
+        raise error("DefaultCPUAllocator: can't allocate memory")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(model, "forward", full)
+        patched.setattr("hfcli.generation.batchable.plain_attention", lambda model, longest: True)
+        assert isinstance(open_rows(model, 64), OneRow)
+    assert isinstance(open_rows(model, 64), Slots)
+
+
 @pytest.mark.parametrize("decoding", [Decoding(), SAMPLED], ids=["greedy", "sampled"])
 def test_guesses_change_no_text(
     open_tiny: Callable[..., TransformersEngine], tiny_gpt2: Path, decoding: Decoding
