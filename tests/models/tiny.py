@@ -38,10 +38,12 @@ _GROUPS: tuple[tuple[int, str], ...] = (
         "num_attention_heads n_head n_heads num_heads decoder_attention_heads attention_heads"
         " encoder_attention_heads num_decoder_attention_heads num_encoder_attention_heads"
         " num_self_attention_heads num_cross_attention_heads linear_num_heads"
-        " swa_num_attention_heads linear_num_value_heads index_n_heads indexer_n_heads"
+        " swa_num_attention_heads linear_num_value_heads"
         " num_local_experts num_experts n_routed_experts moe_num_experts num_blocks"
         " n_mamba_heads mamba_n_heads mamba_num_heads num_codebooks",
     ),
+    # Of few heads, tokens often have equal scores of 0, and rounding decides which are looked at.
+    (64, "index_n_heads indexer_n_heads"),
     (
         2,
         "num_key_value_heads num_kv_heads linear_num_key_heads swa_num_key_value_heads"
