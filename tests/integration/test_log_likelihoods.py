@@ -36,7 +36,7 @@ KINDS = {
 }
 BEHIND = ("gpt_neo", "mistral", "gemma2")  # a window that holds each text, but not all columns
 LONG, SHORT = ((40, 5, 9), (3, 6, 20), (17, 1, 2), (12, 8, 8)), ((2, 2, 4, 3, 3), (3, 1, 2, 4, 2))
-ROUNDING = {"rel": 1e-6, "abs": 1e-5}
+ROUNDING: dict[str, Any] = {"rel": 1e-6, "abs": 1e-5}
 
 
 def loaded(kind: str, **changed: Any) -> LoadedModel:
