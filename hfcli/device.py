@@ -48,7 +48,7 @@ class Placement:
         On a machine without an accelerator the weights are only spread (to disk) when they do not
         fit into the memory that is free: a device_map costs hooks on every layer.
         """
-        if self.spread and (self.device.type != "cpu" or weight_bytes > free_memory(self.device)):
+        if self.spread and (self.device.type != "cpu" or weight_bytes > free_host_memory()):
             return {"device_map": "auto"}
         return {}
 
@@ -164,13 +164,39 @@ def needs_memory(doing: str, *, hint: str) -> Iterator[None]:
         raise RunError(f"{doing}: out of memory", hint=hint) from e
 
 
-def free_memory(device: torch.device) -> int:
-    """Bytes that can still be used: the accelerator's, else the machine's or the container's."""
-    import psutil
+def free_memory(device: torch.device) -> int | None:
+    """Return the bytes that can still be used on a device.
+
+    Of a CPU these are the machine's or the container's; of an accelerator its own, and never the
+    machine's in their place.
+
+    Returns:
+        None where the device cannot be asked.
+    """
+    if device.type == "cpu":
+        return free_host_memory()
+    module = device_module(device)
+    try:
+        if hasattr(module, "mem_get_info"):  # cuda, xpu, npu
+            return int(module.mem_get_info(device)[0])
+        if hasattr(module, "recommended_max_memory"):  # mps
+            return max(0, module.recommended_max_memory() - module.driver_allocated_memory())
+    except (RuntimeError, NotImplementedError):  # the driver does not tell
+        return None
+    return None
+
+
+def device_module(device: torch.device) -> Any:
+    """Return torch's module of a kind of accelerator (torch.cuda, torch.xpu, ...), or None."""
     import torch
 
-    if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
+    return getattr(torch, device.type, None)
+
+
+def free_host_memory() -> int:
+    """Return the bytes that the machine, or the container, can still give."""
+    import psutil
+
     free = int(psutil.virtual_memory().available)
     return min([free, *_left_in_groups(CGROUPS, Path("/proc/self/cgroup"))])
 

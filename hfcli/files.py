@@ -107,11 +107,16 @@ def real_target(path: Path) -> Path | None:
     if stat.S_ISBLK(found.st_mode) or stat.S_ISSOCK(found.st_mode):
         raise OSError(errno.ENOTSUP, "is a disk or a socket, not a file", str(path))
     if not stat.S_ISREG(found.st_mode):
-        os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY))
+        os.close(os.open(path, open_flags("O_WRONLY", "O_NONBLOCK", "O_NOCTTY")))
         return None
     target = Path(os.path.realpath(path))
     named = target.exists() and os.path.samestat(found, target.stat())
     return target if named else None  # /dev/stdout, of a file whose name is gone
+
+
+def open_flags(*names: str) -> int:
+    """Return the flags of os.open of these names that the system has, for bytes as they are."""
+    return sum(getattr(os, name, 0) for name in {*names, "O_BINARY"})  # Windows changes line ends
 
 
 def create_temporary(path: Path, *, folder: bool = False) -> Path:

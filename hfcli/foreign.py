@@ -63,7 +63,7 @@ class foreign_errors:  # noqa: N801 - used like contextlib.suppress
         if error is None or not is_foreign(error):
             return
         if _out_of_memory(error):
-            raise RunError(f"{self.message}: not enough memory") from error
+            raise RunError(f"{self.message}: out of memory") from error
         raise self.kind(f"{self.message} ({self.say(error)})", hint=self.hint) from error
 
 

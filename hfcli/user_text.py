@@ -58,7 +58,7 @@ def parse_json(text: str) -> Any:
 def _read_bytes(path: Path, error: type[HfcliError], most: int) -> bytes:
     try:
         # A pipe without a writer, and a line without a carrier, would be waited for.
-        number = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK)
+        number = os.open(path, _flags())
     except FileNotFoundError as e:
         raise error(f"{path}: cannot be read (no such file)") from e
     except OSError as e:
@@ -71,6 +71,12 @@ def _read_bytes(path: Path, error: type[HfcliError], most: int) -> bytes:
         raise error(f"{path}: cannot be read ({e.strerror})") from e
     finally:
         os.close(number)
+
+
+def _flags() -> int:
+    """Return how a file is opened: as bytes, and without waiting, where the system has flags."""
+    names = ("O_RDONLY", "O_CLOEXEC", "O_NOCTTY", "O_NONBLOCK", "O_BINARY")
+    return sum(getattr(os, name, 0) for name in names)
 
 
 def _read_open(number: int, path: Path, error: type[HfcliError], most: int) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import sys
 from pathlib import Path
@@ -124,7 +125,8 @@ def _read_line(terminal: bool) -> str | None:
         except UnicodeDecodeError as e:
             raise DataError(f"stdin: not UTF-8 text ({e.reason})") from e
         return line.removesuffix("\n") if line else None
-    import readline  # noqa: F401 - gives input() its editing and history
+    with contextlib.suppress(ImportError):  # Windows has no such module, and edits by itself
+        import readline  # noqa: F401 - gives input() its editing and history
 
     if not sys.stdout.isatty():  # the prompt is no answer
         sys.stderr.write("> ")

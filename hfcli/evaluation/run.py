@@ -89,6 +89,11 @@ def evaluate(*, recipe: Recipe, listener: Listener, options: EvalOptions) -> Eva
         DataError, ModelError, RunError: see `hfcli.errors`.
     """
     check_single_process()
+    with lean.ended():
+        return _evaluate(recipe, listener, options)
+
+
+def _evaluate(recipe: Recipe, listener: Listener, options: EvalOptions) -> EvalResult:
     task = recipe.task
     split, rows, notes, skipped = _rows(recipe, options.offline)
     names = recipe.evaluation.metrics or list(task.eval_metrics())
@@ -107,7 +112,7 @@ def evaluate(*, recipe: Recipe, listener: Listener, options: EvalOptions) -> Eva
         folder.take(told)
         start = time.perf_counter()
         scored = _scored(recipe, model, rows, folder, told, listener, notes, skipped)
-        lean.end()
+        lean.end()  # metrics use scipy in earnest
         seconds = time.perf_counter() - start
         for note in notes:
             listener(Note(note))

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from hfcli import files
 from hfcli.errors import RunError
 from hfcli.tasks.base import Reduced
 
@@ -36,7 +37,8 @@ class ScoreLog:
         self.path = folder / FILE
         self.done: dict[int, tuple[float, ...]] = {}
         good = self._read(json.loads(json.dumps(key)))
-        self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+        flags = files.open_flags("O_RDWR", "O_CREAT", "O_APPEND")
+        self._file = os.open(self.path, flags, 0o666)
         os.ftruncate(self._file, good)
         if good == 0:
             self._append([json.dumps(key)])

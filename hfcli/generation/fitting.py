@@ -28,7 +28,7 @@ class Fit:
 
     Args:
         rows: most rows at a time.
-        memory: bytes for all of them; None: the user has chosen the number of rows.
+        memory: bytes for all of them; None: not known, or the user chose the number of rows.
         column: bytes of a token in the cache, at the moment it grows.
         row: bytes of a row beside its tokens.
     """
@@ -63,9 +63,10 @@ def fit_to_memory(model: PreTrainedModel, rows: int | None) -> Fit:
         return Fit(rows)
     config: Any = model.config.get_text_config(decoder=True)
     cache = 2 * _width(config) * config.num_hidden_layers * model.dtype.itemsize
+    free = free_memory(model.device)  # None: batches are divided where they turn out too large
     return Fit(
         rows=LARGEST_BATCH,
-        memory=int(MEMORY_SHARE * free_memory(model.device)),
+        memory=None if free is None else int(MEMORY_SHARE * free),
         column=2 * cache,  # the old and the new cache, while it grows
         row=LOGIT_COPIES * 4 * int(config.vocab_size),
     )

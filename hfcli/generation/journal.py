@@ -100,8 +100,7 @@ class Journal:
             manifest.check_replaceable(output)
         try:
             output.parent.mkdir(parents=True, exist_ok=True)
-            flags = os.O_RDWR | os.O_CREAT | os.O_APPEND
-            flags |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+            flags = files.open_flags("O_RDWR", "O_CREAT", "O_APPEND", "O_NOFOLLOW", "O_NONBLOCK")
             self._file = os.open(self.path, flags, 0o666)
         except OSError as e:
             raise self._cannot(output, e) from e

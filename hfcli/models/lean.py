@@ -106,6 +106,15 @@ def end() -> None:
             del sys.modules[name]
 
 
+@contextmanager
+def ended() -> Iterator[None]:
+    """Let imports be as usual after the block, however it ends."""
+    try:
+        yield
+    finally:
+        end()
+
+
 def _only_cpu() -> bool:
     import torch
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from hfcli import garbage, hub
@@ -26,6 +27,9 @@ from hfcli.tasks.base import Task
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+# A tokenizer that has no more than so many tokens too many is the model's own, with additions.
+FEW_TOKENS = 16
 
 
 @dataclass(frozen=True)
@@ -188,8 +192,8 @@ def _check_vocabulary(
     if len(tokenizer) <= rows:
         return
     message = f"{source.name}: the tokenizer has {len(tokenizer)} tokens, the model {rows}"
-    beyond = [t for t, i in tokenizer.get_added_vocab().items() if i >= rows]
-    if len(beyond) < len(tokenizer) - rows:
+    beyond = [t for t, i in sorted(tokenizer.get_vocab().items(), key=itemgetter(1)) if i >= rows]
+    if len(beyond) > FEW_TOKENS and not set(beyond) <= set(tokenizer.get_added_vocab()):
         raise ModelError(message, hint="model and tokenizer are not of the same family")
     names = cut(", ".join(map(repr, beyond)))
     raise ModelError(

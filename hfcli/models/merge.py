@@ -18,6 +18,7 @@ from hfcli.faults import environment_errors
 from hfcli.models.load import LoadedModel, ensure_pad_token, load_model
 from hfcli.models.resolve import resolve_model
 from hfcli.models.task import guess_task
+from hfcli.process import check_single_process
 from hfcli.results import MergeResult
 from hfcli.runfolder.kinds import MERGED
 from hfcli.tasks import task_classes
@@ -49,8 +50,10 @@ def merge_adapter(
 
     Raises:
         ModelError: not an adapter, or one that cannot be loaded.
-        RunError: the folder is not empty, or cannot be written.
+        RunError: the folder is not empty, or cannot be written; a launcher started more than one
+            process.
     """
+    check_single_process()
     with runfolder.hold(folder):
         runfolder.check(folder, MERGED, overwrite=overwrite, reads=[name])
         return _merge(name, folder, dtype, revision, offline, overwrite)

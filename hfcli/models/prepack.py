@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from hfcli.device import free_memory
+from hfcli.device import free_host_memory
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -39,7 +39,7 @@ def can_prepack(model: PreTrainedModel) -> bool:
     if getattr(model, "hf_quantizer", None) is not None or getattr(model, "hf_device_map", None):
         return False
     size = sum(p.nbytes for p in model.parameters())
-    if size < SMALLEST or size > MEMORY_SHARE * free_memory(model.device):
+    if size < SMALLEST or size > MEMORY_SHARE * free_host_memory():
         return False
     return model.dtype == torch.float32 or (
         model.dtype == torch.bfloat16 and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())

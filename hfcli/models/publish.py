@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from hfcli import hub
 from hfcli.errors import ModelError, RecipeError, RunError
 from hfcli.models.resolve import ModelSource
+from hfcli.process import check_single_process
 from hfcli.results import PushResult
 from hfcli.transfers import guard, network_errors
 
@@ -56,8 +57,10 @@ def push_folder(
     Raises:
         ModelError: the folder holds no model.
         RecipeError: not a name for a repository.
-        RunError: the run is not finished, the Hub cannot be reached or does not allow it.
+        RunError: the run is not finished, the Hub cannot be reached or does not allow it; a
+            launcher started more than one process.
     """
+    check_single_process()
     paths = files_to_push(folder)
     with hub.online():
         api = _open(repo_id, token)

@@ -6,6 +6,7 @@ not fit at a time is accumulated. Trains nothing.
 
 from __future__ import annotations
 
+import functools
 import math
 import tempfile
 from collections.abc import Callable
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 # Of the free memory: predictions are within a fifth of what runs need (tests/e2e/test_dry_run.py).
 MARGIN = 0.8
-UNKNOWN = 8  # rows at most where the system does not tell how much memory there is
+UNKNOWN = 8  # rows at most where nothing tells how much memory there is; they are tried
 GIB = 2**30
 
 
@@ -53,12 +54,13 @@ def settle_batch_size(
         return recipe
     device = setup.loaded.model.device
     total = recipe.training.rows_per_step
-    room = used_memory(device) + int(MARGIN * free_memory(device))
+    free = free_memory(device)
+    room = None if free is None else used_memory(device) + int(MARGIN * free)
     # Trainer makes its output folder at once.
     with tempfile.TemporaryDirectory(dir=files.scratch()) as folder:
         scratch = recipe.model_copy(update={"output_dir": Path(folder)})
-        need = _need(scratch, setup, device)
-    rows = largest_rows(total, need, room)
+        need = _need(scratch, setup, device, predict=room is not None)
+        rows = largest_rows(total, need, room)
     listener(Note(_sentence(rows, total, need, room)))
     return _with(recipe, rows, total // rows)
 
@@ -76,25 +78,29 @@ def with_split_of(recipe: Recipe, before: dict[str, Any] | None) -> Recipe:
     return _with(recipe, rows, times)
 
 
-def largest_rows(total: int, need: Callable[[int], float | None], room: int) -> int:
+def largest_rows(total: int, need: Callable[[int], float | None], room: int | None) -> int:
     """The largest divisor of `total` whose need there is room for, and 1 in any case.
 
     Args:
         total: rows of an optimizer step.
-        need: rows -> bytes at the peak; None: not known.
-        room: bytes there are.
+        need: rows -> bytes at the peak; None: not known, but a batch of so many went through.
+        room: bytes there are; None: not known.
     """
     divisors = [rows for rows in range(1, total + 1) if total % rows == 0]
-    if need(1) is None:
-        return max(rows for rows in divisors if rows <= UNKNOWN)
+    if room is None or need(1) is None:
+        few = [rows for rows in divisors if rows <= UNKNOWN]
+        return next((rows for rows in reversed(few) if need(rows) != math.inf), 1)
     fitting = [rows for rows in divisors if (need(rows) or 0) <= room]
     return max(fitting, default=1)
 
 
-def _need(recipe: Recipe, setup: RunSetup, device: torch.device) -> Callable[[int], float | None]:
+def _need(
+    recipe: Recipe, setup: RunSetup, device: torch.device, *, predict: bool
+) -> Callable[[int], float | None]:
     """Rows -> bytes at the peak, from passes of one row and of two.
 
-    Activations grow with the rows; weights, gradients and the optimizer's state do not.
+    Activations grow with the rows; weights, gradients and the optimizer's state do not. Where
+    nothing can be predicted, a pass of so many rows is tried.
     """
     section = recipe.training
     order = Order(sampling_strategy(recipe, setup.train), section.rows_per_step)
@@ -111,6 +117,7 @@ def _need(recipe: Recipe, setup: RunSetup, device: torch.device) -> Callable[[in
     parameters = setup.loaded.model.parameters()
     trained = sum(p.numel() for p in parameters if p.requires_grad)
 
+    @functools.cache
     def measure(rows: int) -> float | None:
         batches = first_batches(setup, order, recipe.seed, rows)
         try:
@@ -124,10 +131,12 @@ def _need(recipe: Recipe, setup: RunSetup, device: torch.device) -> Callable[[in
                 raise
             return math.inf
 
-    measure(1)  # the first pass of all allocates what stays
+    if not predict:
+        return measure
+    measure.__wrapped__(1)  # the first pass of all allocates what stays
     one, two = measure(1), measure(2)
     if one is None or two is None:
-        return lambda rows: None
+        return measure
     if math.isinf(one) or math.isinf(two):
         return lambda rows: one if rows == 1 else math.inf
     return lambda rows: one + max(0.0, two - one) * (rows - 1)
@@ -137,14 +146,14 @@ def _with(recipe: Recipe, rows: int, times: int) -> Recipe:
     return recipe.model_copy(update={"training": recipe.training.with_split(rows, times)})
 
 
-def _sentence(rows: int, total: int, need: Callable[[int], float | None], room: int) -> str:
+def _sentence(rows: int, total: int, need: Callable[[int], float | None], room: int | None) -> str:
     chosen = (
         f"per_device_train_batch_size auto: {rows}, with gradient_accumulation_steps"
         f" {total // rows} ({total} rows a step)"
     )
-    needed = need(rows)
-    if needed is None:
-        return f"{chosen}; this system does not tell how much memory is in use"
+    needed = None if room is None else need(rows)
+    if room is None or needed is None:
+        return f"{chosen}; tried, since the device does not report its memory"
     more = next((d for d in range(rows + 1, total + 1) if total % d == 0), None)
     why = f"needs about {_gib(needed)} of the {_gib(room)} that may be used"
     return f"{chosen}: {why}" + ("" if more is None else f"; {more} would need {_gib(need(more))}")

@@ -6,9 +6,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from hfcli.device import device_module
 from hfcli.freed_memory import give_back
 
 if TYPE_CHECKING:
@@ -25,33 +27,54 @@ def peak_memory(
 
     Args:
         work: a forward and backward pass of the largest batch, and a scoring pass.
-        device: its memory is measured; on a CPU that of the whole process.
+        device: its own memory is measured; on a CPU that of the whole process.
         trained_parameters: the optimizer's state, which `work` lacks, is counted from these.
 
     Returns:
         None where the system does not tell.
     """
-    import torch
-
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-        work()
-        peak = int(torch.cuda.max_memory_allocated(device))
-    else:
+    if device.type == "cpu":
         _reset()
         work()
         peak = _peak()
+    else:
+        peak = _peak_of_accelerator(work, device)
     return peak + ADAM_BYTES * trained_parameters if peak else None
 
 
 def used_memory(device: torch.device) -> int:
     """Bytes in use now, counted as `peak_memory` counts; 0 where the system does not tell."""
-    import torch
+    if device.type == "cpu":
+        give_back()
+        return _told("VmRSS")
+    module = device_module(device)
+    with suppress(RuntimeError, NotImplementedError):  # the driver does not tell
+        if _counts_peaks(module):
+            return int(module.memory_allocated(device))
+        if hasattr(module, "driver_allocated_memory"):
+            module.empty_cache()
+            return int(module.driver_allocated_memory())
+    return 0
 
-    if device.type == "cuda":
-        return int(torch.cuda.memory_allocated(device))
-    give_back()
-    return _told("VmRSS")
+
+def _peak_of_accelerator(work: Callable[[], object], device: torch.device) -> int:
+    """Largest memory in bytes on an accelerator while it works, or 0 where it is not told.
+
+    MPS counts no peak: what its allocator holds after the work is as much as the work needed.
+    """
+    module = device_module(device)
+    if not _counts_peaks(module):
+        used_memory(device)  # gives back what earlier work left
+        work()
+        return int(getattr(module, "driver_allocated_memory", int)())
+    module.reset_peak_memory_stats(device)
+    work()
+    return int(module.max_memory_allocated(device))
+
+
+def _counts_peaks(module: Any) -> bool:
+    """Whether torch counts the peak of a kind of accelerator: cuda, xpu and npu do."""
+    return hasattr(module, "reset_peak_memory_stats") and hasattr(module, "max_memory_allocated")
 
 
 def _reset() -> None:

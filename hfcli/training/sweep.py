@@ -18,6 +18,7 @@ from typing import Any
 from hfcli import files, runfolder
 from hfcli.errors import HfcliError, Interrupted, RunError
 from hfcli.metrics import higher_is_better
+from hfcli.process import check_single_process
 from hfcli.recipe.sweep import SweptRun
 from hfcli.results import (
     FinetuneResult,
@@ -61,9 +62,11 @@ def sweep(
         reads: files that the command reads beside those that the recipes name.
 
     Raises:
-        RunError: the folder is not empty, or holds no sweep, or one of other data or settings.
+        RunError: the folder is not empty, or holds no sweep, or one of other data or settings;
+            a launcher started more than one process.
         Interrupted: by a signal, after the step was saved.
     """
+    check_single_process()
     with runfolder.hold(folder):
         outcomes = {run.name: _unfinished(run) for run in runs}
         if resume:
@@ -109,7 +112,11 @@ def plan_sweep(
         runs: validated.
         folder: of the sweep; nothing is written.
         plan: of one run.
+
+    Raises:
+        RunError: a launcher started more than one process.
     """
+    check_single_process()
     planned = []
     for run in runs:
         try:

@@ -136,3 +136,25 @@ def test_a_gpu_that_has_no_room_for_two_rows_takes_one(
     )
     settled = batch_size.settle_batch_size(recipe=recipe, setup=setup, listener=lambda _event: None)
     assert settled.training.split == (1, 8)
+
+
+def test_on_a_device_that_does_not_report_its_memory_batches_are_tried(
+    tiny_gpt2: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_recipe(tmp_path, tiny_gpt2, task=TASKS["padded"])
+    setup = set_up(recipe=load_recipe(path, AUTO), placement=CPU)
+    monkeypatch.setattr(batch_size, "free_memory", lambda device: None)
+    passed = batch_size.Trial.largest_training
+
+    def limited(trial: Any, batches: Any) -> None:
+        if max(map(len, batches)) > 2:
+            raise torch.OutOfMemoryError("XPU out of memory")
+        passed(trial, batches)
+
+    monkeypatch.setattr(batch_size.Trial, "largest_training", limited)
+    notes: list[Any] = []
+    settled = batch_size.settle_batch_size(
+        recipe=load_recipe(path, AUTO), setup=setup, listener=notes.append
+    )
+    assert settled.training.split == (2, 4)
+    assert "the device does not report its memory" in notes[0].text

@@ -245,6 +245,30 @@ def test_a_token_without_an_embedding_is_named(model: Path) -> None:
     assert "resize_token_embeddings(301)" in str(e.value.hint)
 
 
+class Vocabulary(dict[str, int]):
+    """A tokenizer without added tokens."""
+
+    def get_vocab(self) -> dict[str, int]:
+        return self
+
+    def get_added_vocab(self) -> dict[str, int]:
+        return {}
+
+
+def test_a_tokenizer_with_other_tokens_than_the_model_is_of_another_family(model: Path) -> None:
+    """A few tokens too many are named, whether they were added or are of the vocabulary."""
+    from hfcli.models.load import FEW_TOKENS, _check_vocabulary
+
+    loaded = load(model)
+    rows = loaded.model.get_input_embeddings().weight.shape[0]
+    for n, told in ((1, "'w300' has no"), (FEW_TOKENS, "'w300', 'w301'"), (FEW_TOKENS + 1, None)):
+        tokenizer: Any = Vocabulary({f"w{i}": i for i in reversed(range(rows + n))})
+        with pytest.raises(ModelError) as e:
+            _check_vocabulary(tokenizer, loaded.model, loaded.source)
+        assert (told or "") in e.value.message
+        assert ("same family" in str(e.value.hint)) is (told is None)
+
+
 def test_a_configuration_that_only_the_forward_pass_contradicts(model: Path) -> None:
     import torch
 

@@ -71,7 +71,7 @@ def test_a_spread_model_writes_the_same_text(
         return result.text
 
     whole = text()
-    monkeypatch.setattr("hfcli.device.free_memory", lambda device: 0)
+    monkeypatch.setattr("hfcli.device.free_host_memory", lambda: 0)
     assert text() == whole
 
 

@@ -6,10 +6,16 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from hfcli.errors import RunError
+from hfcli.evaluation import run
+from hfcli.evaluation.target import EvalFlags, resolve_target
+from hfcli.models import lean
+from hfcli.tasks.base import RowCounts
 from tests.helpers import ROOT
 
 # Argument "plain" imports transformers whole.
@@ -69,3 +75,41 @@ def test_nothing_that_waits_is_imported_before_the_first_row(
     assert lean == whole
     one, other = ((tmp_path / how / "predictions.jsonl").read_bytes() for how in ("lean", "plain"))
     assert one == other
+
+
+@pytest.mark.parametrize("place", ["load_scored", "told_of", "_scored"])
+@pytest.mark.parametrize("error", [RunError("full"), KeyboardInterrupt(), ValueError("a bug")])
+def test_imports_are_as_usual_after_an_evaluation_however_it_ends(
+    place: str, error: BaseException, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    stub = "torch._dynamo.a_module_that_nobody_has"
+
+    def load(*_args: object, **_options: object) -> object:
+        sys.meta_path.insert(0, lean._Finder())
+        sys.modules[stub] = lean._LaterModule(stub)
+        if place == "load_scored":
+            raise error
+        return SimpleNamespace(loaded=SimpleNamespace(source=SimpleNamespace(name="m")))
+
+    def fail(*_args: object, **_options: object) -> object:
+        raise error
+
+    told = {"weights_sha256": "0", "data_sha256": "0", "settings": {}}
+    monkeypatch.setattr(run, "told_of", lambda *_args: told)
+    monkeypatch.setattr(run, place, fail)
+    monkeypatch.setattr(run, "load_scored", load)
+    monkeypatch.setattr(run, "_rows", lambda *_args: ("test", [], [], RowCounts()))
+    data = tmp_path / "d.csv"
+    data.write_text("text\nA boat.\n")
+    recipe = resolve_target(
+        target=None, flags=EvalFlags(model="bundled", data=(str(data),)), overrides=[],
+        listener=lambda _event: None, offline=True,
+    )  # fmt: skip
+    options = run.EvalOptions(output_dir=tmp_path / "out", offline=True)
+    try:
+        with pytest.raises(type(error)):
+            run.evaluate(recipe=recipe, listener=lambda _event: None, options=options)
+        assert stub not in sys.modules
+        assert not any(isinstance(finder, lean._Finder) for finder in sys.meta_path)
+    finally:
+        lean.end()

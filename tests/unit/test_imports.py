@@ -92,7 +92,7 @@ ROOMS: dict[str, set[str] | None] = {
     },
     "models": {
         "errors", "faults", "files", "foreign", "results", "runfolder", "garbage", "hub", "cache",
-        "device", "recipe", "tasks", "transfers",
+        "device", "process", "recipe", "tasks", "transfers",
     },
     "generation": WORK,
     "training": WORK,

@@ -42,6 +42,9 @@ def test_every_command_that_writes_refuses_before_it_claims_anything(tmp_path: P
     out = tmp_path / "out"
     commands: list[list[str | Path]] = [
         ["finetune", recipe], ["finetune", recipe, "--dry-run"],
+        ["finetune", recipe, "--sweep", "seed=1,2"],
+        ["finetune", recipe, "--sweep", "seed=1,2", "--dry-run"],
+        ["export", "merge", "bundled", "-o", out], ["export", "push", tmp_path, "me/it"],
         ["eval", "--model", "bundled", "--data", data, "-o", out],
         ["generate", "-i", data, "-o", out / "texts.jsonl"],
     ]  # fmt: skip
