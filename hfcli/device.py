@@ -180,7 +180,8 @@ def free_memory(device: torch.device) -> int | None:
         if hasattr(module, "mem_get_info"):  # cuda, xpu, npu
             return int(module.mem_get_info(device)[0])
         if hasattr(module, "recommended_max_memory"):  # mps
-            return max(0, module.recommended_max_memory() - module.driver_allocated_memory())
+            used = int(module.driver_allocated_memory())
+            return max(0, int(module.recommended_max_memory()) - used)
     except (RuntimeError, NotImplementedError):  # the driver does not tell
         return None
     return None

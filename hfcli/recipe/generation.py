@@ -9,19 +9,20 @@ from __future__ import annotations
 from pydantic import Field, model_validator
 
 from hfcli.recipe.section import Section
+from hfcli.tasks.prepared import MOST
 
 
 class GenerationSettings(Section):
     """Settings of one generation; every name and meaning is GenerationConfig's."""
 
-    max_new_tokens: int | None = Field(None, ge=1)
+    max_new_tokens: int | None = Field(None, ge=1, le=MOST)
     do_sample: bool | None = None
     temperature: float | None = Field(None, ge=0)
-    top_k: int | None = Field(None, ge=0)
+    top_k: int | None = Field(None, ge=0, le=MOST)
     top_p: float | None = Field(None, ge=0, le=1)
     min_p: float | None = Field(None, ge=0, le=1)
     repetition_penalty: float | None = Field(None, gt=0)
-    num_beams: int | None = Field(None, ge=1)
+    num_beams: int | None = Field(None, ge=1, le=MOST)
 
     @model_validator(mode="after")
     def _sampling_flags_need_sampling(self) -> GenerationSettings:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, field_validator
 
 from hfcli.recipe.section import Section
+from hfcli.tasks.prepared import MOST
 
 ALL_LINEAR = "all-linear"  # peft's word for it
 
@@ -19,9 +20,12 @@ ALL_LINEAR = "all-linear"  # peft's word for it
 class LoraSection(Section):
     """A low-rank adapter (arXiv 2106.09685); names, meanings and defaults are peft's."""
 
-    r: int = Field(8, ge=1, description="Rank of the adapter.")
+    r: int = Field(8, ge=1, le=MOST, description="Rank of the adapter.")
     lora_alpha: int = Field(
-        8, ge=1, description="The adapter is scaled by lora_alpha / r, with use_rslora by its root."
+        8,
+        ge=1,
+        le=MOST,
+        description="The adapter is scaled by lora_alpha / r, with use_rslora by its root.",
     )
     lora_dropout: float = Field(0.0, ge=0, lt=1)
     target_modules: list[str] | None = Field(

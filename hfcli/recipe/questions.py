@@ -13,6 +13,7 @@ from hfcli.recipe.generation import GenerationSettings
 from hfcli.recipe.schema import Dtype, check_encoding, known_metrics
 from hfcli.recipe.section import Section
 from hfcli.tasks import AnyQuestion
+from hfcli.tasks.prepared import MOST
 
 
 class AskedModel(Section):
@@ -36,7 +37,7 @@ class AskedData(Section):
         description="Rows that cannot be read or asked: stop at the first, or leave them out.",
     )
     max_samples: int | None = Field(
-        None, ge=1, description="At most this many rows, chosen by the seed."
+        None, ge=1, le=MOST, description="At most this many rows, chosen by the seed."
     )
 
     @field_validator("encoding")
@@ -50,7 +51,10 @@ class AskedScores(Section):
 
     metrics: list[str] | None = Field(None, description="Default: those of the task.")
     batch_size: int | None = Field(
-        None, ge=1, description="Rows at a time; default: what fits, or 16 of multiple choice."
+        None,
+        ge=1,
+        le=MOST,
+        description="Rows at a time; default: what fits, or 16 of multiple choice.",
     )
 
     @field_validator("metrics")

@@ -20,7 +20,7 @@ from hfcli.recipe.section import Section
 from hfcli.recipe.training import TrainingSection
 from hfcli.recipe.upstream import config_fields
 from hfcli.tasks import AnyTask
-from hfcli.tasks.prepared import Overflow
+from hfcli.tasks.prepared import MOST, Overflow
 
 BUNDLED = "bundled"  # the name of the model that ships in the package
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
@@ -40,13 +40,17 @@ class ModelSection(Section):
     tokenizer_vocab_size: int | None = Field(
         None,
         ge=258,
+        le=MOST,
         description="From scratch: train a byte-level BPE of this size on the training texts.",
     )
     tokenizer: str | None = Field(
         None, description="From scratch: take the tokenizer of this model instead."
     )
     freeze_layers: int = Field(
-        0, ge=0, description="Keep the embeddings and this many of the first layers as they are."
+        0,
+        ge=0,
+        le=MOST,
+        description="Keep the embeddings and this many of the first layers as they are.",
     )
     lora: OptionalLora = Field(None, description="Train a low-rank adapter instead of the weights.")
 
@@ -118,7 +122,7 @@ class DataSection(Section):
         " template: stop at the first, or leave them out and list them.",
     )
     max_samples: int | None = Field(
-        None, ge=1, description="At most this many rows of each split, chosen by the seed."
+        None, ge=1, le=MOST, description="At most this many rows of each split, chosen by the seed."
     )
     streaming: bool = Field(
         False, description="Read a Hub data set row by row, without fetching all of it first."
@@ -196,6 +200,7 @@ class EvaluationSection(Section):
     batch_size: int | None = Field(
         None,
         ge=1,
+        le=MOST,
         description="Most rows in a batch; default: 16, or what makes 2,048 tokens where a CPU"
         " computes GPT-2 or Llama in bfloat16.",
     )

@@ -9,10 +9,10 @@ from pydantic import Field, field_validator, model_validator
 from hfcli.recipe.section import Section
 from hfcli.recipe.training_arguments import check_extra
 from hfcli.shown import shown
+from hfcli.tasks.prepared import MOST
 
 Interval = Literal["no", "steps", "epoch"]
 AUTO = "auto"
-MOST = 2**31 - 1  # of anything that is counted
 DEFAULT_ROWS = 8  # of an optimizer step; TrainingArguments' default
 
 

@@ -17,6 +17,7 @@ ORIGIN = "__origin__"
 MOST_LISTED = 1000  # rows that are skipped and listed; all are counted
 FEW = 3  # of them in a sentence
 IGNORE = -100  # transformers' label of a position that is not scored
+MOST = 2**31 - 1  # of anything that is counted
 
 Feature = dict[str, Any]
 Overflow = Literal["truncate", "split", "drop", "error"]

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from hfcli.errors import DataError
 from hfcli.tasks.documents import not_text
+from hfcli.tasks.prepared import MOST
 from hfcli.tasks.templates import columns_of, fill_template
 
 Row = Mapping[str, Any]
@@ -53,7 +54,7 @@ class Question(BaseModel):
     few_shot: str | None = Field(
         None, description="File with solved examples, of the same columns as the data."
     )
-    num_fewshot: int = Field(0, ge=0, description="Examples before each prompt.")
+    num_fewshot: int = Field(0, ge=0, le=MOST, description="Examples before each prompt.")
     target_delimiter: str = Field(
         " ", description="Between a prompt and its answer, where neither has white space there."
     )

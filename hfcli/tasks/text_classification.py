@@ -29,6 +29,7 @@ from hfcli.tasks.documents import not_text
 from hfcli.tasks.labels import BadLabel, check_names, yes_or_no
 from hfcli.tasks.losses import LossOptions
 from hfcli.tasks.pairs import Encoder, Inputs, fits
+from hfcli.tasks.prepared import MOST
 from hfcli.tasks.problems import PROBLEMS, Problem, check_model
 from hfcli.tasks.problems.base import label_config
 
@@ -88,7 +89,7 @@ class TextClassification(Task):
         " the probability of its label; 0: cross-entropy.",
     )
     max_length: int | None = Field(
-        None, ge=1, description="Longest input in tokens; default: what the model takes."
+        None, ge=1, le=MOST, description="Longest input in tokens; default: what the model takes."
     )
     head_suffixes: ClassVar[tuple[str, ...]] = ("ForSequenceClassification",)
 

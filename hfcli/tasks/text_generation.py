@@ -34,6 +34,7 @@ from hfcli.tasks.batches import batches
 from hfcli.tasks.blocks import pieces, wrapped
 from hfcli.tasks.documents import Chat, Completion, Document, PlainText, Shape, prefix
 from hfcli.tasks.packing import Packed, best_fit, check_packing
+from hfcli.tasks.prepared import MOST
 from hfcli.tasks.scored_text import cut
 from hfcli.tasks.token_losses import token_losses
 from hfcli.tasks.windows import DEFINITIONS
@@ -72,13 +73,13 @@ class TextGeneration(Task):
         " another; `wrapped`, one stream cut into blocks, as GPT-2 was trained; `no`, padding.",
     )
     block_size: int | None = Field(
-        None, ge=2, description="Tokens in a training row; default: the model's context."
+        None, ge=2, le=MOST, description="Tokens in a training row; default: the model's context."
     )
     context: int | None = Field(
-        None, ge=1, description="Tokens in a scoring window; default: the block size."
+        None, ge=1, le=MOST, description="Tokens in a scoring window; default: the block size."
     )
     stride: int | None = Field(
-        None, ge=1, description="Tokens a scoring window moves on; default: the context."
+        None, ge=1, le=MOST, description="Tokens a scoring window moves on; default: the context."
     )
     windows: Literal["full", "hf-docs", "lm-eval", "llama.cpp"] = Field(
         "full",

@@ -14,6 +14,7 @@ from hfcli.recipe.load import load_recipe
 from hfcli.results import Note
 from hfcli.training import batch_size
 from hfcli.training.setup import set_up
+from hfcli.training.trial import Trial
 from tests.integration.test_gradients import CPU, TASKS, gradients
 from tests.integration.test_training import RUNS, Killed, assert_same, run, write_recipe
 
@@ -144,14 +145,14 @@ def test_on_a_device_that_does_not_report_its_memory_batches_are_tried(
     path = write_recipe(tmp_path, tiny_gpt2, task=TASKS["padded"])
     setup = set_up(recipe=load_recipe(path, AUTO), placement=CPU)
     monkeypatch.setattr(batch_size, "free_memory", lambda device: None)
-    passed = batch_size.Trial.largest_training
+    passed = Trial.largest_training
 
     def limited(trial: Any, batches: Any) -> None:
         if max(map(len, batches)) > 2:
             raise torch.OutOfMemoryError("XPU out of memory")
         passed(trial, batches)
 
-    monkeypatch.setattr(batch_size.Trial, "largest_training", limited)
+    monkeypatch.setattr(Trial, "largest_training", limited)
     notes: list[Any] = []
     settled = batch_size.settle_batch_size(
         recipe=load_recipe(path, AUTO), setup=setup, listener=notes.append
