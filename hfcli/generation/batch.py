@@ -16,7 +16,7 @@ from hfcli.generation.batchable import open_rows
 from hfcli.generation.choose import Choice, choose
 from hfcli.generation.fitting import Fit
 from hfcli.generation.request import Counts
-from hfcli.generation.row import Row
+from hfcli.generation.row import Row, without
 from hfcli.generation.scheduling import of_a_length
 from hfcli.generation.slots import Rows
 from hfcli.generation.speculate import Proposer
@@ -199,6 +199,8 @@ def _pick(rows: Sequence[Row], logits: Tensor, *, exact: bool) -> Choice:
 
     if any(row.is_ruled for row in rows):
         logits = torch.cat([row.rule(logits[i : i + 1]) for i, row in enumerate(rows)])
+    else:
+        logits = without(logits, rows[0].request.never)  # one model's: the same in every row
     requests = [row.request for row in rows]
     return choose(
         logits,

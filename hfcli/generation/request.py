@@ -37,6 +37,7 @@ class Request:
         logprobs: how many alternatives to report a token, 0 for none but the token; None: no
             log-probabilities at all.
         processors: transformers' LogitsProcessors, `(input_ids, scores) -> scores`.
+        never: token ids that no text has.
         constraint: makes the state of a grammar, for texts that must follow one.
     """
 
@@ -49,6 +50,7 @@ class Request:
     stops: tuple[str, ...] = ()
     logprobs: int | None = None
     processors: Sequence[Callable[[Any, Any], Any]] = ()
+    never: tuple[int, ...] = ()
     constraint: Callable[[], Constraint] | None = None
 
 

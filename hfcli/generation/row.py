@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hfcli.generation.request import Finished, Request
@@ -11,6 +11,15 @@ from hfcli.generation.stream import TextStream
 if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedTokenizerBase
+
+
+def without(logits: Tensor, never: Sequence[int]) -> Tensor:
+    """(rows, vocabulary) logits in which some tokens cannot be."""
+    import torch
+
+    if not never:
+        return logits
+    return logits.index_fill(-1, torch.tensor(never, device=logits.device), -torch.inf)
 
 
 class Row:
@@ -41,13 +50,14 @@ class Row:
 
     @property
     def is_ruled(self) -> bool:
-        """Whether `rule` changes anything."""
+        """Whether `rule` does more than leave out what no text has."""
         return bool(self.request.processors) or self.constraint is not None
 
     def rule(self, logits: Tensor) -> Tensor:
         """(1, vocabulary) logits with the request's processors and its grammar applied."""
         import torch
 
+        logits = without(logits, self.request.never)
         if self.request.processors:
             ids = torch.tensor([self.ids], device=logits.device)
             for processor in self.request.processors:

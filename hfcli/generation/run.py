@@ -21,6 +21,7 @@ from hfcli.generation.settings import (
     effective_settings,
     eos_ids,
     generation_config,
+    never_written,
     not_applied,
     processors,
     stop_strings,
@@ -78,6 +79,7 @@ class RequestMaker:
         )
         self.stops = stop_strings(self.config, options.stops)
         self.eos = frozenset(eos_ids(self.config))
+        self.never = never_written(loaded)
         grammar = options.grammar
         self.constraint = (
             constraint_factory(grammar, loaded.tokenizer, self.eos) if grammar else None
@@ -100,6 +102,7 @@ class RequestMaker:
             stops=self.stops,
             logprobs=self.options.logprobs,
             processors=processors(self.config, len(ids)),
+            never=self.never,
             constraint=self.constraint,
         )
 

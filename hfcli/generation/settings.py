@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from hfcli.generation.choose import Decoding
 from hfcli.models.load import LoadedModel
+from hfcli.models.tokenizer import PAD_TOKEN
 from hfcli.recipe.generation import GenerationSettings
 
 if TYPE_CHECKING:
@@ -71,6 +72,8 @@ def generation_config(
         if name != "do_sample":
             setattr(config, name, value)
     _fill_token_ids(config, loaded)
+    if (config.num_beams or 1) > 1:  # transformers' own search, which knows nothing of requests
+        config.suppress_tokens = [*(config.suppress_tokens or []), *never_written(loaded)] or None
     return config
 
 
@@ -156,6 +159,16 @@ def _fill_token_ids(config: GenerationConfig, loaded: LoadedModel) -> None:
     if config.pad_token_id is None:
         eos = eos_ids(config)
         config.pad_token_id = loaded.tokenizer.pad_token_id or (min(eos) if eos else 0)
+
+
+def never_written(loaded: LoadedModel) -> tuple[int, ...]:
+    """Ids of tokens that stand in no text: padding that hfcli added, which nothing was trained on.
+
+    Models that were made from scratch have it, and those that earlier versions trained.
+    """
+    pad = loaded.tokenizer.pad_token_id
+    own = pad is not None and loaded.tokenizer.pad_token == PAD_TOKEN
+    return (int(pad),) if own else ()
 
 
 def stop_strings(config: GenerationConfig, given: Sequence[str]) -> tuple[str, ...]:

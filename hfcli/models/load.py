@@ -156,6 +156,24 @@ def ensure_pad_token(loaded: LoadedModel) -> None:
         model.generation_config.pad_token_id = tokenizer.pad_token_id
 
 
+def ensure_padding(loaded: LoadedModel, task: Task) -> None:
+    """Give a model what training and saving it for a task need to fill rows.
+
+    A causal language model keeps its vocabulary and its tokenizer: a row that was added would take
+    part in every softmax, and could be sampled. Its rows are masked by length; see `filler_id`.
+    """
+    tokenizer = loaded.tokenizer
+    none = {None, tokenizer.bos_token_id, tokenizer.eos_token_id}
+    if not task.generates or tokenizer.pad_token_id not in none:
+        ensure_pad_token(loaded)
+
+
+def filler_id(tokenizer: PreTrainedTokenizerBase) -> int:
+    """The id that fills rows which are masked by their lengths: any token serves."""
+    ids = (tokenizer.pad_token_id, tokenizer.eos_token_id)
+    return next((int(i) for i in ids if i is not None), 0)
+
+
 def ensure_filler(loaded: LoadedModel) -> None:
     """Give the tokenizer a token that fills rows which are masked by their lengths.
 

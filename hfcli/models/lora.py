@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 def add_lora(*, loaded: LoadedModel, section: LoraSection, task: Task) -> LoadedModel:
     """Freeze the model and put a trainable adapter onto it.
 
-    To be called when the tokenizer is complete (after `ensure_pad_token`). The head of a
+    To be called when the tokenizer is complete (after `ensure_padding`). The head of a
     classifier, and whatever else `loaded.new_weights` says starts at random, is trained and saved
     whole. Rows that the embeddings grew by are not saved: `load_model` makes them again, and their
     token is no label.

@@ -15,7 +15,7 @@ from hfcli import files, runfolder
 from hfcli.device import Placement
 from hfcli.errors import ModelError
 from hfcli.faults import environment_errors
-from hfcli.models.load import LoadedModel, ensure_pad_token, load_model
+from hfcli.models.load import LoadedModel, ensure_padding, load_model
 from hfcli.models.resolve import resolve_model
 from hfcli.models.task import guess_task
 from hfcli.process import check_single_process
@@ -80,7 +80,7 @@ def _merge(
     )
     if not all(bool(p.isfinite().all()) for p in loaded.model.parameters()):
         raise ModelError(f"{name}: the merged weights are not all numbers (NaN or infinite)")
-    ensure_pad_token(loaded)
+    ensure_padding(loaded, task)
     loaded.model.to(getattr(torch, dtype))
     reads = [part.folder for part in loaded.parts if part.folder is not None]
     runfolder.check(folder, MERGED, overwrite=overwrite, reads=reads)

@@ -19,7 +19,7 @@ from hfcli.data.splits import SPLIT_NAMES, Splits, load_splits
 from hfcli.device import Placement, resolve_dtype
 from hfcli.models.fingerprint import begin_fingerprint
 from hfcli.models.freeze import freeze_layers
-from hfcli.models.load import LoadedModel, ensure_pad_token, load_model
+from hfcli.models.load import LoadedModel, ensure_padding, load_model
 from hfcli.models.lora import add_lora
 from hfcli.models.resolve import ModelSource, resolve_model
 from hfcli.models.scratch import build_model
@@ -224,7 +224,7 @@ def _load(
             new_head=True,
         )
     task.fit_tokenizer(loaded.tokenizer)
-    ensure_pad_token(loaded)
+    ensure_padding(loaded, task)
     if recipe.model.lora is not None:
         loaded = add_lora(loaded=loaded, section=recipe.model.lora, task=task)
     if recipe.model.freeze_layers:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from hfcli.errors import RunError
 from hfcli.foreign import forward_errors
+from hfcli.models.load import filler_id
 from hfcli.tasks.base import Feature, Task
 from hfcli.training import checkpoints
 from hfcli.training.callbacks import Clock
@@ -75,7 +76,7 @@ def make_trainer(
     from transformers import PrinterCallback
 
     task, tokenizer = setup.task, setup.loaded.tokenizer
-    pad_token_id = int(tokenizer.pad_token_id)
+    pad_token_id = filler_id(tokenizer)
     labels = {name: setup.train.counts.labels[name] for name in setup.train.labels or ()}
     own = chunked and task.generates and not label_smoothing
     own_loss = head_loss(setup.loaded.model) if own else None

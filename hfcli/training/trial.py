@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from hfcli.models.load import filler_id
 from hfcli.tasks.base import IGNORE
 from hfcli.tasks.scoring import batches as scoring_batches
 from hfcli.tasks.scoring import reduce_batch
@@ -73,7 +74,7 @@ class Trial:
         setup.loaded.model.eval()
         with torch.inference_mode():
             features = [held.features[i] for i in first]
-            pad = int(setup.loaded.tokenizer.pad_token_id)
+            pad = filler_id(setup.loaded.tokenizer)
             reduce_batch(setup.task, setup.loaded.model, features, pad)
 
     def _longest(self, rows: Sequence[int]) -> int:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from hfcli.metrics import shipped_metrics
+from hfcli.models.load import filler_id
 from hfcli.tasks.scoring import score
 from hfcli.training.setup import RunSetup
 
@@ -26,7 +27,7 @@ def validation_scores(setup: RunSetup, batch_size: int) -> dict[str, Any]:
             model=setup.loaded.model,
             prepared=setup.validation,
             batch_size=batch_size,
-            pad_token_id=int(setup.loaded.tokenizer.pad_token_id),
+            pad_token_id=filler_id(setup.loaded.tokenizer),
         )
     metrics: dict[str, Any] = {"loss": scores.loss}
     for name in setup.task.metrics():

@@ -111,6 +111,7 @@ def sampling_arguments(
         "stop_token_ids": sorted({*request.eos, *_stop_tokens(request, special or {})}) or None,
         "logprobs": request.logprobs,
         "skip_special_tokens": True,
+        **({"logit_bias": dict.fromkeys(request.never, -100.0)} if request.never else {}),
     }
 
 
