@@ -77,6 +77,8 @@ def read_line(values: dict[str, Any]) -> BatchLine:
     prompt = body["messages"] if "messages" in body else body.get("prompt")
     if not isinstance(prompt, list if "messages" in body else str | list):
         raise DataError("body: needs messages, or prompt as a text")
+    if "tools" in body and "messages" not in body:
+        raise DataError("body: tools need messages, a prompt cannot use them")
     settings = {SETTINGS[n]: v for n, v in body.items() if n in SETTINGS and v is not None}
     try:
         GenerationSettings(**settings)
