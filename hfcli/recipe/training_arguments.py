@@ -40,6 +40,8 @@ def check_extra(key: str, known: Collection[str]) -> str | None:
         return f"{key} belongs directly under training"
     if key in OWNED_BY_HFCLI:
         return f"{key} cannot be set here: {OWNED_BY_HFCLI[key]}"
+    if key == "push_to_hub" or key.startswith("hub_"):
+        return f"{key} cannot be set here: use --push-to-hub, which uploads after the run"
     if key in training_argument_names():
         return None
     if key in RENAMED:

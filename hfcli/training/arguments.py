@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, get_args
 
 from hfcli.data.prepare import Stored
 from hfcli.device import computes_bf16
@@ -11,6 +13,7 @@ from hfcli.errors import RecipeError
 from hfcli.foreign import foreign_errors
 from hfcli.metrics import higher_is_better
 from hfcli.recipe.schema import Recipe
+from hfcli.shown import shown
 from hfcli.tasks.base import Prepared
 from hfcli.training.order import Strategy
 
@@ -22,6 +25,10 @@ NOT_ARGUMENTS = {
     "extra", "bf16", "metric_for_best_model", "save_dtype", "early_stopping_patience",
     "early_stopping_threshold", "sample_prompts", "train_sampling_strategy", "loss_type",
     "effective_batch_size", "plain",
+}  # fmt: skip
+# What a recipe may write for an argument of each of these types.
+_SCALARS: dict[Any, tuple[type, ...]] = {
+    bool: (bool, int), int: (int,), float: (int, float), str: (str,), type(None): (type(None),),
 }  # fmt: skip
 
 
@@ -75,8 +82,26 @@ def training_arguments(
             "metric_for_best_model": f"eval_{name}",
             "greater_is_better": higher_is_better(name),
         }
+    _check_types(section.extra, TrainingArguments)
     with foreign_errors(RecipeError, "training: transformers refuses an argument"):
         return TrainingArguments(**values)
+
+
+def _check_types(extra: Mapping[str, Any], arguments: type[TrainingArguments]) -> None:
+    """Refuse values of another type: transformers takes them, and fails at the first step.
+
+    Only arguments that are a number, a text or yes/no are checked; the others it checks itself.
+    """
+    for field in dataclasses.fields(arguments):
+        allowed = set(get_args(field.type) or (field.type,))
+        if field.name in extra and allowed <= _SCALARS.keys():
+            value = extra[field.name]
+            if not any(type(value) in _SCALARS[kind] for kind in allowed):
+                names = [kind.__name__ for kind in _SCALARS if kind in allowed]
+                raise RecipeError(
+                    f"training.extra.{field.name}: expected {' or '.join(names)}"
+                    f" (found {shown(value)})".replace("NoneType", "null")
+                )
 
 
 def sampling_strategy(recipe: Recipe, train: Prepared) -> Strategy:

@@ -8,6 +8,7 @@ import pytest
 
 from hfcli.errors import RecipeError
 from hfcli.recipe.load import dump_recipe, load_recipe
+from hfcli.recipe.training_arguments import check_extra, training_argument_names
 from tests.helpers import RECIPES
 
 GOOD = """\
@@ -223,3 +224,11 @@ def test_data_in_place_of_a_recipe_says_how_to_make_one(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="is data, not a recipe") as caught:
         load_recipe(tmp_path / "rows.csv")
     assert f"hfcli recipes init --data {tmp_path / 'rows.csv'}" in str(caught.value.hint)
+
+
+def test_no_argument_of_training_reaches_the_hub() -> None:
+    """transformers' Trainer creates the repository when it is made: in a dry run, too."""
+    hub = [n for n in training_argument_names() if n.startswith("hub_") or n == "push_to_hub"]
+    assert {"push_to_hub", "hub_token", "hub_model_id"} <= set(hub)
+    for name in hub:
+        assert "--push-to-hub" in (check_extra(name, ()) or ""), name
