@@ -113,6 +113,8 @@ def _listed(text: str, separator: str) -> Any:
             return json.loads(text)
         except json.JSONDecodeError as e:
             raise BadLabel(f"looks like a list and is not JSON ({e.msg})") from e
+        except (ValueError, RecursionError) as e:
+            raise BadLabel("looks like a list and has too deep or too long values") from e
     return [part.strip() for part in text.split(separator)] if text else []
 
 

@@ -12,7 +12,10 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from hfcli.errors import DataError
+from hfcli.shown import shown
 from hfcli.tasks.question import Item, Question, Row, as_text
+
+MOST_DIGITS = 100  # of the number of a choice
 
 
 class MultipleChoice(Question):
@@ -42,7 +45,7 @@ class MultipleChoice(Question):
         if isinstance(value, str):
             try:
                 value = json.loads(value)
-            except ValueError:
+            except (ValueError, RecursionError):
                 value = None
         if not isinstance(value, list) or len(value) < 2:
             raise DataError(
@@ -53,7 +56,8 @@ class MultipleChoice(Question):
         for text, given in zip(texts, value, strict=True):
             if not text:
                 raise DataError(
-                    f"{origin}: column {self.choices_column!r} must hold texts, found {given!r}"
+                    f"{origin}: column {self.choices_column!r} must hold texts,"
+                    f" found {shown(given)}"
                 )
         return tuple(text for text in texts if text)
 
@@ -69,10 +73,10 @@ class MultipleChoice(Question):
             found = _meanings(str(label).strip(), choices)
         if len(found) == 1:
             return found.pop()
-        where = f"{origin}: column {self.label_column!r}: {label!r}"
+        where = f"{origin}: column {self.label_column!r}: {shown(label)}"
         if not found:
             raise DataError(
-                f"{where} is none of the {len(choices)} choices {list(choices)}",
+                f"{where} is none of the {len(choices)} choices {shown(list(choices))}",
                 hint=f"give a number from 0 to {len(choices) - 1}, a letter, or the text",
             )
         raise DataError(
@@ -85,7 +89,7 @@ class MultipleChoice(Question):
 def _meanings(label: str, choices: tuple[str, ...]) -> set[int]:
     """Every choice that a text can mean: by text, by number from 0, by letter."""
     found = {i for i, text in enumerate(choices) if text.strip() == label}
-    if label.isdecimal() and int(label) < len(choices):
+    if label.isdecimal() and len(label) < MOST_DIGITS and int(label) < len(choices):
         found.add(int(label))
     letter = string.ascii_uppercase.find(label.upper()) if len(label) == 1 else -1
     if 0 <= letter < len(choices):

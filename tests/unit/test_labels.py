@@ -18,7 +18,7 @@ from hfcli.data.splits import load_splits
 from hfcli.errors import DataError, RecipeError
 from hfcli.recipe.load import dump_recipe, load_recipe
 from hfcli.recipe.schema import DataSection
-from hfcli.tasks.labels import label_indices, look_alikes
+from hfcli.tasks.labels import BadLabel, label_indices, look_alikes, several_names
 from hfcli.tasks.problems import PROBLEMS
 from hfcli.tasks.text_classification import TextClassification
 
@@ -295,3 +295,11 @@ def _recipe(folder: Path, line: str) -> Path:
     path = folder / "recipe.yaml"
     path.write_text(RECIPE.replace("TASK", line), encoding="utf-8")
     return path
+
+
+@pytest.mark.parametrize(
+    "cell", ["[" * 9_000, f"{'[' * 9_000}{']' * 9_000}", f"[{'9' * 9_000}]", "[1e999, NaN]"]
+)
+def test_a_list_in_a_cell_that_json_cannot_read_is_a_bad_label(cell: str) -> None:
+    with pytest.raises(BadLabel):
+        several_names(cell, ",")
