@@ -21,12 +21,15 @@ from hfcli.generation.scheduling import of_a_length
 from hfcli.generation.slots import Rows
 from hfcli.generation.speculate import Proposer
 from hfcli.results import Listener, Note
+from hfcli.tasks.numbers import NanLogitsError, nan_logits
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from hfcli.models.forward import Forward
     from hfcli.models.load import LoadedModel
+
+TOKENS_TRIED = 3  # ids from 0, which every vocabulary has
 
 
 class Batched(Protocol):
@@ -65,6 +68,7 @@ class Batch:
         fit.rows = min(fit.rows, self.memory.most or fit.rows)
         self.rows: list[Row] = []
         self.filling = True
+        self.spoiled = False  # there is NaN in the memory
 
     def _fresh(self) -> Rows:
         engine = self.engine
@@ -92,6 +96,8 @@ class Batch:
             before = 0
         self.counts.computed += self.memory.computed - before
         done = [row for row in self.rows if row.finish_reason]
+        if self.spoiled:
+            self._begin_again(waiting)
         for i in range(len(self.rows) - 1, -1, -1):
             if self.rows[i].finish_reason:
                 self._leave(i)
@@ -163,8 +169,36 @@ class Batch:
         self.memory.rewind(0, len(row.ids) - 1)
 
     def _take(self, rows: Sequence[Row], logits: Tensor) -> None:
-        for row, token in zip(rows, self._choose(rows, logits), strict=True):
+        try:
+            tokens = self._choose(rows, logits)
+        except NanLogitsError:
+            sound = self._fail(rows, logits)
+            if sound:
+                self._take([rows[i] for i in sound], logits[sound])
+            return
+        for row, token in zip(rows, tokens, strict=True):
             row.take(token)
+
+    def _fail(self, rows: Sequence[Row], logits: Tensor) -> list[int]:
+        """End the rows whose logits are not numbers, where they may fail; the places of others.
+
+        What such a row has read must not stay in memory: 0 times NaN is NaN.
+
+        Raises:
+            NanLogitsError: a row may not fail, or no text has numbers.
+        """
+        finite = logits.max(-1).values.isfinite().tolist()
+        failed = [row for row, ok in zip(rows, finite, strict=True) if not ok]
+        if not failed or not all(row.request.may_fail for row in failed) or self._is_broken():
+            raise nan_logits()
+        for row in failed:
+            row.fail()
+        self.spoiled = True
+        return [i for i, ok in enumerate(finite) if ok]
+
+    def _is_broken(self) -> bool:
+        """Whether the model has numbers for none of a few texts of one token."""
+        return not any(bool(self.memory.alone([i]).max().isfinite()) for i in range(TOKENS_TRIED))
 
     def _choose(self, rows: Sequence[Row], logits: Tensor) -> list[int]:
         chosen = _pick(rows, logits, exact=self.engine.exact)
@@ -189,9 +223,14 @@ class Batch:
         self.fit.rows = self.counts.batch_size = tried // 2
         told = f"out of memory: going on with batches of {self.fit.rows}"
         self.engine.listener(Note(told))
+        self._begin_again(waiting)
+
+    def _begin_again(self, waiting: list[Row]) -> None:
+        """Forget what was read: rows that are not done will be read with the tokens they have."""
         waiting += [row for row in reversed(self.rows) if not row.finish_reason]
         self.rows = []
         self.memory = self._fresh()
+        self.spoiled = False
 
 
 def _pick(rows: Sequence[Row], logits: Tensor, *, exact: bool) -> Choice:

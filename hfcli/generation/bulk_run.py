@@ -28,6 +28,7 @@ from hfcli.generation.settings import effective_settings
 from hfcli.generation.writers import json_line, output_suffix, write_records
 from hfcli.models.fingerprint import weights_fingerprint
 from hfcli.results import BulkResult, Listener, Note, TextPiece, TextsDone
+from hfcli.tasks.numbers import nan_logits
 from hfcli.tasks.prepared import RowCounts
 
 SECONDS_BETWEEN_REPORTS = 0.2
@@ -141,7 +142,10 @@ class BulkRun:
         """Hand every finished text and every failed row to `keep`, as they come."""
         for finished in self.engine.run(self._requests(keep)):
             wanted = self.wanted.pop(finished.request.number)
-            keep(self.row_requests.entry(finished, wanted))
+            if finished.finish_reason == "error":
+                keep(self.row_requests.lost(wanted, nan_logits().message))
+            else:
+                keep(self.row_requests.entry(finished, wanted))
             self._report()
 
     def _requests(self, keep: Callable[[Entry], None]) -> Iterator[Request]:
@@ -161,7 +165,8 @@ class BulkRun:
             for request, wanted in found:
                 if not self.done.has(row.number, wanted.sample):
                     self.wanted[number] = wanted
-                    yield replace(request, number=number)
+                    may_fail = self.files.on_error != "fail"
+                    yield replace(request, number=number, may_fail=may_fail)
                     number += 1
 
     def _fail(self, row: InputRow, error: HfcliError, keep: Callable[[Entry], None]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from hfcli.tasks.numbers import nan_logits
 from hfcli.tasks.token_losses import log_softmax
 
 if TYPE_CHECKING:
@@ -24,13 +25,19 @@ def token_logprobs(
     new: Sequence[int],
     alternatives: int,
 ) -> list[dict[str, Any]]:
-    """One dict a new token: token, id, logprob, top (the likeliest `alternatives`)."""
+    """One dict a new token: token, id, logprob, top (the likeliest `alternatives`).
+
+    Raises:
+        NanLogitsError: the model's arithmetic has broken down.
+    """
     import torch
 
     inputs = torch.tensor([[*prompt, *new[:-1]]], device=model.device)
     lm: Any = model
     logits = lm(input_ids=inputs, use_cache=False).logits[0, len(prompt) - 1 :].float()
     values = log_softmax(logits)
+    if bool(values.isnan().any()):
+        raise nan_logits()
     top = values.topk(min(max(alternatives, 1), values.shape[-1]), dim=-1)
     told = []
     for i, token in enumerate(new):

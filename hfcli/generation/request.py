@@ -38,6 +38,7 @@ class Request:
             log-probabilities at all.
         processors: transformers' LogitsProcessors, `(input_ids, scores) -> scores`.
         never: token ids that no text has.
+        may_fail: NaN logits end this text, with the reason `error`, instead of the run.
         constraint: makes the state of a grammar, for texts that must follow one.
     """
 
@@ -51,6 +52,7 @@ class Request:
     logprobs: int | None = None
     processors: Sequence[Callable[[Any, Any], Any]] = ()
     never: tuple[int, ...] = ()
+    may_fail: bool = False
     constraint: Callable[[], Constraint] | None = None
 
 
@@ -60,7 +62,7 @@ class Finished:
 
     Args:
         ids: the new tokens, with the one that ended the text.
-        finish_reason: `stop` (the model ended it), `stop_string`, or `length`.
+        finish_reason: `stop` (the model ended it), `stop_string`, `length`, or `error`.
         logprobs: one dict a token: token, id, logprob, and top, a list of such dicts.
     """
 

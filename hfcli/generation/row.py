@@ -81,6 +81,11 @@ class Row:
         if self.finish_reason not in (None, "stop_string"):
             self.stream.end()
 
+    def fail(self) -> None:
+        """End the text, which is not to be used."""
+        self.finish_reason = "error"
+        self.stream.end()
+
     def finished(self, logprobs: list[dict[str, Any]] | None = None) -> Finished:
         """The text, once `finish_reason` is set."""
         reason = self.finish_reason or "length"

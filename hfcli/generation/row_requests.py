@@ -124,19 +124,23 @@ class RowRequests:
         of = 1 if self.batch_lines else self.maker.options.num_samples
         row_id = row.values.get("custom_id", row.values.get("id", row.number))
         for sample in range(of):
-            wanted = Wanted(row, row_id, sample, of, "", False)
-            record = {
-                "id": row_id,
-                "sample": sample,
-                "prompt": row.values.get(prompt_column(self.files, row.values) or ""),
-                "text": None,
-                "finish_reason": "error",
-                "n_prompt_tokens": 0,
-                "n_new_tokens": 0,
-                "seed": None,
-                "error": f"{row.origin}: {message}",
-            }
-            yield self._kept(wanted, record)
+            yield self.lost(Wanted(row, row_id, sample, of, "", False), message)
+
+    def lost(self, wanted: Wanted, message: str) -> Entry:
+        """The record of one text that there is none of."""
+        row = wanted.row
+        record = {
+            "id": wanted.row_id,
+            "sample": wanted.sample,
+            "prompt": row.values.get(prompt_column(self.files, row.values) or ""),
+            "text": None,
+            "finish_reason": "error",
+            "n_prompt_tokens": 0,
+            "n_new_tokens": 0,
+            "seed": None,
+            "error": f"{row.origin}: {message}",
+        }
+        return self._kept(wanted, record)
 
     def entry(self, finished: Finished, wanted: Wanted) -> Entry:
         """The record of a finished text."""

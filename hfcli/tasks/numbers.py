@@ -8,13 +8,17 @@ from collections.abc import Iterable, Sequence
 from hfcli.errors import RunError
 
 
-def nan_logits(where: str = "") -> RunError:
+class NanLogitsError(RunError):
+    """A model's arithmetic has broken down, in one row at least."""
+
+
+def nan_logits(where: str = "") -> NanLogitsError:
     """Return the error of a model whose arithmetic has broken down.
 
     Args:
         where: the row, where it is known.
     """
-    return RunError(
+    return NanLogitsError(
         f"{where}: the model produced NaN logits" if where else "the model produced NaN logits",
         hint="--dtype float32, where a smaller type overflows; else the weights are damaged",
     )

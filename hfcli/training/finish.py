@@ -18,13 +18,18 @@ if TYPE_CHECKING:
 
 
 def save_model(trainer: Trainer, setup: RunSetup, recipe: Recipe, folder: Path) -> dict[str, Any]:
-    """Save the model, and return the scores of exactly what was saved, matrices included."""
+    """Save the model, and return the scores of exactly what was saved, matrices included.
+
+    Raises:
+        RunError: its weights are not finite, or not in the number type to save.
+    """
     import torch
 
     model: Any = setup.loaded.model
     save_dtype = recipe.training.save_dtype
     if save_dtype is not None:
         model.to(getattr(torch, save_dtype)).to(torch.float32)
+    trainer.check_weights()  # type: ignore[attr-defined]
     scores = None if save_dtype else _known_scores(trainer)
     if setup.validation is not None and scores is None:
         scores = validation_scores(setup, recipe.training.per_device_eval_batch_size)

@@ -4,7 +4,8 @@
 - Evaluation is hfcli's own scoring loop: upstream averages the loss of batches, which depends on
   the batch size, and drops NaN without a word.
 - Checkpoints appear whole or not at all (`hfcli.training.checkpoints`).
-- A loss or gradient that is not finite stops the run before the weights are touched.
+- A loss or gradient that is not finite stops the run before the weights are touched; weights that
+  are not finite are never saved.
 
 Made in a factory, because it must subclass a transformers class.
 """
@@ -203,14 +204,24 @@ def _trainer_class(
                 grad_norm = self._clip_grad_norm(model, math.inf)
             return super()._get_grad_norm(model, grad_norm)  # type: ignore[no-untyped-call]
 
-        def _not_finite(self, what: str, origins: list[str]) -> RunError:
+        def _not_finite(self, what: str, origins: list[str], after: int = 1) -> RunError:
             good = checkpoints.last_checkpoint(Path(str(self.args.output_dir)))
             rows = f" (rows: {', '.join(origins)})" if origins else ""
             return RunError(
-                f"{what} at step {self.state.global_step + 1}{rows}",
+                f"{what} at step {self.state.global_step + after}{rows}",
                 hint="lower training.learning_rate, or set training.bf16 to false; last good"
                 f" checkpoint: {good.name if good else 'none'}",
             )
+
+        def check_weights(self) -> None:
+            """Raise where a step has made weights that nobody should save.
+
+            Raises:
+                RunError: a weight that was trained is NaN or infinite.
+            """
+            for name, weight in setup.loaded.model.named_parameters():
+                if weight.requires_grad and not bool(weight.isfinite().all()):
+                    raise self._not_finite(f"{name} has weights that are not finite", [], after=0)
 
         def evaluate(
             self,
@@ -243,6 +254,7 @@ def _trainer_class(
             written = folder / checkpoints.SAVING / final.name
             best = folder / f"checkpoint-{self.state.best_global_step}"
             planned = self._planned or checkpoints.is_planned(final)
+            self.check_weights()
             if not folder.is_dir():  # transformers would make a new one, without the run's record
                 raise RunError(f"{folder}: the output folder was removed during the run")
             self._saving = written

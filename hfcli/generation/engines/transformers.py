@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hfcli.errors import ModelError
 from hfcli.foreign import forward_errors
@@ -31,6 +31,7 @@ from hfcli.models.load import LoadedModel
 from hfcli.models.prepack import can_prepack, prepack
 from hfcli.results import Choice as Chosen
 from hfcli.tasks.base import context_length
+from hfcli.tasks.numbers import NanLogitsError
 
 if TYPE_CHECKING:
     pass
@@ -153,12 +154,21 @@ class TransformersEngine:
             request = row.request
             self.counts.prompt += len(request.ids)
             self.counts.new += len(row.new)
-            told = None
-            if request.logprobs is not None:
-                told = token_logprobs(
-                    self.loaded.model, self.loaded.tokenizer, request.ids, row.new, request.logprobs
-                )
-            yield row.finished(told)
+            yield row.finished(self._logprobs(row))
+
+    def _logprobs(self, row: Row) -> list[dict[str, Any]] | None:
+        request, loaded = row.request, self.loaded
+        if request.logprobs is None or row.finish_reason == "error":
+            return None
+        try:
+            return token_logprobs(
+                loaded.model, loaded.tokenizer, request.ids, row.new, request.logprobs
+            )
+        except NanLogitsError:
+            if not request.may_fail:
+                raise
+            row.fail()
+            return None
 
     def _proposer(self, draft: LoadedModel | None) -> Proposer | None:
         if self.options.prompt_lookup:
