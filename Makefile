@@ -31,6 +31,7 @@ fuzz: .venv/installed-test
 
 models: .venv/installed-test
 	$(BIN)/python -W ignore -m tests.models.causal
+	$(BIN)/python -W ignore -m tests.models.classifiers
 
 kill: .venv/installed-test
 	$(BIN)/python -m tests.kill

@@ -151,7 +151,8 @@ def ensure_pad_token(loaded: LoadedModel) -> None:
     if tokenizer.pad_token_id is None or tokenizer.pad_token_id in real:
         tokenizer.add_special_tokens({"pad_token": PAD_TOKEN})
         grow_embeddings(model, len(tokenizer))
-    model.config.pad_token_id = tokenizer.pad_token_id
+    for config in (model.config, model.config.get_text_config()):
+        config.pad_token_id = tokenizer.pad_token_id
     if getattr(model, "generation_config", None) is not None:
         model.generation_config.pad_token_id = tokenizer.pad_token_id
 
@@ -205,7 +206,10 @@ def _take_generation_config(model: PreTrainedModel, source: ModelSource) -> None
 def _check_vocabulary(
     tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel, source: ModelSource
 ) -> None:
-    weight: Any = model.get_input_embeddings().weight
+    try:
+        weight: Any = model.get_input_embeddings().weight
+    except NotImplementedError:  # CANINE hashes characters, so that each has an embedding
+        return
     rows = weight.shape[0]
     if len(tokenizer) <= rows:
         return

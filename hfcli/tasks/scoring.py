@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from hfcli.foreign import forward_errors
 from hfcli.tasks.base import IGNORE, Feature, Prepared, Reduced, Scores, Task
 from hfcli.tasks.numbers import check_scores
+from hfcli.tasks.padding import takes_padding
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -63,7 +64,9 @@ def reduce_all(
     was_training = model.training
     model.eval()
     with forward_errors(model), torch.inference_mode():
-        for indices in batches(prepared.lengths, batch_size, tokens_at_once or task.tokens_at_once):
+        most = tokens_at_once or task.tokens_at_once
+        alike = batch_size > 1 and not _may_pad(task, model, prepared, pad_token_id)
+        for indices in batches(prepared.lengths, batch_size, most, alike=alike):
             # Batches are those of an uninterrupted run: their rounding is, too.
             if all(reduced[i] for i in indices):
                 continue
@@ -74,6 +77,17 @@ def reduce_all(
                 on_batch(indices, rows)
     model.train(was_training)
     return reduced
+
+
+def _may_pad(task: Task, model: PreTrainedModel, prepared: Prepared, pad_token_id: int) -> bool:
+    """Whether rows of several lengths may share a batch; causal models see no padding behind."""
+    lengths = prepared.lengths
+    if task.generates or not lengths or min(lengths) == max(lengths):
+        return True
+    shortest = min(range(len(lengths)), key=lengths.__getitem__)
+    row = task.collate([prepared.features[shortest]], pad_token_id)
+    row = {name: value.to(model.device) for name, value in row.items() if name != "labels"}
+    return takes_padding(model, row, max(lengths) - min(lengths), pad_token_id)
 
 
 def reduce_batch(
@@ -111,7 +125,9 @@ def _scored_columns(model: PreTrainedModel, labels: Tensor) -> Tensor | None:
     return columns if 0 < len(columns) < labels.shape[1] else None
 
 
-def batches(lengths: Sequence[int], rows: int, tokens: int | None) -> Iterator[list[int]]:
+def batches(
+    lengths: Sequence[int], rows: int, tokens: int | None, *, alike: bool = False
+) -> Iterator[list[int]]:
     """Feature numbers of every batch, the longest features first.
 
     What does not fit into memory fails at once, and little is padded.
@@ -120,11 +136,14 @@ def batches(lengths: Sequence[int], rows: int, tokens: int | None) -> Iterator[l
         lengths: tokens of each feature.
         rows: most rows of a batch.
         tokens: most tokens of a batch, padding included; None: any number.
+        alike: whether the rows of a batch must have the same length.
     """
     order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
     start = 0
     while start < len(order):
         longest = max(1, lengths[order[start]])
         size = rows if tokens is None else max(1, min(rows, tokens // longest))
+        if alike:
+            size = sum(lengths[i] == lengths[order[start]] for i in order[start : start + size])
         yield order[start : start + size]
         start += size

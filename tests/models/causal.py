@@ -22,7 +22,16 @@ LEAST = 100  # architectures that must be built, where all are tried
 TIE = 1e-4  # of the largest logit: two tokens this close may change places by rounding
 
 
-BUGS = (RuntimeError, ValueError, TypeError, KeyError, IndexError, AttributeError, AssertionError)
+BUGS = (
+    RuntimeError,
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    AttributeError,
+    AssertionError,
+    NotImplementedError,
+)
 
 
 @dataclass(frozen=True)
