@@ -6,6 +6,7 @@ are refused here: sizes by what the weight files hold and the machine has, paths
 
 from __future__ import annotations
 
+import os
 import re
 import struct
 from collections.abc import Iterator
@@ -33,14 +34,18 @@ MADE = {"empty", "zeros", "ones", "full", "rand", "randn", "arange", "tensor", "
 
 
 def check_files(source: ModelSource) -> None:
-    """Check the configuration and the index of a model before a library reads them.
+    """Check the configuration, weights and index of a model before a library reads them.
 
     Raises:
-        ModelError: not a JSON object, absurd counts, or an index that names other files than
-            weights in the model's own folder.
+        ModelError: not a JSON object, absurd counts, an index that names other files than
+            weights in the model's own folder, or weights that this user may not read.
     """
     if source.gguf_file:
         return
+    for path in sorted(source.folder.glob("*.safetensors")):
+        # safetensors says "No such file or directory" of a file that it may not open.
+        if path.is_file() and not os.access(path, os.R_OK):
+            raise ModelError(f"{path}: cannot be read (Permission denied)")
     config = source.folder / "config.json"
     if config.exists() or config.is_symlink():
         _check_counts(config, read_object(config))
