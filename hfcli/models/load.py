@@ -208,7 +208,7 @@ def _check_vocabulary(
 ) -> None:
     try:
         weight: Any = model.get_input_embeddings().weight
-    except NotImplementedError:  # CANINE hashes characters, so that each has an embedding
+    except (NotImplementedError, AttributeError):  # CANINE and Perceiver have no such table
         return
     rows = weight.shape[0]
     if len(tokenizer) <= rows:

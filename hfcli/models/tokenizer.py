@@ -59,7 +59,7 @@ def grow_embeddings(model: PreTrainedModel, size: int) -> None:
 
     try:
         weight: Any = model.get_input_embeddings().weight
-    except NotImplementedError:  # CANINE hashes characters: nothing can grow
+    except (NotImplementedError, AttributeError):  # CANINE, Perceiver: nothing can grow
         return
     before = weight.shape[0]
     if size <= before:

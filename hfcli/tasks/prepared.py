@@ -151,7 +151,7 @@ def context_length(tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel) -
     one after their padding's, so that their configuration's number is two too many.
     """
     limits = [int(tokenizer.model_max_length)]
-    for name in ("n_positions", "max_position_embeddings", "n_ctx"):
+    for name in ("n_positions", "max_position_embeddings", "n_ctx", "max_seq_len"):
         value = getattr(model.config, name, None)
         if isinstance(value, int) and value > 0:
             limits.append(value)

@@ -20,6 +20,7 @@ FIXED = {
     "esm": 127,
     "ibert": 127,
     "longformer": 127,
+    "mpt": 128,  # a limit under another name
     "gpt2": 128,
     "llama": 128,
 }

@@ -24,7 +24,7 @@ from tests.models.causal import BUGS
 LENGTHS = (3, 17, 30, 1, 9, 24, 40, 12)  # of texts, in words
 LONG = 100
 LEAST = 60  # architectures that must be built, where all are tried
-ROUNDING = 1e-5  # of the largest logit, or of 1
+ROUNDING = 5e-5  # of the largest logit, or of 1: T5 has twice the rounding of others
 
 
 @dataclass(frozen=True)
