@@ -6,6 +6,7 @@ import copy
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from hfcli.device import needs_memory
 from hfcli.foreign import forward_errors
 from hfcli.generation.request import Finished, Request
 from hfcli.generation.row import Row
@@ -30,6 +31,9 @@ def beam_search(
         requests: of one prompt, at most as many as there are beams.
         config: with `num_beams`.
         on_text: gets the text of a single request.
+
+    Raises:
+        RunError: memory ran out, or the logits are not numbers.
     """
     import torch
     from transformers import set_seed
@@ -42,7 +46,10 @@ def beam_search(
     inputs = torch.tensor([first.ids], device=loaded.model.device)
     set_seed(first.seed)
     model: Any = loaded.model
-    with forward_errors(model), torch.inference_mode():
+    enough = needs_memory(
+        f"beam search with {config.num_beams:,} beams", hint="a smaller --num-beams, a shorter text"
+    )
+    with enough, forward_errors(model), torch.inference_mode():
         output = model.generate(
             input_ids=inputs,
             attention_mask=torch.ones_like(inputs),
