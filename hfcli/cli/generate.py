@@ -31,10 +31,12 @@ def generate_command(
     top_p: options.TopP = None,
     min_p: options.MinP = None,
     repetition_penalty: options.RepetitionPenalty = None,
-    num_beams: Annotated[int | None, typer.Option(min=1, help="Beam search with n beams.")] = None,
+    num_beams: Annotated[
+        int | None, typer.Option(min=1, max=10_000, help="Beam search with n beams.")
+    ] = None,
     stop: options.Stop = None,
     num_samples: Annotated[
-        int, typer.Option("--num-samples", "-n", min=1, help="Texts for each prompt.")
+        int, typer.Option("--num-samples", "-n", min=1, max=100_000, help="Texts for each prompt.")
     ] = 1,
     logprobs: Annotated[
         int | None,

@@ -7,7 +7,9 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hfcli.device import needs_memory
+from hfcli.errors import RunError
 from hfcli.foreign import forward_errors
+from hfcli.generation.fitting import memory_of_beams
 from hfcli.generation.request import Finished, Request
 from hfcli.generation.row import Row
 from hfcli.models.load import LoadedModel
@@ -15,7 +17,9 @@ from hfcli.tasks.numbers import nan_logits
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from transformers import GenerationConfig
+    from transformers import GenerationConfig, PreTrainedModel
+
+GB = 1_000_000_000
 
 
 def beam_search(
@@ -43,6 +47,7 @@ def beam_search(
     config.max_new_tokens = first.max_new_tokens
     config.num_return_sequences = len(requests)
     config.stop_strings = list(first.stops) or None
+    _check_memory(loaded.model, config.num_beams, len(first.ids) + first.max_new_tokens)
     inputs = torch.tensor([first.ids], device=loaded.model.device)
     set_seed(first.seed)
     model: Any = loaded.model
@@ -62,6 +67,21 @@ def beam_search(
         _finished(request, ids, loaded, on_text)
         for request, ids in zip(requests, texts, strict=True)
     ]
+
+
+def _check_memory(model: PreTrainedModel, beams: int, tokens: int) -> None:
+    """Refuse what does not fit: a CPU refuses no memory, and the system ends the process instead.
+
+    Raises:
+        RunError: the beams need more than is free.
+    """
+    needed, free = memory_of_beams(model, beams, tokens)
+    if free is not None and needed > free:
+        raise RunError(
+            f"beam search with {beams:,} beams needs about {needed / GB:,.1f} GB,"
+            f" {free / GB:,.1f} GB are free",
+            hint="a smaller --num-beams, a shorter text",
+        )
 
 
 def _check(model: Any, ids: Tensor) -> None:

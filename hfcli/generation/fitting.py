@@ -72,6 +72,25 @@ def fit_to_memory(model: PreTrainedModel, rows: int | None) -> Fit:
     )
 
 
+def memory_of_beams(model: PreTrainedModel, beams: int, tokens: int) -> tuple[int, int | None]:
+    """Return the bytes that so many beams of so many tokens need, and those that are free.
+
+    Args:
+        model: whose keys and values a beam keeps, twice while beams are sorted anew.
+        beams: at work together.
+        tokens: of the prompt and the text.
+
+    Returns:
+        Bytes needed; bytes free on the model's device, None where that, or the size of what a
+        token leaves behind, is not known.
+    """
+    config: Any = model.config.get_text_config(decoder=True)
+    if not all(hasattr(config, name) for name in ("num_hidden_layers", "hidden_size")):
+        return 0, None
+    fit = fit_to_memory(model, None)
+    return beams * (tokens * fit.column + fit.row), free_memory(model.device)
+
+
 def _width(config: Any) -> int:
     """Numbers in the keys of a token; fewer than the model's width where heads share them."""
     heads: Any = getattr(config, "num_key_value_heads", None)
