@@ -13,6 +13,7 @@ from hfcli.data.prompts import DASH, InputRow
 from hfcli.errors import DataError, RunError, did_you_mean
 from hfcli.faults import environment_errors
 from hfcli.generation import batch_api
+from hfcli.generation.manifest import manifest_path
 from hfcli.generation.prompts import Messages
 from hfcli.generation.writers import output_suffix
 from hfcli.tasks.templates import MissingColumnError, fill_template
@@ -57,7 +58,7 @@ def check_output(files: BulkFiles) -> None:
 
     Raises:
         DataError: its format is not known.
-        RunError: it is the input, or a folder.
+        RunError: it is the input, a folder, or with `overwrite` a link to a file of the user's.
     """
     if files.output == DASH:
         return
@@ -73,6 +74,13 @@ def check_output(files: BulkFiles) -> None:
         same = same and output.samefile(source)
     if same:
         raise RunError(f"{output}: is the input, and is not written over", hint="another --output")
+    real = real_output(files)
+    replaced = files.overwrite and output.is_symlink() and real.exists()
+    if replaced and not manifest_path(real).is_file():
+        raise RunError(
+            f"{output}: is a link to {real}, which hfcli did not write",
+            hint="name that file itself, or another --output",
+        )
 
 
 def real_output(files: BulkFiles) -> Path:

@@ -38,6 +38,12 @@ def write_new(contents: Mapping[Path, bytes], *, overwrite: bool) -> list[Path]:
             [f"{path}: is there already" for path in there],
             hint="--overwrite replaces it; or write elsewhere",
         )
+    linked = [path for path in there if path.is_symlink() and path.is_file()]
+    if linked:
+        raise RecipeError(
+            [f"{path}: is a link, and what it points to is not replaced" for path in linked],
+            hint="name the file itself, or write elsewhere",
+        )
     for path, data in wanted.items():
         _write(path, data)
     return list(wanted)

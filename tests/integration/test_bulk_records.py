@@ -143,6 +143,20 @@ def test_the_input_is_never_written_over(run: Run, tmp_path: Path) -> None:
     assert source.read_text() == '{"prompt": "Bread"}\n'
 
 
+def test_overwrite_never_reaches_a_file_of_the_users_through_a_link(
+    run: Run, tmp_path: Path
+) -> None:
+    source, thesis = tmp_path / "in.jsonl", tmp_path / "thesis.jsonl"
+    source.write_text('{"prompt": "Bread"}\n')
+    thesis.write_text("years of work")
+    link = tmp_path / "out.jsonl"
+    link.symlink_to(thesis)
+    with pytest.raises(RunError, match="hfcli did not write"):
+        run(source, link, overwrite=True)
+    assert thesis.read_text() == "years of work"
+    assert link.is_symlink()
+
+
 @pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
 def test_another_engine_or_adapter_is_another_run(
     run: Run, tiny_gpt2: Path, tmp_path: Path

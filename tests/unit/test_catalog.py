@@ -110,6 +110,14 @@ def test_a_copy_never_replaces_what_is_there(tmp_path: Path) -> None:
     assert copy_recipe(CLASSIFY, tmp_path).written == []  # the same once more harms nobody
 
 
+def test_overwrite_never_reaches_a_file_through_a_link(tmp_path: Path) -> None:
+    (tmp_path / "thesis").write_text("years of work")
+    (tmp_path / "a.yaml").symlink_to(tmp_path / "thesis")
+    with pytest.raises(RecipeError, match="is a link"):
+        write_new({tmp_path / "a.yaml": b"x"}, overwrite=True)
+    assert (tmp_path / "thesis").read_text() == "years of work"
+
+
 def test_a_file_that_cannot_be_written_is_a_known_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(RunError, match="cannot be written"):
