@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -60,3 +62,26 @@ def write_csv(path: Path, rows: Sequence[tuple[str, str]], header: str = "text,l
     """A csv file of two columns; cells must need no quoting."""
     path.write_text("\n".join([header, *(f"{a},{b}" for a, b in rows)]) + "\n", encoding="utf-8")
     return path
+
+
+# Processor time of `_reference_work` on the machine on which limits of time were set. Taken from
+# a slower one, on which `hfcli --help` takes 0.13 s instead of 0.07 s.
+REFERENCE_SECONDS = 0.11
+
+
+def slowness() -> float:
+    """Return how much slower this machine is than the one of the limits; at least 1, at most 3."""
+    return min(max(min(_reference_work() for _ in range(3)) / REFERENCE_SECONDS, 1.0), 3.0)
+
+
+def _reference_work() -> float:
+    """Return the processor time of work like that of a start: dictionaries, text, compiling."""
+    source = "\n".join(
+        f"def f{i}(a, b={i}):\n    return [a + b for _ in range(3)]" for i in range(60)
+    )
+    start = time.process_time()
+    for _ in range(30):
+        table = {str(i): [i, i * 0.5, "x" * (i % 7)] for i in range(2000)}
+        json.loads(json.dumps(table, sort_keys=True))
+        compile(source, "reference", "exec")
+    return time.process_time() - start

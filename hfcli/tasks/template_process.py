@@ -19,7 +19,6 @@ import sys
 import time
 import warnings
 import weakref
-from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -27,6 +26,8 @@ from hfcli.errors import ModelError, RunError
 from hfcli.foreign import first_line, foreign_errors
 
 if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
     from transformers import PreTrainedTokenizerBase
 
 MEMORY = 1 << 30  # bytes beyond what this process has when it forks
@@ -79,6 +80,8 @@ class TemplateProcess:
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+        from multiprocessing.connection import Pipe  # here: it takes 10 ms of every start
+
         import jinja2.ext
         import jinja2.sandbox  # noqa: F401 - before the fork, since another thread may import
 

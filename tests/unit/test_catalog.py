@@ -13,7 +13,7 @@ from hfcli.recipe import catalog
 from hfcli.recipe.catalog import copy_recipe, read_shipped, shipped_folder, shipped_recipes
 from hfcli.recipe.files import MODELINE, editor_line, has_schema, with_editor_line, write_new
 from hfcli.recipe.load import load_recipe
-from tests.helpers import RECIPES, ROOT, hfcli
+from tests.helpers import RECIPES, ROOT, hfcli, slowness
 from tests.unit.test_imports import HEAVY, run_and_list_modules, seconds
 
 SHIPPED = sorted(RECIPES.glob("*.yaml"))
@@ -164,4 +164,4 @@ def test_copy_imports_nothing_heavy(tmp_path: Path) -> None:
 @pytest.mark.alone
 def test_copy_answers_in_under_a_third_of_a_second(tmp_path: Path) -> None:
     arguments = ["-m", "hfcli", "recipes", "copy", CLASSIFY]
-    assert min(seconds([*arguments, str(tmp_path / str(i))]) for i in range(7)) < 0.3
+    assert min(seconds([*arguments, str(tmp_path / str(i))]) for i in range(7)) < 0.3 * slowness()

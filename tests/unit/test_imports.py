@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers import ROOT
+from tests.helpers import ROOT, slowness
 
 HEAVY = {
     "torch", "transformers", "datasets", "accelerate", "evaluate", "numpy", "sklearn", "peft",
@@ -133,7 +133,7 @@ def test_help_and_recipe_errors_import_nothing_heavy(arguments: list[str]) -> No
 )  # fmt: skip
 def test_help_and_recipe_errors_answer_in_under_a_third_of_a_second(name: str) -> None:
     """The fastest of several, since a shared machine varies by half from minute to minute."""
-    assert min(seconds(["-m", "hfcli", *LIGHT[name]]) for _ in range(7)) < 0.3
+    assert min(seconds(["-m", "hfcli", *LIGHT[name]]) for _ in range(7)) < 0.3 * slowness()
 
 
 def seconds(arguments: list[str]) -> float:
