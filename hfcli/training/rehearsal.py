@@ -19,7 +19,9 @@ from hfcli.foreign import foreign_errors
 from hfcli.recipe.generation import GenerationSettings
 from hfcli.recipe.schema import Recipe
 from hfcli.training.arguments import check_length, sampling_strategy, training_arguments
+from hfcli.training.optimizer import OPTIMIZER
 from hfcli.training.setup import RunSetup
+from hfcli.training.speed import PARTS
 from hfcli.training.trainer import Order, make_trainer
 
 if TYPE_CHECKING:
@@ -70,7 +72,8 @@ def _make_trainer(
             recipe=recipe, device=placement.device, evaluate=setup.validation is not None
         )
         trainer = make_trainer(
-            setup=setup, arguments=arguments, callbacks=[], plain=section.plain,
+            setup=setup, arguments=arguments, callbacks=[],
+            plain=[*PARTS, OPTIMIZER],  # the run itself changes the model, and tells it
             order=Order(sampling_strategy(recipe, setup.train), section.rows_per_step),
             label_smoothing=section.label_smoothing_factor,
             chunked=section.loss_type == "chunked_nll",
