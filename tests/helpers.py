@@ -21,7 +21,7 @@ def hfcli(
     stdin: str | None = None,
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
-    timeout: float = 300,
+    timeout: float = 1200,  # a hang; a slow machine at work on two tests needs several minutes
 ) -> subprocess.CompletedProcess[str]:
     """Run `python -m hfcli ...`; stdin is /dev/null unless given."""
     return subprocess.run(
