@@ -146,9 +146,13 @@ class Source:
         """The error of the first bad row, with the number of those after it that lack the same."""
         if isinstance(row, DataError) or not lacking(row, self.task):
             return problem
-        more = 0
+        more = others = 0
         with contextlib.suppress(DataError):  # the first is told; this one when that is mended
-            more = sum(not isinstance(o, DataError) and lacking(o, self.task) for _, o in rest)
+            for _, other in rest:
+                others += 1
+                more += not isinstance(other, DataError) and lacking(other, self.task)
+        if more == others and any(name not in row for name in self.task.columns()):
+            return problem  # the column is missing, not its values
         tail = f" (and {more:,} more row(s) lack a value)" if more else ""
         hint = problem.hint or "complete the rows, or leave them out: data.on_bad_row: skip"
         return DataError(f"{problem.message}{tail}", hint=hint)

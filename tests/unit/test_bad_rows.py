@@ -50,6 +50,13 @@ def test_rows_that_lack_a_value_are_counted_behind_the_first(
     assert "on_bad_row" in str(caught.value.hint) or kind == "no-label"
 
 
+def test_a_column_that_no_row_has_is_not_counted_as_a_lack_of_values(tmp_path: Path) -> None:
+    train = jsonl(tmp_path / "a.jsonl", [{"txt": "a", "label": "1"}] * 5)
+    with pytest.raises(DataError, match=r"a\.jsonl:1: no column 'text'") as caught:
+        load(train)
+    assert "more row" not in caught.value.message
+
+
 @pytest.mark.parametrize("bad", [*LACKS.values(), "{", "[1]", '{"text": "\udcff"}'], ids=repr)
 def test_a_skipped_row_changes_nothing_but_the_account(bad: Any, tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
