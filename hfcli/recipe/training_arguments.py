@@ -16,6 +16,10 @@ OWNED_BY_HFCLI = {
     "remove_unused_columns": "hfcli sets it",
     "disable_tqdm": "hfcli sets it",
     "resume_from_checkpoint": "use --resume",
+    **dict.fromkeys(
+        ("deepspeed", "fsdp", "fsdp_config", "parallelism_config"),
+        "hfcli trains in one process, on one device",
+    ),
 }
 RENAMED = {
     "evaluation_strategy": "eval_strategy",
