@@ -66,7 +66,7 @@ def training_arguments(
         "disable_tqdm": True,
         "remove_unused_columns": False,
         "label_names": ["labels"],
-        "include_num_input_tokens_seen": "non_padding",
+        "include_num_input_tokens_seen": "no",  # Trainer takes an eos that pads for a token
         # A NaN must be seen, not averaged away.
         "logging_nan_inf_filter": False,
         # Early stopping goes on counting after a resume.

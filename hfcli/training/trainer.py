@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 LOSS_FILE = "loss_window.json"  # in a checkpoint: the losses since the last logging step
 ORIGINS = "origins"
+TOKENS = "n_tokens"
 
 
 @dataclass(frozen=True)
@@ -114,9 +115,10 @@ def read_window(checkpoint: Path | None) -> dict[str, Any]:
 
 
 def _collate(task: Task, pad_token_id: int, features: list[Feature]) -> dict[str, Any]:
-    """The task's batch, and where its rows come from, which an error may have to tell."""
+    """The task's batch, where its rows come from, which an error may have to tell, and its size."""
     batch: dict[str, Any] = task.collate(features, pad_token_id)
-    return {**batch, ORIGINS: [feature["origin"] for feature in features]}
+    tokens = sum(len(feature["input_ids"]) for feature in features)  # without padding
+    return {**batch, ORIGINS: [feature["origin"] for feature in features], TOKENS: tokens}
 
 
 def _of_all_parts(logs: dict[str, float], seconds: float, steps: int) -> dict[str, float]:
@@ -131,7 +133,7 @@ def _of_all_parts(logs: dict[str, float], seconds: float, steps: int) -> dict[st
     if runtime is None or not rate or not seconds:
         return logs
     scale = steps / seconds / rate
-    rates = ("train_samples_per_second", "train_steps_per_second", "train_tokens_per_second")
+    rates = ("train_samples_per_second", "train_steps_per_second")
     scaled = {name: round(logs[name] * scale, 3) for name in rates if name in logs}
     return {**logs, **scaled, "train_runtime": round(seconds, 4)}
 
@@ -163,6 +165,7 @@ def _trainer_class(
             self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None
         ) -> Tensor:
             origins = inputs.pop(ORIGINS)
+            self.state.num_input_tokens_seen += inputs.pop(TOKENS)
             loss = super().training_step(model, inputs, num_items_in_batch)
             if not math.isfinite(loss.item()):
                 raise self._not_finite(f"the loss is {loss.item()}", origins)
@@ -308,7 +311,9 @@ def _trainer_class(
             return told["log_history"] == self.state.log_history  # type: ignore[no-any-return]
 
         def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-            super().log(_of_all_parts(logs, clock.seconds(), self.state.global_step), start_time)
+            logs = _of_all_parts(logs, clock.seconds(), self.state.global_step)
+            tokens = self.state.num_input_tokens_seen
+            super().log({**logs, "num_input_tokens_seen": tokens}, start_time)
 
         def restore_loss_window(self, checkpoint: Path | None) -> None:
             """Go on with the losses since the last logging step, so that the log is the same."""

@@ -16,7 +16,7 @@ from hfcli.tasks.scoring import batches as scoring_batches
 from hfcli.tasks.scoring import reduce_batch
 from hfcli.training.order import epoch_order
 from hfcli.training.setup import RunSetup
-from hfcli.training.trainer import ORIGINS, Order
+from hfcli.training.trainer import ORIGINS, TOKENS, Order
 
 if TYPE_CHECKING:
     from transformers import Trainer
@@ -88,7 +88,7 @@ class Trial:
         model: Any = self.setup.loaded.model
         model.train()
         batch = collate([self.setup.train.features[i] for i in rows])
-        batch.pop(ORIGINS)
+        del batch[ORIGINS], batch[TOKENS]
         batch = {name: tensor.to(model.device) for name, tensor in batch.items()}
         start = time.perf_counter()
         n_items = (batch["labels"] != IGNORE).sum().to(torch.float32)

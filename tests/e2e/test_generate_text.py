@@ -257,7 +257,7 @@ def test_flags_that_do_not_go_together_are_told(tmp_path: Path) -> None:
         done = generate("--model", "bundled", *flags, cwd=tmp_path)
         assert done.returncode == 2, done.stderr
         assert told in done.stderr
-    beams = generate("x", "--model", "bundled", "--num-beams", "2", "--stop", "y")
+    beams = generate("x", "--model", "bundled", "--num-beams", "2", "--regex", "y")
     assert beams.returncode == 2
     for name in ("x.txt", "y.docx"):
         (tmp_path / name).write_text("x\n")

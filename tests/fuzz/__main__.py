@@ -81,6 +81,8 @@ def _tell(name: str, seed: int, command: Command, outcome: forked.Outcome) -> No
     how = "hung" if outcome.hung else f"exit {outcome.code}"
     typed = shlex.join(["hfcli", *(os.fspath(a) for a in command.arguments)])
     print(f"{name} {seed}: {how}: {typed[:300]}\n    {outcome.last_line()}", flush=True)
+    if outcome.hung:
+        print(outcome.stderr.decode("utf-8", "replace"), flush=True)
 
 
 def _known(name: str) -> list[int]:

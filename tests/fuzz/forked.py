@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import faulthandler
 import os
 import resource
 import select
@@ -101,7 +102,8 @@ def run(
     if pid == 0:
         if not privileged:
             drop_privileges()
-        _child(arguments, cwd=cwd, env=env or {}, paths=paths, memory=memory)
+        told_after = wall_seconds * 0.9  # where it hangs, before it is killed
+        _child(arguments, cwd=cwd, env=env or {}, paths=paths, memory=memory, told_after=told_after)
     status, cpu, hung = _wait(pid, cpu_seconds, began + wall_seconds)
     seconds = time.monotonic() - began
     texts = {}
@@ -130,6 +132,7 @@ def _child(
     env: Mapping[str, str],
     paths: Mapping[str, Path],
     memory: int,
+    told_after: float,
 ) -> NoReturn:
     code = 1
     try:
@@ -145,6 +148,7 @@ def _child(
             open(number, mode, encoding="utf-8", closefd=False)  # noqa: SIM115
             for number, mode in ((0, "r"), (1, "w"), (2, "w"))
         )
+        faulthandler.dump_traceback_later(told_after, file=sys.stderr)
         os.chdir(cwd)
         os.environ.update(env)
         size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()

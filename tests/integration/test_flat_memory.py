@@ -25,7 +25,8 @@ CHILD = """
 import json, resource, sys, threading
 from pathlib import Path
 import psutil, torch
-from hfcli.data import prepare, spool
+from hfcli import files
+from hfcli.data import prepare
 from hfcli.data.splits import load_splits
 from hfcli.device import Placement
 from hfcli.models.load import ensure_pad_token, load_model
@@ -46,10 +47,9 @@ def watch():
         peak[0] = max(peak[0], info.rss - info.shared)
 
 def mapped():
-    folders = spool._folder(), prepare._scratch()
-    return sum(path.stat().st_size for folder in folders for path in folder.rglob("*.arrow"))
+    return sum(path.stat().st_size for path in files.scratch().rglob("*.arrow"))
 
-threading.Thread(target=watch).start()
+threading.Thread(target=watch, daemon=True).start()
 told = []
 for name in sys.argv[1:]:
     splits = load_splits(section=DataSection(train=[name]), task=task, seed=1)
