@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 ACCELERATORS = ("cuda", "mps", "xpu", "npu")
 CGROUPS = Path("/sys/fs/cgroup")
+CPUINFO = Path("/proc/cpuinfo")
+BF16 = frozenset(["avx512_bf16", "amx_bf16", "bf16", "sve_bf16", "svebf16"])  # x86-64; ARM
 # What libraries say where they raise a plain RuntimeError or OSError, in lower case.
 NO_MEMORY = (
     "out of memory",  # CUDA, MPS, "std::bad_alloc: out of memory" of XPU and drivers
@@ -113,15 +115,38 @@ def resolve_dtype(name: str, device: torch.device) -> torch.dtype:
 
 
 def computes_bf16(device: torch.device) -> bool:
-    """Whether the device has bfloat16 instructions; emulation is up to a hundred times slower."""
+    """Whether the device has bfloat16 instructions; emulation is up to a hundred times slower.
+
+    On a CPU, torch counts those that have AVX-512 without its bfloat16, which train at less than
+    half the speed of float32.
+    """
     import torch
 
     if device.type == "cpu":
-        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+        emulates: Any = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
+        return emulates is not None and bool(emulates()) and not BF16.isdisjoint(cpu_features())
     if device.type not in ("cuda", "xpu"):
         return False
     # By default torch counts GPUs that only emulate it, such as T4 and V100.
     return bool(getattr(torch, device.type).is_bf16_supported(including_emulation=False))
+
+
+def cpu_features() -> frozenset[str]:
+    """The names of a processor's instruction sets, as torch or Linux tell them."""
+    import torch
+
+    told: Any = getattr(torch.cpu, "get_capabilities", None)
+    if told is not None:
+        return frozenset(name for name, has in told().items() if has is True)
+    try:
+        text = CPUINFO.read_text(encoding="utf-8")
+    except OSError:
+        return frozenset()
+    lines = (line.partition(":") for line in text.splitlines())
+    return frozenset(
+        word for name, _, words in lines if name.strip() in ("flags", "Features")
+        for word in words.split()
+    )  # fmt: skip
 
 
 def out_of_memory(error: BaseException) -> bool:

@@ -78,7 +78,34 @@ def test_a_spread_model_writes_the_same_text(
 def test_float32_on_a_cpu_unless_asked_otherwise() -> None:
     assert resolve_dtype("auto", CPU) is torch.float32
     assert resolve_dtype("bfloat16", CPU) is torch.bfloat16
-    assert computes_bf16(CPU) == torch.ops.mkldnn._is_mkldnn_bf16_supported()
+
+
+@pytest.mark.parametrize("told_by", ["torch", "linux"])
+@pytest.mark.parametrize(
+    ("features", "expected"),
+    [("avx2 avx512_bw avx512_vnni", False), ("avx512_bw avx512_bf16", True), ("amx_bf16", True)],
+)
+def test_a_cpu_that_only_emulates_bfloat16_trains_in_float32(
+    features: str, told_by: str, expected: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With AVX-512 alone, torch itself says that it takes bfloat16."""
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: True)
+    if told_by == "torch":
+        told = {**dict.fromkeys(features.split(), True), "amx_tile": False, "num_sockets": 1}
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: told, raising=False)
+    else:
+        (tmp_path / "cpuinfo").write_text(f"model name\t: x\nflags\t\t: fpu {features}\n")
+        monkeypatch.setattr("hfcli.device.CPUINFO", tmp_path / "cpuinfo")
+        monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    assert computes_bf16(CPU) is expected
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: False)
+    assert not computes_bf16(CPU)
+
+
+def test_a_torch_without_onednn_computes_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on Apple Silicon, where its operators do not exist."""
+    monkeypatch.setattr(torch.ops, "mkldnn", object())
+    assert not computes_bf16(CPU)
 
 
 @pytest.mark.parametrize(
