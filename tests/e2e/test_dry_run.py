@@ -20,7 +20,7 @@ sys.exit(code)
 """
 
 
-@pytest.mark.parametrize(("rows", "times"), [(64, 1), (16, 4)])
+@pytest.mark.parametrize(("rows", "times"), [(32, 1), (8, 4)])
 def test_predicted_memory_is_within_a_fifth_of_the_runs(
     rows: int, times: int, tmp_path: Path
 ) -> None:
