@@ -32,9 +32,11 @@ if TYPE_CHECKING:
 
 MEMORY = 1 << 30  # bytes beyond what this process has when it forks
 SECONDS = 5  # of processor time for one conversation
+LATEST = 60  # seconds after which a child that does not even compute is given up
 LONGEST = 1 << 28  # bytes of a rendered conversation
 TOO_MUCH = f"it needs more than {MEMORY >> 30} GB of memory"
 TOO_LONG = f"it takes more than {SECONDS} seconds of processor time"
+TOO_LATE = f"it was not ready after {LATEST} seconds"
 DONE, FAILED = b"+", b"-"
 
 _processes: weakref.WeakKeyDictionary[PreTrainedTokenizerBase, TemplateProcess] = (
@@ -106,11 +108,16 @@ class TemplateProcess:
         """See `render`."""
         if self.failure is not None:
             raise RuntimeError(self.failure)
+        late = False
         try:
             self.connection.send((messages, options))
+            late = not self.connection.poll(LATEST)
+            if late:
+                os.kill(self.pid, signal.SIGKILL)
             answer = self.connection.recv_bytes()
         except (EOFError, ConnectionError) as e:
-            self.failure = self._why_it_ended()
+            ended = self._why_it_ended()
+            self.failure = TOO_LATE if late else ended
             raise RuntimeError(self.failure) from e
         text = answer[1:].decode("utf-8", "surrogatepass")
         if answer[:1] == DONE:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -115,6 +116,22 @@ def test_no_template_fills_memory_or_runs_on(
     with pytest.raises(DataError, match="it "):
         chat_ids(tokenizer, Conversation(ASKED), opened=True)
     assert time.process_time() - start < 1, "a bomb is not tried again"
+
+
+def test_a_process_that_stands_still_is_given_up(
+    tokenizer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokenizer.chat_template = "{{ messages[0].content }}"
+    asked = [{"role": "user", "content": "x"}]
+    assert render(tokenizer, asked) == "x"
+    pid = template_process._processes[tokenizer].pid
+    os.kill(pid, signal.SIGSTOP)
+    monkeypatch.setattr(template_process, "LATEST", 0.3)
+    for _ in range(2):  # nor is it tried again
+        with pytest.raises(RuntimeError, match="not ready after"):
+            render(tokenizer, asked)
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
 
 
 def test_no_process_is_left_when_the_tokenizer_goes(tokenizer: Any) -> None:
