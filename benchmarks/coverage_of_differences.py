@@ -23,6 +23,7 @@ POPULATION = 1_000_000
 SIZES = (20, 50, 100, 300)
 Rows = dict[str, list[Any]]
 Draw = Callable[[np.random.Generator, int], tuple[Rows, Rows]]
+Noise = Callable[[np.random.Generator, int], Any]
 
 
 def classified(*, gains: tuple[float, float], shares: Sequence[float], sharp: float = 1.0) -> Draw:
@@ -72,15 +73,33 @@ def documents(*, spread: float, own: float, rate: float) -> Draw:
     return draw
 
 
-def numbers(random: np.random.Generator, n: int) -> tuple[Rows, Rows]:
-    """Predictions whose errors are alike, and a tenth larger for B."""
-    truth, common = random.normal(0, 2, n), random.standard_t(5, n)
-    a, b = (
-        {"references": truth.tolist(),
-         "predictions": (truth + s * (0.8 * common + 0.6 * random.standard_t(5, n))).tolist()}
-        for s in (1.0, 1.1)
-    )  # fmt: skip
-    return a, b
+def numbers(*, noise: Noise, rate: float) -> Draw:
+    """Predictions whose errors are alike, and those of B `rate` times as large."""
+
+    def draw(random: np.random.Generator, n: int) -> tuple[Rows, Rows]:
+        truth, common = random.normal(0, 2, n), noise(random, n)
+        a, b = (
+            {"references": truth.tolist(),
+             "predictions": (truth + s * (0.8 * common + 0.6 * noise(random, n))).tolist()}
+            for s in (1.0, rate)
+        )  # fmt: skip
+        return a, b
+
+    return draw
+
+
+def student(random: np.random.Generator, n: int) -> Any:
+    """Errors whose squares have a variance, and no more."""
+    return random.standard_t(5, n)
+
+
+def log_normal(random: np.random.Generator, n: int) -> Any:
+    """Errors of either sign whose size is log-normal."""
+    return random.choice((-1.0, 1.0), n) * random.lognormal(0, 1, n)
+
+
+def normal(random: np.random.Generator, n: int) -> Any:
+    return random.normal(0, 1, n)
 
 
 @dataclass(frozen=True)
@@ -113,7 +132,9 @@ CASES = (
     Case("2 classes, 1 in 10", classified(gains=(1.4, 1.7), shares=(0.9, 0.1)), LABELS + SCORES),
     Case("2 classes, B overconfident",
          classified(gains=(1.2, 1.47), shares=(0.5, 0.5), sharp=2.5), ("ece", "log_loss", "brier")),
-    Case("numbers", numbers, ("mse", "mae", "r2", "pearson", "spearman")),
+    Case("numbers", numbers(noise=student, rate=1.1), ("mse", "mae", "r2", "pearson", "spearman")),
+    Case("numbers, long tails", numbers(noise=log_normal, rate=1.1), ("mse", "r2")),
+    Case("numbers, B far worse", numbers(noise=normal, rate=1.5), ("mse", "mae", "r2")),
     Case("documents", documents(spread=0.7, own=400, rate=1.03), ("perplexity",), E3),
     Case("documents, some very long", documents(spread=1.2, own=400, rate=1.03),
          ("perplexity",), E3),

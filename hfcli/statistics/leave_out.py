@@ -22,7 +22,13 @@ LEAST_SQUARED = 100  # of squared errors
 LEAST_DIFFERING = 6  # rows that the systems label differently, or that one of them has wrong
 LEAST_OF_A_CLASS = 10
 LEAST_OF_TWO_CLASSES = 20  # of two classes, one alone decides; of more, they are averaged
-HEAVIEST = 0.7  # Hill's index of squared errors; 0.5: they have no variance
+# Where one system's squared errors are this many times the other's (of their medians), what a row
+# adds to the difference is as skewed as they are, and only light tails allow an interval. Where
+# they are alike it is symmetric, and t holds whatever the tails: leaving out samples that look
+# heavy would keep just those that miss the truth.
+UNLIKE = 1.5
+LEAST_UNLIKE = 300
+HEAVIEST = 0.6  # Hill's index of squared errors; 0.5: they have no variance
 # On Satterthwaite's degrees of freedom. With 1, intervals hold 95 to 97.5 % of differences; with 2,
 # 92 to 95 % where documents or rows are 20 (benchmarks/coverage_of_differences.py).
 FACTOR = 1.5
@@ -66,8 +72,11 @@ def none_because(metric: Metric, a: Inputs, b: Inputs, n: int) -> str | None:
     least = LEAST_RANKED if name in RANKED else LEAST_SQUARED if name in SQUARED else LEAST_ROWS
     if n < least:
         return f"fewer than {least} {'documents' if 'n_tokens' in a else 'rows'}"
-    if name in SQUARED and max(_tail_index(a), _tail_index(b)) > HEAVIEST:
-        return "a few errors decide"
+    if name in SQUARED and _are_unlike(a, b):
+        if n < LEAST_UNLIKE:
+            return f"fewer than {LEAST_UNLIKE} rows, and errors far larger than the other's"
+        if max(_tail_index(a), _tail_index(b)) > HEAVIEST:
+            return "a few errors decide"
     few = _too_few_differ(metric, a, b)
     if few is not None:
         return few
@@ -172,13 +181,24 @@ def _of_each_class(references: Sequence[object]) -> list[int]:
     return list(Counter(references).values())
 
 
+def _squares(inputs: Inputs) -> Array:
+    return (floats(inputs["predictions"]) - floats(inputs["references"])) ** 2
+
+
+def _are_unlike(a: Inputs, b: Inputs) -> bool:
+    import numpy as np
+
+    low, high = sorted(float(np.median(_squares(side))) for side in (a, b))
+    return high > UNLIKE * low
+
+
 def _tail_index(inputs: Inputs) -> float:
     """Hill's index (1975) of the squared errors, of as many as the root of their number."""
     import math
 
     import numpy as np
 
-    squares = np.sort((floats(inputs["predictions"]) - floats(inputs["references"])) ** 2)
+    squares = np.sort(_squares(inputs))
     largest = math.ceil(math.sqrt(len(squares)))
     start = float(squares[-largest - 1])
     return float(np.log(squares[-largest:] / start).mean()) if start > 0 else math.inf
