@@ -69,6 +69,7 @@ def warm_up() -> None:
     import hfcli.training.run  # noqa: F401
 
     torch.set_num_threads(1)  # a thread pool does not survive a fork
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # nor do those of tokenizers
     datasets.disable_progress_bars()
 
 
