@@ -16,7 +16,7 @@ import yaml
 Path = tuple[str | int, ...]
 
 MAX_DEPTH = 64  # lists and mappings in each other; a recipe has 5
-MAX_NODES = 250_000  # a second by libyaml's parser
+MAX_NODES = 100_000  # half a second by libyaml's parser
 MAX_NODES_SLOW = 25_000  # a second by PyYAML's own
 MAX_DIGITS = 100  # of a whole number
 _TAG = "tag:yaml.org,2002:"
