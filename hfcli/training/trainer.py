@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hfcli.errors import RunError
+from hfcli.faults import environment_errors
 from hfcli.foreign import forward_errors
 from hfcli.models.load import filler_id
 from hfcli.tasks.base import Feature, Task
@@ -262,7 +263,8 @@ def _trainer_class(
                 raise RunError(f"{folder}: the output folder was removed during the run")
             self._saving = written
             try:
-                super()._save_checkpoint(model, trial)
+                with environment_errors(final):
+                    super()._save_checkpoint(model, trial)
             finally:
                 self._saving = None
             if self.args.should_save:

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 
 from hfcli.errors import RunError
 from hfcli.recipe.load import load_recipe
@@ -39,3 +40,20 @@ def test_training(tiny_gpt2: Path, tmp_path: Path, kind: type, number: int) -> N
     with pytest.raises(RunError):
         run(path, listener=listener)
     assert gone
+
+
+def test_a_checkpoint_that_does_not_fit_is_named(
+    tiny_gpt2: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk is a RuntimeError of torch's that names no file."""
+    path = write_recipe(
+        tmp_path, tiny_gpt2, task={"name": "text-classification"}, training=TRAINING
+    )
+
+    def full(*_: object, **__: object) -> None:
+        raise RuntimeError("[enforce fail at inline_container.cc:664] . unexpected pos 64 vs 0")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(RunError, match=r"checkpoint-2: a file cannot be written") as caught:
+        run(path)
+    assert caught.value.hint == "make room, or write elsewhere"
