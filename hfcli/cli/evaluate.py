@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hfcli.cli import eval_options, options
+from hfcli.cli.variables import command_line, in_order, parameters_in_force
 
 GATES = ("fail_under", "fail_over", "fail_under_ci", "max_drop")
 
@@ -201,7 +200,22 @@ def _ask(name: str, flags: dict[str, Any], asked: EvalOptions, listener: Listene
 
 
 def _overrides(flags: dict[str, Any]) -> list[str]:
-    return [*(flags["overrides"] or []), *(flags["set_"] or [])]
+    """What was typed over the recipe's values, and of a variable what no typed flag sets."""
+    from hfcli.evaluation.question_target import KEYS
+    from hfcli.evaluation.target import FLAGS
+
+    environment, typed = in_order(flags["overrides"], flags["set_"])
+    if not environment:
+        return typed
+    by_flag = {name: ".".join(filter(None, key)) for name, key in KEYS.items()}
+    by_flag |= {flag[2:].replace("-", "_"): key for key, flag in FLAGS.items()}
+    by_variable = parameters_in_force()
+    own = {
+        key
+        for name, key in by_flag.items()
+        if flags.get(name) not in (None, [], ()) and name not in by_variable
+    }
+    return [*(one for one in environment if one.partition("=")[0] not in own), *typed]
 
 
 def _options(flags: dict[str, Any], gates: Gates) -> EvalOptions:
@@ -212,7 +226,7 @@ def _options(flags: dict[str, Any], gates: Gates) -> EvalOptions:
         overwrite=flags["overwrite"],
         offline=flags["offline"],
         allow_remote_metric=flags["allow_remote_metric"],
-        command=shlex.join(["hfcli", *sys.argv[1:]]),
+        command=command_line(),
         gates=gates,
         write_report=write_report,
     )

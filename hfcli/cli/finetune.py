@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hfcli.cli import options
+from hfcli.cli.variables import command_line, in_order, parameters_in_force, variables_in_force
 
 if TYPE_CHECKING:
     from hfcli.recipe.load import Draft
@@ -74,7 +74,8 @@ def finetune_command(
     """
     _finetune(
         recipe=recipe,
-        overrides=[*(overrides or []), *(set_ or [])],
+        overrides=overrides,
+        set_=set_,
         output_dir=output_dir,
         device=device,
         resume=resume,
@@ -91,7 +92,8 @@ def finetune_command(
 def _finetune(
     *,
     recipe: Path,
-    overrides: list[str],
+    overrides: list[str] | None,
+    set_: list[str] | None,
     output_dir: str | None,
     device: str | None,
     resume: bool,
@@ -109,7 +111,7 @@ def _finetune(
         raise typer.BadParameter("--push-to-hub needs a run and the network")
     if push_to_hub is not None and sweeps:
         raise typer.BadParameter("--push-to-hub pushes one run: the best of a sweep, later")
-    given = with_flags(overrides, output_dir=output_dir, device=device)
+    given = _given(overrides, set_, {"output_dir": output_dir, "device": device})
 
     from hfcli.recipe.load import read_recipe, validate
 
@@ -143,6 +145,17 @@ def _finetune(
             _run(loaded, asked, push_to_hub=push_to_hub, verbose=verbose, json=json)
 
 
+def _given(
+    overrides: list[str] | None, set_: list[str] | None, flags: dict[str, str | None]
+) -> list[str | Override]:
+    """What is to stand in place of the recipe's values: what was typed goes over variables."""
+    by_variable = parameters_in_force()
+    environment, typed = in_order(overrides, set_)
+    first = {key: value if key in by_variable else None for key, value in flags.items()}
+    last = {key: None if key in by_variable else value for key, value in flags.items()}
+    return [*with_flags(environment, **first), *with_flags(typed, **last)]
+
+
 def with_flags(overrides: list[str], **flags: str | None) -> list[str | Override]:
     """Overrides as they were typed, and the values of flags for the recipe's keys of that name."""
     from hfcli.recipe.overrides import Override
@@ -164,6 +177,7 @@ def _options(draft: Draft, resume: bool, overwrite: bool, offline: bool) -> RunO
         overwrite=overwrite,
         offline=offline,
         command=tuple(sys.argv),
+        variables=variables_in_force(),
         resume_command=_resume_command(),
         reproduce=draft.record,
         reads=files_of(draft),
@@ -234,4 +248,4 @@ def _resume_command() -> str:
     arguments = [argument for argument in sys.argv[1:] if argument not in ("--overwrite",)]
     if "--resume" not in arguments:
         arguments.append("--resume")
-    return shlex.join(["hfcli", *arguments])
+    return command_line(arguments)

@@ -218,7 +218,8 @@ def _generate_file(flags: dict[str, Any]) -> None:
             raise typer.BadParameter("--input and --output go together; - is stdin or stdout")
     for name in ("prompt", "prompt_file", "num_beams"):
         if flags[name] is not None:
-            raise typer.BadParameter(f"{name.replace('_', '-')} does not go with --input")
+            flag = "PROMPT" if name == "prompt" else f"--{name.replace('_', '-')}"
+            raise typer.BadParameter(f"{flag} does not go with --input")
     if flags["prompt_lookup"] or flags["draft_model"]:
         raise typer.BadParameter("--prompt-lookup and --draft-model are for a single prompt")
 

@@ -9,6 +9,7 @@ import typer
 
 from hfcli.cli import options
 from hfcli.cli.typed import TypedCommand
+from hfcli.cli.variables import in_order
 
 recipes_app = typer.Typer(
     no_args_is_help=True,
@@ -41,7 +42,8 @@ def check_command(
     json: options.Json = False,
 ) -> None:
     """Say what a run of the recipe would be; the same as finetune --dry-run."""
-    _check(recipe=recipe, overrides=[*(overrides or []), *(set_ or [])], offline=offline, json=json)
+    environment, typed = in_order(overrides, set_)
+    _check(recipe=recipe, overrides=[*environment, *typed], offline=offline, json=json)
 
 
 @recipes_app.command("copy", cls=TypedCommand)

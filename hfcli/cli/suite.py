@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+
+from hfcli.cli.variables import command_line
 
 if TYPE_CHECKING:
     from hfcli.results import EvalResult, Listener
@@ -55,7 +55,7 @@ def score_suite(flags: Mapping[str, Any], listener: Listener) -> EvalResult:
             path=flags["suite_path"],
             limit=flags["suite_limit"],
             num_fewshot=flags.get(FEW_SHOT),
-            command=shlex.join(["hfcli", *sys.argv[1:]]),
+            command=command_line(),
             write_report=write_report,
             **options,
         ),

@@ -1,7 +1,8 @@
 """Values of a command line as they were typed, checked before a command sees them.
 
 A name of a file may be any bytes, and `~` at its start is the home folder, as the shell makes it
-where no `=` stands before it. Any other text is UTF-8.
+where no `=` stands before it. Any other text is UTF-8. Flags that were not typed may come from the
+environment (`hfcli.cli.variables`).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 
 import typer.core
 
+from hfcli.cli import variables
 from hfcli.errors import RecipeError
 
 # Arguments and options, by their name in Python, that name a file, a folder, or a model.
@@ -23,22 +25,35 @@ FILES = frozenset({
 })  # fmt: skip
 
 
+GIVEN = "hfcli.variables"
+
+
 class TypedCommand(typer.core.TyperCommand):
     """A command whose texts are UTF-8, and whose file names are not empty and know `~`."""
 
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
-        """Parse as Typer does, then check every text.
+        """Parse as Typer does, with the flags of the environment, then check every text.
 
         Raises:
             RecipeError: a text that is not UTF-8, or an empty file name.
         """
         _refuse_empty_files(self.params, args)
-        rest = super().parse_args(ctx, args)
-        for parameter in self.params:
-            name = parameter.name or ""
-            if name in ctx.params:
-                ctx.params[name] = _checked(ctx.params[name], name, _shown_name(parameter))
+        given = variables.given_variables(self, ctx, args)
+        ctx.meta[GIVEN] = given
+        before = [word for variable in given for word in variable.arguments]
+        with variables.named(given):
+            rest = super().parse_args(ctx, [*before, *args])
+            for parameter in self.params:
+                name = parameter.name or ""
+                if name in ctx.params:
+                    ctx.params[name] = _checked(ctx.params[name], name, _shown_name(parameter))
         return rest
+
+    def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
+        """Run the command; the variables that give its flags are known while it runs."""
+        variables.tell_unknown(ctx)
+        with variables.in_force(ctx.meta[GIVEN]):
+            return super().invoke(ctx)
 
 
 def _refuse_empty_files(parameters: list[Any], args: list[str]) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast, get_args
 from pydantic import ValidationError
 
 from hfcli import user_text
+from hfcli.cli.variables import variables_in_force
 from hfcli.errors import DataError, RecipeError, did_you_mean
 from hfcli.recipe.generation import GenerationSettings
 from hfcli.recipe.schema import Dtype
@@ -188,6 +189,7 @@ def bulk_files(flags: Mapping[str, Any]) -> BulkFiles:
         on_error=one_of("--on-error", flags["on_error"], ON_ERROR) or "record",
         overwrite=flags["overwrite"],
         limit=flags["limit"],
+        environment=variables_in_force(),
     )
 
 

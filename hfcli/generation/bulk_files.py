@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ class BulkFiles:
         quoting: whether cells of a tsv file stand in quotes.
         overwrite: begin anew whatever there is.
         limit: only the first rows.
+        environment: variables that gave flags of the command, for the manifest.
     """
 
     input: str
@@ -51,6 +52,7 @@ class BulkFiles:
     quoting: Quoting = "auto"
     overwrite: bool = False
     limit: int | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 def check_output(files: BulkFiles) -> None:

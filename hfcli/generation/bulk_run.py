@@ -32,6 +32,7 @@ from hfcli.tasks.numbers import nan_logits
 from hfcli.tasks.prepared import RowCounts
 
 SECONDS_BETWEEN_REPORTS = 0.2
+ELSEWHERE = ("input", "output", "overwrite", "environment")  # no settings of the input or output
 # What need not stand among the settings of a run, so that those of other versions go on.
 SAME_TEXTS = (
     ("encoding", "utf-8"), ("quoting", "auto"), ("on_error", "record"), ("on_error", "fail"),
@@ -197,9 +198,9 @@ class BulkRun:
         told = {
             k: v
             for k, v in asdict(self.files).items()
-            if k not in ("input", "output", "overwrite") and (k, v) not in SAME_TEXTS
+            if k not in ELSEWHERE and (k, v) not in SAME_TEXTS
         }
-        return {
+        asked = {
             "hfcli": hfcli.__version__,
             "format": FORMAT,
             "engine": self.engine_name,
@@ -216,6 +217,8 @@ class BulkRun:
             "files": told,
             "seed": self.seed,
         }
+        environment = dict(self.files.environment)
+        return {**asked, "environment": environment} if environment else asked
 
     def _report(self) -> None:
         now = time.perf_counter()

@@ -18,8 +18,9 @@ from hfcli.faults import environment_errors
 SUFFIX = ".run.json"
 FORMAT = 1  # another number where the same settings give other texts
 BEGINNING = re.compile(rb'\A\s*\Z|\A\{\s*"(counts|hfcli)"')
-# Not settings: hfcli's own version, and the name of the input, which is compared by content.
-NOT_COMPARED = ("hfcli", "input")
+# Not settings: hfcli's own version, the name of the input, which is compared by content, and the
+# variables of the environment, whose values stand among the settings.
+NOT_COMPARED = ("hfcli", "input", "environment")
 INPUT_CHANGED = "input_changed"  # true: the texts are of more than one content of the input
 ANEW = "--overwrite begins anew; another output (-o) keeps both"
 

@@ -11,7 +11,7 @@ import os
 import platform
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,7 @@ def describe_run(
     loaded: LoadedModel,
     weights_sha256: str | None,
     command: Sequence[str],
+    variables: Mapping[str, str] | None = None,
     inputs: Unchanged | None = None,
 ) -> dict[str, Any]:
     """What the run depends on, as plain data.
@@ -56,11 +57,13 @@ def describe_run(
         loaded: the model before training.
         weights_sha256: of its files; None where it was built from scratch.
         command: as it was typed.
+        variables: of the environment, that gave flags of the command.
         inputs: the data files, as they were when they were read; None: as they are.
     """
     return {
         "hfcli": hfcli.__version__,
         "command": list(command),
+        "environment": dict(variables or {}),
         "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         **describe_inputs(recipe, inputs),
         "model": {

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +59,7 @@ class RunOptions:
         overwrite: delete an earlier run in the output folder.
         offline: open no socket.
         command: as it was typed, for the record.
+        variables: of the environment, that gave flags of the command, for the record.
         resume_command: what goes on after an interruption.
         reproduce: the record of a run whose data must be the same.
         write_samples: continues the recipe's sample prompts.
@@ -71,6 +72,7 @@ class RunOptions:
     overwrite: bool = False
     offline: bool = False
     command: tuple[str, ...] = ()
+    variables: Mapping[str, str] = field(default_factory=dict)
     resume_command: str = "the same command with --resume"
     reproduce: dict[str, Any] | None = None
     write_samples: WriteSamples | None = None
@@ -120,6 +122,7 @@ def _finetune(
         loaded=setup.loaded,
         weights_sha256=setup.fingerprint() if setup.fingerprint else None,
         command=options.command,
+        variables=options.variables,
         inputs=setup.inputs,
     )
     rehearsed = rehearse(recipe=recipe, setup=setup, placement=placement)

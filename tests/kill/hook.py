@@ -14,9 +14,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-AT = "HFCLI_TEST_KILL_AT"  # number of the call
-AFTER = "HFCLI_TEST_KILL_AFTER"  # seconds since the first call, colon, number of the signal
-COUNT = "HFCLI_TEST_KILL_COUNT"  # file that gets a byte a call
+AT = "TEST_KILL_AT"  # number of the call
+AFTER = "TEST_KILL_AFTER"  # seconds since the first call, colon, number of the signal
+COUNT = "TEST_KILL_COUNT"  # file that gets a byte a call
 CALLS = (
     "replace", "rename", "unlink", "remove", "rmdir", "mkdir",
     "open", "write", "fsync", "ftruncate",
