@@ -26,6 +26,32 @@ from hfcli.recipe.schema import Recipe
 from hfcli.tasks import task_classes
 
 DOCS = Path(__file__).parent
+VARIABLES = """\
+## Flags from the environment
+
+Every flag has a variable: `HFCLI_`, the command and the flag's long name, in capitals, with `_` for
+`-` and spaces.
+
+```
+HFCLI_GENERATE_SEED=1 hfcli generate "It was"            # --seed 1
+HFCLI_RECIPES_INIT_DATA=a.csv hfcli recipes init         # --data a.csv
+HFCLI_FINETUNE_SET=$'seed=1\\nmodel.dtype=float32' hfcli finetune r.yaml    # --set, twice
+HFCLI_GENERATE_DO_SAMPLE=0 hfcli generate "It was"       # --greedy
+```
+
+- Values are read and checked as if they were typed. Repeatable flags take one value a line,
+  switches 1, true, yes, on, 0, false, no or off. An empty variable counts as not set.
+- A typed flag wins over its variable, and a variable over the recipe or the run. `--resume` and
+  `--overwrite` win over each other's variables.
+- A flag with two long names has one variable, that of the first: `--label-column` / `--label`.
+- Commands note variables with this prefix that set nothing. `hfcli env` lists those that are set.
+- The variables in force are recorded: under `environment` in `run.json` and in the manifest of a
+  file of prompts, in front of `command` in `report.json`.
+
+Of no single flag: `HFCLI_MODEL` (the model of generate, chat and eval without `--model`),
+`HFCLI_CACHE` (the folder of hfcli's cache), `HFCLI_HUB_TIMEOUT` (seconds without progress after
+which a transfer fails), `HFCLI_DEBUG=1` (tracebacks of known errors).
+"""
 
 
 def commands(group: Typer = app, before: str = "") -> list[str]:
@@ -65,7 +91,7 @@ def recipes_page() -> str:
 
 def cli_page() -> str:
     """The help of every command, 100 columns wide."""
-    parts = ["# Commands\n\nMade by `python docs/generate.py` from `--help`.\n"]
+    parts = [f"# Commands\n\nMade by `python docs/generate.py` from `--help`.\n\n{VARIABLES}"]
     for command in ("", *commands()):
         shown = subprocess.run(
             [sys.executable, "-m", "hfcli", *command.split(), "--help"],

@@ -69,7 +69,8 @@ def given_variables(command: Any, context: Any, arguments: Sequence[str]) -> lis
     if not there or context.resilient_parsing:
         return []
     typed = command.make_parser(context).parse_args(args=list(arguments))[0]
-    if "help" in typed:
+    asks_help = command.get_help_option(context)
+    if asks_help is not None and asks_help.name in typed:
         return []
     return [
         _read(option, name, context)
