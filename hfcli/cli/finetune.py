@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -146,7 +147,7 @@ def _finetune(
 
 
 def _given(
-    overrides: list[str] | None, set_: list[str] | None, flags: dict[str, str | None]
+    overrides: list[str] | None, set_: list[str] | None, flags: Mapping[str, str | None]
 ) -> list[str | Override]:
     """What is to stand in place of the recipe's values: what was typed goes over variables."""
     by_variable = parameters_in_force()

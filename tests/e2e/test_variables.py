@@ -24,7 +24,8 @@ def test_a_file_of_prompts_goes_on_by_flag_or_by_variable(tmp_path: Path) -> Non
     manifest = json.loads((tmp_path / "texts.jsonl.run.json").read_text(encoding="utf-8"))
     assert manifest["environment"] == by_variable
     assert manifest["seed"] == 7
-    flags = ["generate", "-m", "bundled", "-i", prompts, "-o", texts, "--max-new-tokens", "3"]
+    flags: list[str | Path] = ["generate", "-m", "bundled", "-i", prompts, "-o", texts]
+    flags += ["--max-new-tokens", "3"]
     again = hfcli(*flags, "--seed", "7")
     assert again.returncode == 0
     assert "2 texts" in again.stderr
