@@ -138,6 +138,11 @@ def cpu_features() -> frozenset[str]:
     told: Any = getattr(torch.cpu, "get_capabilities", None)
     if told is not None:
         return frozenset(name for name, has in told().items() if has is True)
+    return linux_features()
+
+
+def linux_features() -> frozenset[str]:
+    """The same as Linux tells them, which is empty elsewhere. Needs no torch."""
     try:
         text = CPUINFO.read_text(encoding="utf-8")
     except OSError:

@@ -16,6 +16,7 @@ import typer
 from hfcli import __version__, garbage
 from hfcli.cli.chat import chat_command
 from hfcli.cli.compare import compare_command
+from hfcli.cli.env import env_command
 from hfcli.cli.evaluate import evaluate_command
 from hfcli.cli.export import export_app
 from hfcli.cli.finetune import finetune_command
@@ -61,6 +62,7 @@ app.command("chat", cls=TypedCommand)(chat_command)
 app.command("finetune", cls=TypedCommand)(finetune_command)
 app.command("eval", cls=TypedCommand)(evaluate_command)
 app.command("compare", cls=TypedCommand)(compare_command)
+app.command("env", cls=TypedCommand)(env_command)
 app.add_typer(recipes_app, name="recipes")
 app.add_typer(export_app, name="export")
 

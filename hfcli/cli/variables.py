@@ -165,7 +165,12 @@ def unknown_variables(group: Any) -> dict[str, str | None]:
     known = known_variables(group)
     unknown = [name for name in names if name not in known]
     others = _other_names(group) if unknown else {}
-    return {name: others.get(name) or did_you_mean(name, [*known, *OWN]) for name in unknown}
+    return {name: others.get(name) or _nearest(name, [*known, *OWN]) for name in unknown}
+
+
+def _nearest(name: str, known: Sequence[str]) -> str | None:
+    near = did_you_mean(name.removeprefix(PREFIX), [one.removeprefix(PREFIX) for one in known])
+    return None if near is None else PREFIX + near
 
 
 def tell_unknown(context: Any) -> None:

@@ -7,6 +7,19 @@ into text. One file a kind; all of them are imported from here.
 from __future__ import annotations
 
 from hfcli.results.comparison import CompareResult, Comparison, Flip, MetricDifference
+from hfcli.results.environment import (
+    CheckResult,
+    DeviceInfo,
+    EnvironmentResult,
+    Extra,
+    Folder,
+    Memory,
+    Network,
+    PackageVersion,
+    Processor,
+    SetVariable,
+    SpeedUp,
+)
 from hfcli.results.evaluation import EvalResult
 from hfcli.results.events import (
     Choice,
@@ -28,26 +41,37 @@ from hfcli.results.training import Example, FinetuneResult, PlanResult
 
 __all__ = [
     "BulkResult",
+    "CheckResult",
     "Choice",
     "CompareResult",
     "Comparison",
+    "DeviceInfo",
+    "EnvironmentResult",
     "EvalResult",
     "Evaluated",
     "Event",
     "Example",
+    "Extra",
     "FinetuneResult",
     "Flip",
+    "Folder",
     "GenerateResult",
     "Listener",
+    "Memory",
     "MergeResult",
     "MetricDifference",
+    "Network",
     "Note",
+    "PackageVersion",
     "PlanResult",
     "PlannedRun",
+    "Processor",
     "PushResult",
     "RowsScored",
     "SampleWritten",
     "SeedGroup",
+    "SetVariable",
+    "SpeedUp",
     "StepDone",
     "SweepPlan",
     "SweepResult",

@@ -34,6 +34,7 @@ LIGHT = {
     "wrong-extra": ["finetune", "recipes/gpt2-text-generation.yaml", "training.extra={dubug: x}"],
     "wrong-flags": ["generate", "x", "--greedy", "--temperature", "0.5"],
     "nothing-to-evaluate": ["eval"],
+    "env-help": ["env", "--help"],
     "recipes-help": ["recipes", "--help"],
     "recipes-list": ["recipes", "list"],
     "recipes-show": ["recipes", "show", "bundled-pretrain"],
@@ -97,6 +98,7 @@ ROOMS: dict[str, set[str] | None] = {
     "generation": WORK,
     "training": WORK,
     "evaluation": WORK | {"statistics"},
+    "environment": {"errors", "cache", "device", "hub", "results", "speed"},
     "render": {"errors", "faults", "files", "results"},
     "cli": None,
 }  # fmt: skip
