@@ -20,15 +20,8 @@ from hfcli.results import CheckResult
 SECONDS = 600  # a hang: both commands take seconds
 STEPS, TOKENS = 2, 10
 PROMPT = "The harbour was"
-TEXT = "The harbour was quiet and the boats lay still in the grey light of the morning."
-ROWS = 40
-RECIPE = {
-    "task": {"name": "text-generation", "block_size": 32},
-    "model": {"name_or_path": "bundled"},
-    "data": {"train": "rows.jsonl"},
-    "training": {"max_steps": STEPS, "per_device_train_batch_size": 2},
-    "output_dir": "run",
-}
+RECIPE = "bundled-text-generation"
+OVERRIDES = (f"training.max_steps={STEPS}", "training.per_device_train_batch_size=2")
 
 
 class _FailedError(RuntimeError):
@@ -50,10 +43,10 @@ def run_check() -> CheckResult:
 
 
 def _tried(folder: Path) -> str:
-    (folder / "rows.jsonl").write_text(f"{json.dumps({'text': TEXT})}\n" * ROWS, encoding="utf-8")
-    # JSON is YAML, and needs no library to write.
-    (folder / "recipe.yaml").write_text(json.dumps(RECIPE), encoding="utf-8")
-    trained = _hfcli(folder, "finetune", "recipe.yaml", "--offline", "--json")
+    _ran(folder, "recipes", "copy", RECIPE)
+    trained = _hfcli(
+        folder, "finetune", f"{RECIPE}.yaml", *OVERRIDES, "-o", "run", "--offline", "--json"
+    )
     steps = trained.get("steps")
     if steps != STEPS:
         raise _FailedError(f"hfcli finetune made {steps} steps, not {STEPS}")
@@ -68,6 +61,15 @@ def _tried(folder: Path) -> str:
 
 def _hfcli(folder: Path, *arguments: str) -> dict[str, Any]:
     """What a command prints as JSON."""
+    try:
+        result: dict[str, Any] = json.loads(_ran(folder, *arguments))
+    except ValueError as e:
+        raise _FailedError(f"hfcli {arguments[0]} printed something else than JSON") from e
+    return result
+
+
+def _ran(folder: Path, *arguments: str) -> str:
+    """What a command prints."""
     command = f"hfcli {arguments[0]}"
     try:
         done = subprocess.run(
@@ -87,15 +89,11 @@ def _hfcli(folder: Path, *arguments: str) -> dict[str, Any]:
         told = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
         why = told[0].removeprefix("error: ") if told else failure(done)
         raise _FailedError(f"{command}: {why}")
-    try:
-        result: dict[str, Any] = json.loads(done.stdout)
-    except ValueError as e:
-        raise _FailedError(f"{command} printed something else than JSON") from e
-    return result
+    return done.stdout
 
 
 def _environment(folder: Path) -> dict[str, str]:
     """Without the variables that are flags, and with all that is temporary in the folder."""
-    flags = ("HFCLI_FINETUNE_", "HFCLI_GENERATE_")
+    flags = ("HFCLI_RECIPES_", "HFCLI_FINETUNE_", "HFCLI_GENERATE_")
     kept = {name: v for name, v in own_environment().items() if not name.startswith(flags)}
     return kept | dict.fromkeys(TEMPORARY, str(folder))
