@@ -1,11 +1,19 @@
 # make run | test | check | fuzz | models | kill | bench: each sets up .venv first, where needed, from constraints.txt.
+# make test-unit | resolve | release-check: the same with environments of their own.
 PYTHON ?= python3
-BIN := .venv/bin
+BIN_NAME := $(if $(filter Windows_NT,$(OS)),Scripts,bin)
+BIN := .venv/$(BIN_NAME)
+UNIT := .venv-unit/$(BIN_NAME)
+TOOLS := .venv-tools/$(BIN_NAME)
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: run test check fuzz models kill bench clean
+# Which Python it is, of which environment.
+SAY = @printf '%s: %s\n' "$(1)" "$$($(1)/python --version)"
+
+.PHONY: run test test-unit check resolve release-check fuzz models kill bench clean
 
 run: .venv/installed
+	$(call SAY,$(BIN))
 	HF_HUB_OFFLINE=1 $(BIN)/hfcli generate --model bundled "The world is a beautiful place,"
 	HF_HUB_OFFLINE=1 $(BIN)/hfcli finetune recipes/bundled-text-classification.yaml --overwrite
 	HF_HUB_OFFLINE=1 $(BIN)/hfcli eval runs/bundled-text-classification
@@ -18,8 +26,21 @@ run: .venv/installed
 	  'hfcli finetune recipes/gpt2-text-classification.yaml data.max_samples=2000   # GPT-2 and SST-2 from the Hub'
 
 test: .venv/installed-test
+	$(call SAY,$(BIN))
 	$(BIN)/python -m pytest -m alone
 	$(BIN)/python -m pytest -n auto --dist worksteal -m 'not alone'
+
+test-unit: .venv-unit/installed
+	$(call SAY,$(UNIT))
+	$(UNIT)/python -m pytest -m alone tests/unit
+	$(UNIT)/python -m pytest -n auto --dist worksteal -m 'not alone' tests/unit
+
+resolve: .venv-tools/installed
+	$(TOOLS)/python .ci/resolve.py $(TOOLS)/uv
+	$(TOOLS)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+
+release-check: .venv/installed-test .venv-tools/installed
+	$(BIN)/python -m tests.release $(TOOLS)
 
 check: .venv/installed-dev
 	$(BIN)/ruff check .
@@ -42,12 +63,14 @@ bench: .venv/installed
 	$(BIN)/python -m benchmarks
 
 clean:
-	rm -rf .venv runs
+	rm -rf .venv .venv-unit .venv-tools runs
 
-.venv/bin/python:
-	$(PYTHON) -m venv .venv
+.venv/made .venv-unit/made .venv-tools/made:
+	$(PYTHON) -m venv $(@D)
+	@touch $@
 
-.venv/installed: .venv/bin/python pyproject.toml constraints.txt
+.venv/installed: .venv/made pyproject.toml constraints.txt
+	@$(BIN)/python .ci/torch_note.py run -c constraints.txt
 	$(INSTALL) -e .
 	@touch $@
 
@@ -57,4 +80,14 @@ clean:
 
 .venv/installed-dev: .venv/installed
 	$(INSTALL) -e '.[dev]'
+	@touch $@
+
+.venv-unit/installed: .venv-unit/made pyproject.toml constraints.txt .ci/unit_requirements.py
+	$(UNIT)/python .ci/unit_requirements.py > .venv-unit/requirements.txt
+	$(UNIT)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -r .venv-unit/requirements.txt
+	$(UNIT)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+.venv-tools/installed: .venv-tools/made
+	$(TOOLS)/python -m pip install --quiet --disable-pip-version-check uv pipx check-jsonschema
 	@touch $@

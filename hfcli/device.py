@@ -238,19 +238,18 @@ def _left_in_groups(root: Path, own: Path) -> list[int]:
     Memory that only caches files counts as free; the kernel gives it back.
     """
     try:
-        lines = own.read_text().splitlines()
+        lines = own.read_text(encoding="utf-8").splitlines()
     except OSError:
         return []  # not Linux
     path = next((line[3:] for line in lines if line.startswith("0::")), "/").lstrip("/")
     left = []
     for group in (root / path, *(root / path).parents):
         try:
-            limit = (group / "memory.max").read_text().strip()
+            limit = (group / "memory.max").read_text("ascii").strip()
             if limit != "max":
-                used = int((group / "memory.current").read_text())
-                told = dict(
-                    line.split() for line in (group / "memory.stat").read_text().splitlines()
-                )
+                used = int((group / "memory.current").read_text("ascii"))
+                stat = (group / "memory.stat").read_text("ascii")
+                told = dict(line.split() for line in stat.splitlines())
                 left.append(max(0, int(limit) - used + int(told.get("inactive_file", 0))))
         except OSError:
             pass  # the root group has no limit, and above it is no group

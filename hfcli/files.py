@@ -16,6 +16,7 @@ import re
 import secrets
 import shutil
 import stat
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -124,13 +125,14 @@ def create_temporary(path: Path, *, folder: bool = False) -> Path:
     end = f".hfcli-{_machine()}-{os.getpid()}-{_started(os.getpid())}"
     room = LONGEST_NAME - len(end) - 10
     while True:
-        name = os.fsdecode(os.fsencode(path.name)[:room])
+        name = os.fsencode(path.name)[:room].decode(sys.getfilesystemencoding(), "ignore")
         temporary = path.with_name(f".{name}{end}-{secrets.token_hex(4)}")
         try:
             if folder:
                 temporary.mkdir()
             else:
-                os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+                flags = open_flags("O_CREAT", "O_EXCL", "O_WRONLY")
+                os.close(os.open(temporary, flags, 0o666))
         except FileExistsError:
             continue
         return temporary

@@ -211,12 +211,11 @@ def _schema() -> None:
 
 
 def _say_what_next(recipe: Path, text: str) -> None:
-    import shlex
-
+    from hfcli import shell
     from hfcli.recipe.files import SCHEMA_FILE, has_schema
     from hfcli.render.streams import write_err
 
     if not has_schema(text, recipe.parent):
-        place = shlex.quote(str(recipe.parent / SCHEMA_FILE))
+        place = shell.quote(str(recipe.parent / SCHEMA_FILE))
         write_err(f"next: hfcli recipes schema > {place}   (an editor then completes the keys)")
-    write_err(f"next: hfcli finetune {shlex.quote(str(recipe))}")
+    write_err(f"next: hfcli finetune {shell.quote(str(recipe))}")

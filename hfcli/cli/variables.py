@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from typing import Any
 
 import typer
 
+from hfcli import shell
 from hfcli.errors import HfcliError, did_you_mean
 from hfcli.render.streams import write_err
 
@@ -244,5 +244,4 @@ def command_line(arguments: Sequence[str] | None = None) -> str:
 
 
 def _shell_line(variables: Mapping[str, str], words: Sequence[str]) -> str:
-    before = [f"{name}={shlex.quote(value)}" for name, value in variables.items()]
-    return " ".join([*before, shlex.join(words)])
+    return shell.join(words, variables)

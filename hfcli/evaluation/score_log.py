@@ -52,7 +52,7 @@ class ScoreLog:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        os.close(self._file)
+        self._close()
 
     def add(self, indices: Sequence[int], rows: Reduced) -> None:
         """Keep the rows of a batch."""
@@ -61,7 +61,13 @@ class ScoreLog:
 
     def remove(self) -> None:
         """Delete the file: all of it stands in the predictions now."""
+        self._close()  # Windows removes no open file
         self.path.unlink()
+
+    def _close(self) -> None:
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
 
     def _append(self, lines: Sequence[str]) -> None:
         view = memoryview("".join(f"{line}\n" for line in lines).encode())

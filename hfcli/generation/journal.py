@@ -136,9 +136,9 @@ class Journal:
     def __exit__(self, *_error: object) -> None:
         if self._file < 0:
             return
+        os.close(self._file)  # first: Windows removes no open file
         if self.complete or self.done.texts == 0:
             self.path.unlink(missing_ok=True)
-        os.close(self._file)
 
     def add(self, entry: Entry) -> None:
         """Keep a finished text.

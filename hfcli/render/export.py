@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import shlex
-
+from hfcli import shell
 from hfcli.render.streams import write_err, write_line
 from hfcli.results import MergeResult, PushResult
 
@@ -16,7 +15,7 @@ def show_merge(result: MergeResult) -> None:
         f" {result.dtype}"
     )
     for command in result.try_next:
-        write_err(f"next: {command.format(folder=shlex.quote(result.output))}")
+        write_err(f"next: {command.format(folder=shell.quote(result.output))}")
 
 
 def show_push(result: PushResult) -> None:

@@ -7,6 +7,7 @@ escaped here; into a pipe and into files, a model's text and JSON go as they are
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import json
 import math
@@ -69,7 +70,7 @@ def write_out(text: str) -> None:
         sys.stdout.flush()
     except OSError as e:
         _drop_stdout()
-        if isinstance(e, BrokenPipeError):
+        if isinstance(e, BrokenPipeError) or (os.name == "nt" and e.errno == errno.EINVAL):
             raise StdoutClosed from e
         raise RunError(f"stdout cannot be written ({e.strerror})") from e
 

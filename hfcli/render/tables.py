@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,6 +12,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from hfcli import shell
 from hfcli.render.streams import write_err, write_out
 from hfcli.results import BulkResult, EvalResult, FinetuneResult, GenerateResult
 from hfcli.shown import visible_line
@@ -98,7 +98,7 @@ def show_finetune(result: FinetuneResult) -> None:
         f"{result.steps:,} steps ({result.epochs:.3g} epochs) in {result.seconds:.0f} s on"
         f" {result.device}{' in bfloat16' if result.bf16 else ''}; model in {result.output_dir}"
     )
-    folder = shlex.quote(_short(result.output_dir))
+    folder = shell.quote(_short(result.output_dir))
     for command in result.try_next:
         write_err(f"next: {command.format(folder=folder)}")
 

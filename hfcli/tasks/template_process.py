@@ -191,7 +191,7 @@ def _limit_memory() -> None:
 
     if sys.platform != "linux":  # others do not enforce it
         return
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    pages = int(Path("/proc/self/statm").read_text("ascii").split()[0])
     most = pages * resource.getpagesize() + MEMORY
     _lower(resource.RLIMIT_AS, most)
     _lower(resource.RLIMIT_CORE, 0)

@@ -83,7 +83,7 @@ def put_in_place(written: Path, final: Path) -> None:
     """Make a complete checkpoint visible under its name, after its bytes have reached the disk."""
     files.share(written)
     for path in written.iterdir():
-        with path.open("rb") as file:
+        with path.open("rb+") as file:  # Windows syncs what may be written only
             os.fsync(file.fileno())
     if final.exists():
         if _holds_foreign(final):

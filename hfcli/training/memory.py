@@ -46,7 +46,7 @@ def used_memory(device: torch.device) -> int:
     """Bytes in use now, counted as `peak_memory` counts; 0 where the system does not tell."""
     if device.type == "cpu":
         give_back()
-        return _told("VmRSS")
+        return _told("VmRSS") or _by_psutil("rss")
     module = device_module(device)
     with suppress(RuntimeError, NotImplementedError):  # the driver does not tell
         if _counts_peaks(module):
@@ -91,7 +91,14 @@ def _peak() -> int:
         import resource  # Windows has no such module
 
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return _told("VmHWM")
+    return _told("VmHWM") or _by_psutil("peak_wset")
+
+
+def _by_psutil(name: str) -> int:
+    """A size in bytes that psutil knows on this system (macOS, Windows), or 0."""
+    import psutil
+
+    return int(getattr(psutil.Process().memory_info(), name, 0))
 
 
 def _told(name: str) -> int:

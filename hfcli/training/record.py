@@ -235,7 +235,5 @@ def _git() -> dict[str, Any] | None:
 
 
 def _ask_git(*arguments: str) -> str:
-    done = subprocess.run(
-        ["git", *arguments], capture_output=True, text=True, check=True, timeout=5
-    )
-    return done.stdout.strip()
+    done = subprocess.run(["git", *arguments], capture_output=True, check=True, timeout=5)
+    return done.stdout.decode("utf-8", "replace").strip()

@@ -63,9 +63,10 @@ WORK = {
     "data",
     "models",
 }
-EVERYWHERE = {"shown", "user_text"}  # text of users: every room may use them
+EVERYWHERE = {"shell", "shown", "user_text"}  # text of users: every room may use them
 # Room -> the rooms it may import at module level; None: everything.
 ROOMS: dict[str, set[str] | None] = {
+    "shell": set(),
     "shown": set(),
     "user_text": {"errors"},
     "errors": set(),

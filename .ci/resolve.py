@@ -1,0 +1,56 @@
+"""Resolve hfcli's dependencies for every system and Python by uv, from wheels alone.
+
+Nothing is installed. `constraints.txt`, which `make run` installs from, must resolve too.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+PLATFORMS = (
+    "x86_64-unknown-linux-gnu",
+    "aarch64-unknown-linux-gnu",
+    "x86_64-pc-windows-msvc",
+    "aarch64-apple-darwin",
+)
+SETS: dict[str, list[str]] = {"newest": [], "pinned": ["-c", "constraints.txt"]}
+OPTIONS = ["--quiet", "--no-header", "--no-annotate", "--only-binary", ":all:", "-o", "-"]
+# Wheels for macOS 14, manylinux_2_28 and newer, as those of torch and pyarrow.
+
+
+def pythons() -> list[str]:
+    """Return the versions of Python that the classifiers of pyproject.toml name."""
+    project = tomllib.loads(ROOT.joinpath("pyproject.toml").read_text(encoding="utf-8"))["project"]
+    names = (re.fullmatch(r".* :: Python :: (3\.\d+)", line) for line in project["classifiers"])
+    return [name[1] for name in names if name]
+
+
+def resolve(uv: str, python: str, platform: str, extra: list[str]) -> str | None:
+    """Return None, or what uv says where it finds no set of versions."""
+    command = [uv, "pip", "compile", *OPTIONS, "--python-version", python]
+    done = subprocess.run(
+        [*command, "--python-platform", platform, *extra, "pyproject.toml"],
+        capture_output=True, encoding="utf-8", cwd=ROOT, check=False,
+    )  # fmt: skip
+    return None if done.returncode == 0 else done.stderr.strip()
+
+
+def main(uv: str) -> int:
+    """Print a line for each set, system and Python; return 1 where one does not resolve."""
+    failed = 0
+    for name, extra in SETS.items():
+        for platform in PLATFORMS:
+            for python in pythons():
+                wrong = resolve(uv, python, platform, extra)
+                failed += wrong is not None
+                print(f"{name:8} {platform:26} {python:5} {wrong or 'ok'}", flush=True)
+    return int(failed > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))
