@@ -3,7 +3,8 @@
 PYTHON ?= python3
 BIN_NAME := $(if $(filter Windows_NT,$(OS)),Scripts,bin)
 BIN := .venv/$(BIN_NAME)
-UNIT := .venv-unit/$(BIN_NAME)
+UNIT_VENV := .venv-unit/$(notdir $(PYTHON))
+UNIT := $(UNIT_VENV)/$(BIN_NAME)
 TOOLS := .venv-tools/$(BIN_NAME)
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
@@ -30,9 +31,8 @@ test: .venv/installed-test
 	$(BIN)/python -m pytest -m alone
 	$(BIN)/python -m pytest -n auto --dist worksteal -m 'not alone'
 
-test-unit: .venv-unit/installed
+test-unit: $(UNIT_VENV)/installed
 	$(call SAY,$(UNIT))
-	$(UNIT)/python -m pytest -m alone tests/unit
 	$(UNIT)/python -m pytest -n auto --dist worksteal -m 'not alone' tests/unit
 
 resolve: .venv-tools/installed
@@ -65,7 +65,7 @@ bench: .venv/installed
 clean:
 	rm -rf .venv .venv-unit .venv-tools runs
 
-.venv/made .venv-unit/made .venv-tools/made:
+.venv/made $(UNIT_VENV)/made .venv-tools/made:
 	$(PYTHON) -m venv $(@D)
 	@touch $@
 
@@ -82,9 +82,9 @@ clean:
 	$(INSTALL) -e '.[dev]'
 	@touch $@
 
-.venv-unit/installed: .venv-unit/made pyproject.toml constraints.txt .ci/unit_requirements.py
-	$(UNIT)/python .ci/unit_requirements.py > .venv-unit/requirements.txt
-	$(UNIT)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -r .venv-unit/requirements.txt
+$(UNIT_VENV)/installed: $(UNIT_VENV)/made pyproject.toml constraints.txt .ci/unit_requirements.py
+	$(UNIT)/python .ci/unit_requirements.py > $(UNIT_VENV)/requirements.txt
+	$(UNIT)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -r $(UNIT_VENV)/requirements.txt
 	$(UNIT)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
 	@touch $@
 

@@ -89,7 +89,7 @@ def by_pip(_tools: Path, wheel: Path, folder: Path) -> list[str]:
     """Install into a fresh environment by pip."""
     run([sys.executable, "-m", "venv", folder / "venv"], cwd=folder)
     python = folder / "venv" / BIN / f"python{EXE}"
-    pinned = ["-c", ROOT / "constraints.txt"]
+    pinned: list[str | Path] = ["-c", ROOT / "constraints.txt"]
     run([python, "-m", "pip", "install", "--quiet", *pinned, wheel], cwd=folder)
     return [str(folder / "venv" / BIN / f"hfcli{EXE}")]
 
@@ -97,7 +97,13 @@ def by_pip(_tools: Path, wheel: Path, folder: Path) -> list[str]:
 def by_uv(tools: Path, wheel: Path, folder: Path) -> list[str]:
     """Install by `uv tool install`."""
     env = {"UV_TOOL_DIR": str(folder / "tools"), "UV_TOOL_BIN_DIR": str(folder / "bin")}
-    options = ["--quiet", "--python", sys.executable, "-c", ROOT / "constraints.txt"]
+    options: list[str | Path] = [
+        "--quiet",
+        "--python",
+        sys.executable,
+        "-c",
+        ROOT / "constraints.txt",
+    ]
     run([tools / f"uv{EXE}", "tool", "install", *options, wheel], cwd=folder, env=env)
     return [str(folder / "bin" / f"hfcli{EXE}")]
 
@@ -105,7 +111,11 @@ def by_uv(tools: Path, wheel: Path, folder: Path) -> list[str]:
 def by_pipx(tools: Path, wheel: Path, folder: Path) -> list[str]:
     """Install by pipx."""
     env = {"PIPX_HOME": str(folder / "home"), "PIPX_BIN_DIR": str(folder / "bin")}
-    options = ["--python", sys.executable, f"--pip-args=-c '{ROOT / 'constraints.txt'}'"]
+    options: list[str | Path] = [
+        "--python",
+        sys.executable,
+        f"--pip-args=-c '{ROOT / 'constraints.txt'}'",
+    ]
     run([tools / f"pipx{EXE}", "install", "--quiet", *options, wheel], cwd=folder, env=env)
     return [str(folder / "bin" / f"hfcli{EXE}")]
 
@@ -126,15 +136,21 @@ def use(command: list[str], folder: Path) -> None:
         sys.exit("generate wrote no text")
     run([*command, "recipes", "copy", RECIPE], cwd=folder, env=env)
     recipe = next(folder.rglob(f"{RECIPE}.yaml"))
-    short = ["training.max_steps=4", f"output_dir={folder / 'run'}"]
+    short: list[str | Path] = ["training.max_steps=4", f"output_dir={folder / 'run'}"]
     run([*command, "finetune", recipe, *short], cwd=folder, env=env)
     run([*command, "eval", folder / "run"], cwd=folder, env=env)
 
 
 def uvx(tools: Path, wheel: Path, work: Path) -> None:
     """Generate by `uvx --from WHEEL hfcli`."""
-    options = ["--quiet", "--python", sys.executable, "-c", ROOT / "constraints.txt"]
-    command = [tools / f"uvx{EXE}", *options, "--from", wheel, "hfcli"]
+    options: list[str | Path] = [
+        "--quiet",
+        "--python",
+        sys.executable,
+        "-c",
+        ROOT / "constraints.txt",
+    ]
+    command: list[str | Path] = [tools / f"uvx{EXE}", *options, "--from", wheel, "hfcli"]
     text = run([*command, "generate", "--model", "bundled", "The ferry"], cwd=work)
     if not text.strip():
         sys.exit("uvx: generate wrote no text")
