@@ -13,7 +13,8 @@ import typer
 
 from hfcli.cli import variables
 from hfcli.cli.app import app
-from hfcli.cli.finetune import _given
+from hfcli.cli.evaluate import _overrides
+from hfcli.cli.finetune import _given, _resume_command
 from hfcli.errors import RecipeError
 from hfcli.recipe.load import load_recipe
 from tests.helpers import RECIPES, hfcli
@@ -218,3 +219,28 @@ def test_a_command_line_is_one_for_a_shell() -> None:
     assert line == "HFCLI_EVAL_DATA='a b' hfcli eval 'x y'"
     assert shlex.split(line)[0] == "HFCLI_EVAL_DATA=a b"
     assert variables.variables_in_force() == {}
+
+
+def test_a_typed_flag_of_eval_goes_over_a_variable_with_overrides() -> None:
+    flags: dict[str, Any] = {
+        "overrides": ["seed=1"], "set_": ["device=cuda", "task.context=8", "seed=2"],
+        "device": "cpu", "context": None,
+    }  # fmt: skip
+    given = [variables.Variable("HFCLI_EVAL_SET", "", "set_", ("--set",), ())]
+    with variables.in_force(given):
+        assert _overrides(flags) == ["task.context=8", "seed=2", "seed=1"]
+    assert _overrides(flags) == ["seed=1", "device=cuda", "task.context=8", "seed=2"]
+
+
+def test_the_command_that_resumes_wins_over_the_variable_that_overwrites(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sys.argv", ["hfcli", "finetune", "r.yaml", "--overwrite"])
+    given = [variables.Variable("HFCLI_FINETUNE_OVERWRITE", "1", "overwrite", ("--overwrite",), ())]
+    with variables.in_force(given):
+        line = _resume_command()
+    assert line == "HFCLI_FINETUNE_OVERWRITE=1 hfcli finetune r.yaml --resume"
+    name, _, value = shlex.split(line)[0].partition("=")
+    monkeypatch.setenv(name, value)
+    resumed = parsed("finetune", shlex.split(line)[3:])
+    assert (resumed["resume"], resumed["overwrite"]) == (True, False)
