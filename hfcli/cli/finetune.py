@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -112,7 +112,7 @@ def _finetune(
         raise typer.BadParameter("--push-to-hub needs a run and the network")
     if push_to_hub is not None and sweeps:
         raise typer.BadParameter("--push-to-hub pushes one run: the best of a sweep, later")
-    given = _given(overrides, set_, {"output_dir": output_dir, "device": device})
+    given = _given(overrides, set_, {"output_dir": output_dir, "device": device}, sweeps)
 
     from hfcli.recipe.load import read_recipe, validate
 
@@ -147,11 +147,16 @@ def _finetune(
 
 
 def _given(
-    overrides: list[str] | None, set_: list[str] | None, flags: Mapping[str, str | None]
+    overrides: list[str] | None,
+    set_: list[str] | None,
+    flags: Mapping[str, str | None],
+    sweeps: Sequence[str] = (),
 ) -> list[str | Override]:
     """What is to stand in place of the recipe's values: what was typed goes over variables."""
     by_variable = parameters_in_force()
     environment, typed = in_order(overrides, set_)
+    swept = {sweep.partition("=")[0] for sweep in sweeps}
+    environment = [one for one in environment if one.partition("=")[0] not in swept]
     first = {key: value if key in by_variable else None for key, value in flags.items()}
     last = {key: None if key in by_variable else value for key, value in flags.items()}
     return [*with_flags(environment, **first), *with_flags(typed, **last)]

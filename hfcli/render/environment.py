@@ -92,7 +92,8 @@ def _extras(extras: Sequence[Extra]) -> list[str]:
         there = ", ".join(f"{p.name} {p.installed}" for p in extra.packages if p.installed)
         odd = [p.name for p in extra.packages if p.status == "outside"]
         note = f" (not tested: {', '.join(odd)})" if odd else ""
-        lines += _pair(extra.name, f"{there}{note}" if extra.present else extra.install)
+        absent = f"not installed: {extra.install}"
+        lines += _pair(extra.name, f"{there}{note}" if extra.present else absent)
     return lines
 
 

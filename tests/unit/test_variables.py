@@ -177,6 +177,8 @@ def test_a_recipe_is_overridden_by_variables_and_these_by_what_is_typed() -> Non
     assert (recipe.seed, recipe.device, recipe.output_dir) == (5, "cuda", Path.cwd() / "typed")
     recipe = load_recipe(RECIPE, _given(["device=cpu", "seed=6"], ["seed=5"], flags))
     assert (recipe.seed, recipe.device) == (6, "cpu")
+    given = _given(None, ["seed=5", "device=cpu"], {}, ["seed=1,2"])
+    assert given == ["device=cpu"], "a typed sweep goes over a variable, too"
 
 
 @pytest.mark.parametrize(
