@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.helpers import lacking_on_windows
 
 _ISOLATED = {
     "NO_COLOR": "1",
@@ -23,6 +27,16 @@ for _name, _value in _ISOLATED.items():
 os.environ.pop("HFCLI_MODEL", None)
 # Started in the background, a shell's job ignores Ctrl-C, and so would every command tested here.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """On Windows, skip tests that use what it lacks, and say what that is."""
+    for item in items:
+        if sys.platform == "win32" and isinstance(item, pytest.Function):
+            lacking = lacking_on_windows(inspect.getsource(item.function))
+            if lacking:
+                item.add_marker(pytest.mark.skip(reason=f"Windows has no {lacking}"))
+
 
 SENTENCES = (
     "The harbour was quiet and the boats lay still.",

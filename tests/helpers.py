@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -14,6 +15,19 @@ from typing import Any
 ROOT = Path(__file__).parent.parent
 RECIPES = ROOT / "recipes"
 SHARED = ROOT.parent / "shared" / "data"
+
+
+# Calls, files and rooms of tests that only POSIX has.
+_OF_POSIX = re.compile(
+    r"\b(mkfifo|openpty|fork|geteuid|setrlimit|chmod|AF_UNIX|SIGKILL|tests\.kill|tests\.fuzz)\b"
+    r"|/dev/|/proc/"
+)
+
+
+def lacking_on_windows(source: str) -> str | None:
+    """Return what the source of a test uses and Windows lacks, or None."""
+    found = _OF_POSIX.search(source)
+    return found[0] if found else None
 
 
 def hfcli(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import pty
 import re
 import select
 import subprocess
@@ -35,7 +34,7 @@ class Terminal:
     """`hfcli chat` on a terminal of its own."""
 
     def __init__(self, *arguments: str | Path, how: Sequence[str] = ("-m", "hfcli")) -> None:
-        self.screen, terminal = pty.openpty()
+        self.screen, terminal = os.openpty()
         command = [sys.executable, "-c", ON_ITS_TERMINAL, *how, "chat"]
         self.process = subprocess.Popen(
             [*command, *map(str, arguments)],
@@ -148,7 +147,7 @@ def test_a_pipe_gets_the_answers_only(tiny_chat: Path) -> None:  # noqa: F811
 
 
 def test_the_prompt_sign_is_no_part_of_what_is_kept_in_a_file(tiny_chat: Path) -> None:  # noqa: F811
-    screen, terminal = pty.openpty()
+    screen, terminal = os.openpty()
     flags = ["--model", str(tiny_chat), "--max-new-tokens", "8", "--greedy"]
     process = subprocess.Popen(
         [sys.executable, "-m", "hfcli", "chat", *flags],

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import pty
 import shutil
 import signal
 import subprocess
@@ -106,7 +105,7 @@ def test_stdin_stands_before_the_argument() -> None:
 
 
 def test_nothing_at_all_on_a_terminal_shows_the_help() -> None:
-    ours, theirs = pty.openpty()
+    ours, theirs = os.openpty()
     command = [sys.executable, "-m", "hfcli", "generate"]
     done = subprocess.run(command, stdin=theirs, capture_output=True, text=True, check=False)
     os.close(ours)
@@ -291,7 +290,7 @@ def test_ctrl_c_keeps_the_text_and_exits_with_130() -> None:
 
 
 def test_a_terminal_sees_the_text_token_by_token() -> None:
-    controller, terminal = pty.openpty()
+    controller, terminal = os.openpty()
     process = subprocess.Popen(
         [*COMMAND, "--max-new-tokens", "60", PROMPT],
         stdin=terminal,

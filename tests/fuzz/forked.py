@@ -11,7 +11,6 @@ import contextlib
 import ctypes
 import faulthandler
 import os
-import resource
 import select
 import signal
 import sys
@@ -152,6 +151,8 @@ def _child(
         faulthandler.dump_traceback_later(told_after, file=sys.stderr)
         os.chdir(cwd)
         os.environ.update(env)
+        import resource  # here: the tests are collected on Windows, too
+
         size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (size + memory, size + memory))
         sys.argv = ["hfcli", *(os.fspath(a) for a in arguments)]

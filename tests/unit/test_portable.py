@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hfcli import shell
-from tests.helpers import ROOT
+from tests.helpers import ROOT, lacking_on_windows
 
 POSIX = {
     "crypt", "fcntl", "grp", "nis", "posix", "pty", "pwd", "readline", "resource", "spwd",
@@ -118,3 +118,9 @@ def test_a_command_is_quoted_for_the_shell_of_the_system(
     monkeypatch.setattr(shell, "_SYSTEM", system)
     assert shell.join(["hfcli", "my run", "$x"]) == line
     assert shell.quote("my run") == part
+
+
+def test_a_test_of_pipes_is_known_as_one_of_posix() -> None:
+    assert lacking_on_windows("os.mkfifo(path)") == "mkfifo"
+    assert lacking_on_windows("write_text(Path('/dev/null'), text)") == "/dev/"
+    assert lacking_on_windows("assert forked and schmodder == 1") is None
