@@ -94,6 +94,8 @@ class EvaluationFolder:
     def reuses(self) -> bool:
         """Return whether the predictions of this very evaluation are there.
 
+        If so, the scores of a run that was killed right after it had written them are removed.
+
         Raises:
             RunError: they have changed since they were written.
         """
@@ -102,10 +104,12 @@ class EvaluationFolder:
             return False
         if not path.is_file() or has_changed(self.path):
             raise RunError(f"{path}: has changed since hfcli wrote it", hint=DAMAGED)
-        if "predictions_sha256" in (_read(self.path / MARK_FILE) or {}):
-            return True
-        # Of a version that wrote no mark; its report came last.
-        return _is_same(_read(self.path / REPORT_FILE), self._told)
+        # Without a hash, of a version that wrote no mark; its report came last.
+        noted = "predictions_sha256" in (_read(self.path / MARK_FILE) or {})
+        there = noted or _is_same(_read(self.path / REPORT_FILE), self._told)
+        if there:
+            (self.path / SCORES_FILE).unlink(missing_ok=True)
+        return there
 
     def keep(self) -> None:
         """Note in the mark that the predictions stand there."""

@@ -90,6 +90,16 @@ def test_a_killed_evaluation_is_not_replaced_by_another(tmp_path: Path) -> None:
         assert log.done == {0: (0.5, 1.0)}
 
 
+def test_scores_that_a_kill_left_beside_the_predictions_are_removed(tmp_path: Path) -> None:
+    path, _ = evaluated(place(tmp_path / "e"))
+    whole = tree(path)
+    with ScoreLog(path, TOLD) as log:
+        log.add([0, 1], [(0.5, 1.0), (0.25, 2.0)])
+    assert tree(path) != whole
+    assert evaluated(place(tmp_path / "e")) == (path, True)
+    assert tree(path) == whole
+
+
 def test_where_nothing_was_computed_others_are_welcome(tmp_path: Path) -> None:
     named = tmp_path / "mine"
     with place(tmp_path / "x", named=named) as folder:
