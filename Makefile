@@ -1,6 +1,9 @@
 # make run | test | check | fuzz | models | kill | bench: each sets up .venv first, where needed, from constraints.txt.
 # make test-unit | resolve | release-check: the same with environments of their own.
+# make test-oldest | test-newest | test-python: other versions, each in a new environment (docs/versions.md).
 PYTHON ?= python3
+TORCH ?= torch==2.13.0
+JOBS ?= auto
 BIN_NAME := $(if $(filter Windows_NT,$(OS)),Scripts,bin)
 BIN := .venv/$(BIN_NAME)
 UNIT_VENV := .venv-unit/$(notdir $(PYTHON))
@@ -11,7 +14,15 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c c
 # Which Python it is, of which environment.
 SAY = @printf '%s: %s\n' "$(1)" "$$($(1)/python --version)"
 
-.PHONY: run test test-unit check resolve release-check fuzz models kill bench clean
+# A new environment for the tests, with TORCH and these constraints.
+define environment
+rm -rf $(1)
+$(PYTHON) -m venv $(1)
+$(1)/$(BIN_NAME)/python .ci/torch_note.py $@ '$(TORCH)'
+$(1)/$(BIN_NAME)/python -m pip install --quiet --disable-pip-version-check $(2) '$(TORCH)' -e '.[test]'
+endef
+
+.PHONY: run test test-oldest test-newest test-python test-unit check resolve release-check fuzz models kill bench clean
 
 run: .venv/installed
 	$(call SAY,$(BIN))
@@ -28,8 +39,19 @@ run: .venv/installed
 
 test: .venv/installed-test
 	$(call SAY,$(BIN))
-	$(BIN)/python -m pytest -m alone
-	$(BIN)/python -m pytest -n auto --dist worksteal -m 'not alone'
+	@$(BIN)/python -m tests.sets --jobs $(JOBS) $(if $(RECORD),--record) pinned
+
+test-oldest:
+	$(call environment,.venv-oldest,-c constraints-oldest.txt)
+	@.venv-oldest/$(BIN_NAME)/python -m tests.sets --jobs $(JOBS) $(if $(SHORT),--short) oldest
+
+test-newest:
+	$(call environment,.venv-newest,)
+	@.venv-newest/$(BIN_NAME)/python -m tests.sets --jobs $(JOBS) $(if $(SHORT),--short) newest
+
+test-python:
+	$(call environment,.venv-python,-c constraints.txt)
+	@.venv-python/$(BIN_NAME)/python -m tests.sets --jobs $(JOBS) python
 
 test-unit: $(UNIT_VENV)/installed
 	$(call SAY,$(UNIT))
@@ -63,7 +85,7 @@ bench: .venv/installed
 	$(BIN)/python -m benchmarks
 
 clean:
-	rm -rf .venv .venv-unit .venv-tools runs
+	rm -rf .venv .venv-* runs
 
 .venv/made $(UNIT_VENV)/made .venv-tools/made:
 	$(PYTHON) -m venv $(@D)

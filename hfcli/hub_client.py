@@ -12,17 +12,30 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
-
-import httpx2
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from hfcli.transfers import SLOWEST, StalledError
+
+
+def http_library() -> Any:
+    """Return the library of huggingface_hub's own client: httpx2, or httpx before version 2."""
+    from huggingface_hub import get_session
+
+    names = {kind.__module__.partition(".")[0] for kind in type(get_session()).__mro__}
+    return import_module("httpx2" if "httpx2" in names else "httpx")
+
+
+if TYPE_CHECKING:
+    import httpx2 as httpx
+else:
+    httpx = http_library()
 
 UPLOADS = 4  # times as long: the Hub answers when it has stored what was sent
 AGAIN = {408, 429, 500, 502, 503, 504}  # the libraries ask again after these
 
 
-def make_client(seconds: float, hooks: Sequence[Callable[..., Any]]) -> httpx2.Client:
+def make_client(seconds: float, hooks: Sequence[Callable[..., Any]]) -> httpx.Client:
     """Make a client whose requests fail when they make no progress.
 
     Args:
@@ -30,7 +43,7 @@ def make_client(seconds: float, hooks: Sequence[Callable[..., Any]]) -> httpx2.C
         hooks: of the library, called before each request.
     """
     watch = Watch(seconds)
-    return httpx2.Client(
+    return httpx.Client(
         event_hooks={"request": [*hooks, watch.before], "response": [watch.after]},
         follow_redirects=True,
         timeout=seconds,
@@ -54,7 +67,7 @@ class Watch:
         self.sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
         self.thread: threading.Thread | None = None
 
-    def before(self, request: httpx2.Request) -> None:
+    def before(self, request: httpx.Request) -> None:
         """Bound the waits of a request; no further try is made when the deadline has passed."""
         sends = request.method not in ("GET", "HEAD")
         most = self.seconds * (UPLOADS if sends else 1)
@@ -75,7 +88,7 @@ class Watch:
             request.extensions["timeout"].update(read=most, write=most)
         request.extensions["trace"] = self._trace
 
-    def after(self, response: httpx2.Response) -> None:
+    def after(self, response: httpx.Response) -> None:
         """Watch the content of an answer."""
         self._forget(response.request)
         if response.status_code in AGAIN:
@@ -101,7 +114,7 @@ class Watch:
         self.failed = StalledError(why)
         return self.failed
 
-    def _forget(self, request: httpx2.Request) -> None:
+    def _forget(self, request: httpx.Request) -> None:
         with self.lock:
             self.heads.pop(id(request), None)
 
@@ -126,7 +139,7 @@ class Watch:
                     found.shutdown(socket.SHUT_RDWR)
 
 
-def _asked_to_wait(response: httpx2.Response) -> int:
+def _asked_to_wait(response: httpx.Response) -> int:
     """Seconds that an answer asks to wait, 0 where it asks for nothing."""
     after = response.headers.get("retry-after", "").strip()
     limit = re.search(r"\bt=(\d{1,9})\b", response.headers.get("ratelimit", ""))
@@ -134,13 +147,13 @@ def _asked_to_wait(response: httpx2.Response) -> int:
     return max(asked, int(limit[1]) if limit else 0)
 
 
-class WatchedStream(httpx2.SyncByteStream):
+class WatchedStream(httpx.SyncByteStream):
     """The content of an answer; reading it fails where it comes too slowly.
 
     Only waiting counts, not what is done with the content in between.
     """
 
-    def __init__(self, response: httpx2.Response, watch: Watch) -> None:
+    def __init__(self, response: httpx.Response, watch: Watch) -> None:
         self.inner: Any = response.stream
         self.address = str(response.request.url)
         # What is asked for again has made no progress.

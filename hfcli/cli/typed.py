@@ -25,6 +25,7 @@ FILES = frozenset({
 })  # fmt: skip
 
 
+PATH_TYPES = ("path", "file", "directory")  # names of the type that Typer gives to Path parameters
 GIVEN = "hfcli.variables"
 
 
@@ -46,7 +47,8 @@ class TypedCommand(typer.core.TyperCommand):
             for parameter in self.params:
                 name = parameter.name or ""
                 if name in ctx.params:
-                    ctx.params[name] = _checked(ctx.params[name], name, _shown_name(parameter))
+                    value = _checked(ctx.params[name], name, _shown_name(parameter))
+                    ctx.params[name] = _as_paths(value) if _is_path(parameter) else value
         return rest
 
     def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
@@ -54,6 +56,17 @@ class TypedCommand(typer.core.TyperCommand):
         variables.tell_unknown(ctx)
         with variables.in_force(ctx.meta[GIVEN]):
             return super().invoke(ctx)
+
+
+def _is_path(parameter: Any) -> bool:
+    """Whether a command takes a Path; Typer before 0.29 makes it only when it calls the command."""
+    return getattr(getattr(parameter, "type", None), "name", None) in PATH_TYPES
+
+
+def _as_paths(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return type(value)(_as_paths(item) for item in value)
+    return Path(value) if isinstance(value, str) else value
 
 
 def _refuse_empty_files(parameters: list[Any], args: list[str]) -> None:

@@ -93,11 +93,25 @@ def _items(text: _Text) -> Iterator[Any]:
             raise text.error("Expecting ',' delimiter", text.at)
         more = mark == ","
         if more:
+            comma = text.place()
             text.at += 1
-            text.next()
+            if text.next() == "]" and TRAILING_COMMA is not None:
+                raise _broken(TRAILING_COMMA, *comma)
     text.at += 1
     if text.next():
         raise text.error("Extra data", text.at)
+
+
+def _trailing_comma() -> str | None:
+    """What Python says of a comma before the end of a list, from 3.13 on; before, None."""
+    try:
+        DECODER.decode("[0,]")
+    except json.JSONDecodeError as e:
+        return e.msg if e.pos == len("[0") else None
+    return None
+
+
+TRAILING_COMMA = _trailing_comma()
 
 
 def _broken(message: str, line: int, column: int) -> BrokenJson:
@@ -150,6 +164,10 @@ class _Text:
     def line_of(self, at: int) -> int:
         """The line of a character."""
         return self._place(at)[0]
+
+    def place(self) -> tuple[int, int]:
+        """Line and column of the next character."""
+        return self._place(self.at)
 
     def _place(self, at: int) -> tuple[int, int]:
         lines = self.text.count("\n", 0, at)

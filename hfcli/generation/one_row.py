@@ -6,11 +6,10 @@ what they need told with it; `hfcli.generation.batchable` tries the ways in the 
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from hfcli.generation.slots import ModelRows
+from hfcli.generation.slots import CACHE_NAMES, ModelRows
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,8 +34,6 @@ class OneRow(ModelRows):
         self.several, self.positions = several, positions
         self.lengths: list[int] = []
         self.cache: Any = None
-        names = inspect.signature(self.model.forward).parameters
-        self._cache_name = "cache_params" if "cache_params" in names else "past_key_values"
 
     def admit(self, ids: Sequence[Sequence[int]]) -> Tensor:
         """As Slots.admit, for a single row."""
@@ -65,11 +62,12 @@ class OneRow(ModelRows):
         inputs = torch.tensor([list(tokens)], device=self.model.device)
         n, start = inputs.shape[1], self.lengths[0]
         self.computed += n
-        options = {self._cache_name: self.cache}
+        options = {self.cache_name: self.cache}
         if self.positions:
             options["position_ids"] = torch.arange(start, start + n, device=inputs.device)[None]
         output = self.model(input_ids=inputs, use_cache=True, **options)
-        self.cache = output[self._cache_name]
+        # A model that came with code may call what it returns otherwise than what it takes.
+        self.cache = output[next((n for n in CACHE_NAMES if n in output), self.cache_name)]
         self.lengths[0] += n
         return output.logits.float()  # type: ignore[no-any-return]
 

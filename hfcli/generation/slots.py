@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from hfcli.models.forward import Attend, Forward
 
+CACHE_NAMES = ("cache", "cache_params", "past_key_values")  # the newest first
+
 
 class Rows(Protocol):
     """What the decoding loops need; both kinds of memory have it."""
@@ -39,6 +41,15 @@ class Rows(Protocol):
     def alone(self, ids: Sequence[int]) -> Tensor: ...
 
 
+def cache_name(model: PreTrainedModel) -> str:
+    """Return the argument by which a model takes its cache; transformers 5.24 renamed it."""
+    network: Any = model
+    if hasattr(model, "get_base_model"):  # an adapter around it hands on what it does not know
+        network = network.get_base_model()
+    parameters = inspect.signature(network.forward).parameters
+    return next((name for name in CACHE_NAMES if name in parameters), CACHE_NAMES[-1])
+
+
 class ModelRows:
     """What both kinds share: the model, and the count of tokens it was run on."""
 
@@ -47,6 +58,7 @@ class ModelRows:
         self.computed = 0
         parameters = inspect.signature(self.model.forward).parameters
         self._last_only = {"logits_to_keep": 1} if "logits_to_keep" in parameters else {}
+        self.cache_name = cache_name(model)
 
     def alone(self, ids: Sequence[int]) -> Tensor:
         """(1, vocabulary) float32 logits after `ids`, computed for them alone and from scratch."""
@@ -115,8 +127,8 @@ class Slots(ModelRows):
         output = self.model(
             input_ids=inputs,
             position_ids=positions.expand(n, -1),
-            past_key_values=self.cache,
             use_cache=True,
+            **{self.cache_name: self.cache},
             **({"logits_to_keep": kept} if self._last_only else {}),
         )
         rows = torch.arange(n, device=inputs.device)
@@ -161,8 +173,8 @@ class Slots(ModelRows):
             input_ids=inputs,
             position_ids=positions,
             attention_mask=mask,
-            past_key_values=self.cache,
             use_cache=True,
+            **{self.cache_name: self.cache},
         )
         return output.logits  # type: ignore[no-any-return]
 

@@ -121,8 +121,16 @@ def _only_cpu() -> bool:
     # torch makes its generators usable only among the kernels that are left out.
     usable = getattr(torch._C, "_set_generator_metaclass", None)
     if usable is not None:
-        usable(import_module("torch._opaque_base").OpaqueBaseMeta)
+        usable(_generator_metaclass())
     return torch.distributed.is_available() and not torch.accelerator.is_available()
+
+
+def _generator_metaclass() -> Any:
+    """torch's class of generators' class, by its name from 2.14 on, else by the one before."""
+    try:
+        return import_module("torch._custom_class_base").CustomClassBaseMeta
+    except ImportError:
+        return import_module("torch._opaque_base").OpaqueBaseMeta
 
 
 def _import_base() -> None:

@@ -168,10 +168,11 @@ def _open(repo_id: str, token: str | None) -> HfApi:
 @contextlib.contextmanager
 def _translated(repo_id: str) -> Iterator[None]:
     """Errors of the Hub library as ours; its remarks about a card's metadata are not shown."""
-    from httpx2 import HTTPError
     from huggingface_hub.errors import HfHubHTTPError
 
-    known = (HfHubHTTPError, HTTPError, OSError, RuntimeError, ValueError)
+    from hfcli.hub_client import httpx
+
+    known = (HfHubHTTPError, httpx.HTTPError, OSError, RuntimeError, ValueError)
     guard()
     try:
         with (
@@ -182,7 +183,7 @@ def _translated(repo_id: str) -> Iterator[None]:
             yield
     except HfHubHTTPError as e:
         raise _refused(repo_id, e) from e
-    except (HTTPError, OSError, RuntimeError) as e:
+    except (httpx.HTTPError, OSError, RuntimeError) as e:
         # The last two are what the Hub library makes of an upload that broke off.
         cause = e.__cause__ or e
         raise RunError(

@@ -15,6 +15,7 @@ from hfcli.metrics import higher_is_better
 from hfcli.recipe.schema import Recipe
 from hfcli.shown import shown
 from hfcli.tasks.base import Prepared
+from hfcli.training.hooks import check_trainer
 from hfcli.training.order import Strategy
 
 if TYPE_CHECKING:
@@ -50,9 +51,11 @@ def training_arguments(
 
     Raises:
         RecipeError: a value that TrainingArguments refuses.
+        RunError: this version of transformers lacks what a run needs.
     """
-    from transformers import TrainingArguments
+    from transformers import Trainer, TrainingArguments
 
+    check_trainer(Trainer)
     section = recipe.training
     values: dict[str, Any] = {
         name: value for name, value in section if name not in NOT_ARGUMENTS and value is not None

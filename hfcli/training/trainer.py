@@ -98,6 +98,8 @@ def make_trainer(
         ),
         callbacks=list(callbacks),
     )
+    # Trainer's losses are shares of a step; transformers 5.4 lets accelerate divide them once more.
+    trainer.accelerator.gradient_accumulation_steps = 1
     trainer.remove_callback(PrinterCallback)  # it prints to stdout
     trainer.choices = [  # type: ignore[attr-defined]
         *choices(arguments, order.strategy, own_loss is not None, quick),

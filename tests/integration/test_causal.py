@@ -25,7 +25,9 @@ def test_every_encoder_is_refused_and_every_decoder_is_not() -> None:
     causal = modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
     masked = modeling_auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES
     refused = {kind for kind in causal if _refused(CONFIG_MAPPING[kind])}
-    both = {kind for kind in causal if kind in masked}
+    # Some versions of transformers cannot make some configurations without values.
+    made = {kind for kind in causal if _made(CONFIG_MAPPING[kind]) is not None}
+    both = {kind for kind in made if kind in masked}
     assert len(both) > BOTH
     assert both <= refused
     assert not refused & {"gpt2", "llama", "qwen2", "mistral", "gpt_neox", "mamba", "opt", "bloom"}
@@ -37,10 +39,16 @@ def test_every_encoder_is_refused_and_every_decoder_is_not() -> None:
                 and kind not in {"bart", "mbart", "mvp", "xlm"}]  # fmt: skip
 
 
-def _refused(config_class: Any, **values: Any) -> bool:
+def _made(config_class: Any, **values: Any) -> Any:
     try:
-        config = config_class(**values)
+        return config_class(**values)
     except (TypeError, ValueError, StrictDataclassError):  # needs further values
+        return None
+
+
+def _refused(config_class: Any, **values: Any) -> bool:
+    config = _made(config_class, **values)
+    if config is None:
         return False
     try:
         check_causal(config, "model")

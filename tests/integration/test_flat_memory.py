@@ -18,6 +18,8 @@ from hfcli.training.setup import set_up
 from tests.helpers import ROOT
 from tests.integration.test_training import ROWS, write_recipe
 
+pytestmark = pytest.mark.long
+
 MB = 1e6
 # Reads and encodes each file in turn. Tells the peak of the process' own memory, that of all, and
 # the bytes of the files that are mapped into it, which the system takes back when it needs room.

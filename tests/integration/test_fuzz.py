@@ -10,6 +10,8 @@ import pytest
 from tests.fuzz.__main__ import PARTS, SEEDS
 from tests.helpers import ROOT
 
+pytestmark = pytest.mark.long
+
 # About ten seconds of one quiet core each.
 NUMBERS = {"recipes": 30, "data": 25, "models": 15, "hub": 6}
 THERE = [name for name in PARTS if (SEEDS.parent / f"{name}.py").is_file()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,7 @@ def test_the_second_start_loads_what_the_first_converted(
     first = greedy(file, capfd)
     (kept,) = cache.glob("gguf-*")
     assert (kept / "model.safetensors").is_file()
+    import_module("transformers.modeling_gguf_pytorch_utils")  # some versions do so when asked
     with monkeypatch.context() as patched:
         patched.setattr("transformers.modeling_gguf_pytorch_utils.load_gguf_checkpoint", None)
         second = greedy(file, capfd)

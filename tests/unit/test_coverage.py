@@ -13,6 +13,8 @@ import pytest
 
 from benchmarks import coverage
 
+pytestmark = pytest.mark.long
+
 SETS = 500
 POPULATION = 200_000  # whose metrics are the truth: 25 times as sure as those of 300 rows
 SITUATIONS = [

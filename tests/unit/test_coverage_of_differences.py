@@ -14,6 +14,8 @@ from benchmarks import coverage_of_differences as coverage
 from hfcli.metrics import shipped_metrics
 from hfcli.statistics.paired import differences
 
+pytestmark = pytest.mark.long
+
 POPULATION = 200_000
 SITUATIONS = [
     ("2 classes, 80 and 85 % right", 50, 500, ("accuracy", "f1_macro", "matthews_correlation")),

@@ -17,6 +17,8 @@ from hfcli.statistics.intervals import intervals
 from hfcli.statistics.weights import resampled, rows_as_units
 from tests.unit.test_intervals import chosen, interval
 
+pytestmark = pytest.mark.long
+
 SETS = 200
 Rows = dict[str, Any]
 
