@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     import httpx2 as httpx
 else:
     httpx = http_library()
+HTTPError = httpx.HTTPError
 
 UPLOADS = 4  # times as long: the Hub answers when it has stored what was sent
 AGAIN = {408, 429, 500, 502, 503, 504}  # the libraries ask again after these

@@ -170,9 +170,9 @@ def _translated(repo_id: str) -> Iterator[None]:
     """Errors of the Hub library as ours; its remarks about a card's metadata are not shown."""
     from huggingface_hub.errors import HfHubHTTPError
 
-    from hfcli.hub_client import httpx
+    from hfcli.hub_client import HTTPError
 
-    known = (HfHubHTTPError, httpx.HTTPError, OSError, RuntimeError, ValueError)
+    known = (HfHubHTTPError, HTTPError, OSError, RuntimeError, ValueError)
     guard()
     try:
         with (
@@ -183,7 +183,7 @@ def _translated(repo_id: str) -> Iterator[None]:
             yield
     except HfHubHTTPError as e:
         raise _refused(repo_id, e) from e
-    except (httpx.HTTPError, OSError, RuntimeError) as e:
+    except (HTTPError, OSError, RuntimeError) as e:
         # The last two are what the Hub library makes of an upload that broke off.
         cause = e.__cause__ or e
         raise RunError(
