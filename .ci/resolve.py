@@ -5,10 +5,13 @@ Nothing is installed. `constraints.txt`, which `make run` installs from, must re
 
 from __future__ import annotations
 
+import itertools
+import os
 import re
 import subprocess
 import sys
 import tomllib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -20,7 +23,7 @@ PLATFORMS = (
 )
 SETS: dict[str, list[str]] = {"newest": [], "pinned": ["-c", "constraints.txt"]}
 OPTIONS = ["--quiet", "--no-header", "--no-annotate", "--only-binary", ":all:", "-o", "-"]
-# Wheels for macOS 14, manylinux_2_28 and newer, as those of torch and pyarrow.
+MACOS = {"MACOSX_DEPLOYMENT_TARGET": "14.0"}  # the oldest that torch has wheels for
 
 
 def pythons() -> list[str]:
@@ -35,20 +38,20 @@ def resolve(uv: str, python: str, platform: str, extra: list[str]) -> str | None
     command = [uv, "pip", "compile", *OPTIONS, "--python-version", python]
     done = subprocess.run(
         [*command, "--python-platform", platform, *extra, "pyproject.toml"],
-        capture_output=True, encoding="utf-8", cwd=ROOT, check=False,
+        capture_output=True, encoding="utf-8", cwd=ROOT, check=False, env={**os.environ, **MACOS},
     )  # fmt: skip
     return None if done.returncode == 0 else done.stderr.strip()
 
 
 def main(uv: str) -> int:
     """Print a line for each set, system and Python; return 1 where one does not resolve."""
-    failed = 0
-    for name, extra in SETS.items():
-        for platform in PLATFORMS:
-            for python in pythons():
-                wrong = resolve(uv, python, platform, extra)
-                failed += wrong is not None
-                print(f"{name:8} {platform:26} {python:5} {wrong or 'ok'}", flush=True)
+    cases = list(itertools.product(SETS, PLATFORMS, pythons()))
+    with ThreadPoolExecutor(8) as pool:  # uv waits for the index most of the time
+        answers = pool.map(lambda case: resolve(uv, case[2], case[1], SETS[case[0]]), cases)
+        failed = 0
+        for (name, platform, python), wrong in zip(cases, answers, strict=True):
+            failed += wrong is not None
+            print(f"{name:8} {platform:26} {python:5} {wrong or 'ok'}", flush=True)
     return int(failed > 0)
 
 
