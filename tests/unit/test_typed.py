@@ -6,7 +6,7 @@ import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import pytest
 import typer
@@ -54,15 +54,15 @@ def text_options() -> list[tuple[str, str, str, bool]]:
     found = []
     for name, command in COMMANDS.items():
         for parameter in command.params:
-            if parameter.param_type_name == "option" and _takes_text(parameter):
+            if parameter.param_type_name == "option" and _takes_text(command, parameter):
                 flag = next(flag for flag in parameter.opts if flag.startswith("--"))
                 found.append((name, flag, parameter.name, bool(parameter.multiple)))
     return found
 
 
-def _takes_text(parameter: Any) -> bool:
-    annotation = parameter.type_descriptor.annotation
-    return annotation in (str, Path, list[str], list[Path])
+def _takes_text(command: Any, parameter: Any) -> bool:
+    hint = get_type_hints(command.callback)[parameter.name]
+    return not {hint, *get_args(hint)}.isdisjoint({str, Path, list[str]})
 
 
 def test_every_command_checks_its_texts() -> None:
