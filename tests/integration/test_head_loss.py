@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from transformers import (
     AutoModelForCausalLM,
     Cohere2Config,
@@ -17,6 +18,7 @@ from transformers import (
 
 from hfcli.training import head_loss as module
 from hfcli.training.head_loss import head_loss
+from tests.helpers import is_pinned
 
 LABELS = torch.tensor([[-100, 5, 6, 7, -100, 9], [-100, -100, 3, 4, -100, -100]])
 IDS = torch.tensor([[1, 5, 6, 7, 8, 9], [1, 2, 3, 4, 0, 0]])
@@ -83,10 +85,14 @@ def test_a_scaled_loss_has_scaled_gradients(tiny_gpt2: Path) -> None:
 
 def test_a_model_that_does_more_to_its_logits_keeps_its_own_loss() -> None:
     torch.manual_seed(0)
-    config = Cohere2Config(
-        vocab_size=40, hidden_size=16, intermediate_size=32, num_hidden_layers=1,
-        num_attention_heads=2, num_key_value_heads=1, logit_scale=0.5,
-    )  # fmt: skip
+    try:
+        config = Cohere2Config(
+            vocab_size=40, hidden_size=16, intermediate_size=32, num_hidden_layers=1,
+            num_attention_heads=2, num_key_value_heads=1, logit_scale=0.5,
+        )  # fmt: skip
+    except StrictDataclassError:
+        assert not is_pinned()
+        pytest.skip("this transformers cannot make a Cohere2Config with this huggingface-hub")
     assert head_loss(Cohere2ForCausalLM(config)) is None
 
 
