@@ -181,7 +181,10 @@ def _cached(name: str, revision: str | None, wanted: Sequence[str]) -> ModelSour
     except IncompleteSnapshotError as e:
         # Files that hfcli never fetches (pickles, other frameworks) count as missing to the Hub
         # library; `_complete` knows which files a model needs.
-        folder = Path(e.snapshot_path)
+        found = getattr(e, "snapshot_path", None) or _snapshot_of(name, revision)
+        if found is None:
+            return None
+        folder = Path(found)
     except LocalEntryNotFoundError:
         return None
     except HFValidationError as e:
@@ -189,6 +192,17 @@ def _cached(name: str, revision: str | None, wanted: Sequence[str]) -> ModelSour
     if not _complete(folder, wanted):
         return None
     return ModelSource(name, folder, revision=hub.commit_of(folder))
+
+
+def _snapshot_of(name: str, revision: str | None) -> Path | None:
+    """The folder of a cached snapshot, which the oldest versions of the Hub library do not tell."""
+    from huggingface_hub import try_to_load_from_cache
+
+    for file in ("config.json", "adapter_config.json"):
+        path = try_to_load_from_cache(name, file, revision=revision)
+        if isinstance(path, str):
+            return Path(path).parent
+    return None
 
 
 def _complete(folder: Path, wanted: Sequence[str]) -> bool:

@@ -46,7 +46,8 @@ def config_fields(model_type: str) -> frozenset[str]:
 @functools.cache
 def _model_folders() -> dict[str, str]:
     """Every model type that transformers knows -> the folder of its code."""
-    source = _source_file("transformers.models.auto.auto_mappings")
+    auto = "transformers.models.auto."  # where the tables are; the second in the oldest versions
+    source = _source_file(f"{auto}auto_mappings") or _source_file(f"{auto}configuration_auto")
     if source is None:
         return {}
     tables = _TABLE.split(source.read_text(encoding="utf-8"))
@@ -58,7 +59,7 @@ def _model_folders() -> dict[str, str]:
     types = found.get("CONFIG_MAPPING_NAMES", {})
     folders = {name: special.get(name, name.replace("-", "_")) for name in types}
     by_class = {types[name]: folder for name, folder in folders.items()}
-    more = _source_file("transformers.models.auto.configuration_auto")
+    more = _source_file(f"{auto}configuration_auto")
     for name, owner in _ENTRY.findall(more.read_text(encoding="utf-8")) if more else ():
         own = special.get(name, name.replace("-", "_"))
         folders.setdefault(name, by_class.get(owner, own))
