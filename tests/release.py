@@ -165,10 +165,12 @@ def size(folder: Path) -> int:
 
 def run(command: list[str | Path], *, cwd: Path, env: dict[str, str] | None = None) -> str:
     """Return the stdout of a command; what it said is shown where it fails."""
+    # As for a user: a start that compiles transformers anew takes a minute.
+    given = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     own = {uv: os.environ[pip] for pip, uv in FOR_UV.items() if pip in os.environ}
     quiet = {"UV_INDEX_STRATEGY": "unsafe-best-match", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
     done = subprocess.run(
-        list(map(str, command)), cwd=cwd, env={**own, **quiet, **os.environ, **(env or {})},
+        list(map(str, command)), cwd=cwd, env={**own, **quiet, **given, **(env or {})},
         capture_output=True, encoding="utf-8", stdin=subprocess.DEVNULL, check=False,
     )  # fmt: skip
     if done.returncode != 0:
