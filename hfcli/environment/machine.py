@@ -70,7 +70,9 @@ def processor_name() -> str:
 
 def _asked(*command: str) -> str:
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=5)
+        done = subprocess.run(
+            command, capture_output=True, encoding="utf-8", errors="replace", check=False, timeout=5
+        )
     except (OSError, subprocess.SubprocessError):
         return ""
     return done.stdout.strip()

@@ -129,7 +129,7 @@ def test_an_install_from_a_wheel_has_the_recipes(
 ) -> None:
     build = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["hatch"]
     places = build["build"]["targets"]["wheel"]["force-include"]
-    assert places == {"recipes": catalog.FOLDERS[0].relative_to(ROOT).as_posix()}
+    assert places["recipes"] == catalog.FOLDERS[0].relative_to(ROOT).as_posix()
     assert shipped_folder() == RECIPES
     (tmp_path / "shipped").mkdir()
     monkeypatch.setattr(catalog, "FOLDERS", (tmp_path / "shipped", RECIPES))
