@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -56,10 +56,11 @@ def is_pinned() -> bool:
     """Whether the versions are those of constraints.txt, for which laws hold to the last bit."""
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     pins = dict(line.split("==", 1) for line in lines if not line.startswith("#"))
-    return all(
-        version(name).partition("+")[0] == pins[name]
-        for name in ("torch", "transformers", "accelerate", "peft", "tokenizers")
-    )
+    names = ("torch", "transformers", "accelerate", "peft", "tokenizers")
+    try:
+        return all(version(name).partition("+")[0] == pins[name] for name in names)
+    except PackageNotFoundError:
+        return False
 
 
 # `python -c SLOW ARGUMENTS` is hfcli taking its time over each token: there is a middle of a text

@@ -8,7 +8,7 @@ from types import ModuleType
 
 import pytest
 
-from tests.helpers import ROOT
+from tests.helpers import ROOT, is_pinned
 
 
 def generator() -> ModuleType:
@@ -22,6 +22,8 @@ def generator() -> ModuleType:
 
 @pytest.mark.parametrize("name", ["recipes.md", "cli.md", "recipe.schema.json"])
 def test_generated_page_is_up_to_date(name: str) -> None:
+    if not is_pinned():
+        pytest.skip("the pages are made with the pinned typer, pydantic and transformers")
     made = generator().PAGES[name]()
     shown = (ROOT / "docs" / name).read_text(encoding="utf-8")
     assert made == shown, "run: python docs/generate.py"
