@@ -15,6 +15,7 @@ from typing import Any
 from hfcli.data.files import FileOptions, expand
 from hfcli.data.shapes import Shape, Wanted, shape_of
 from hfcli.data.survey import Survey, survey
+from hfcli.data.tables import OTHER_DELIMITER, SEPARATORS, only_one_column
 from hfcli.errors import DataError, RecipeError, did_you_mean
 from hfcli.recipe.facts import DataFacts
 from hfcli.tasks import task_classes
@@ -26,7 +27,6 @@ SPLIT_WORDS = {
     "test": {"test"},
 }
 COMPLETE = "remove or complete the row, or leave such rows out: --on-bad-row skip"
-SEPARATORS = (";", "\t", "|")  # of tables that are called csv
 
 
 def look(
@@ -63,7 +63,12 @@ def look(
     seen = survey(expand(files["train"]), how, skip_bad_rows=skips)
     _check_separator(seen, text_column)
     shape = shape_of(seen, wanted)
-    if not skips:
+    if skips:
+        quiet = FileOptions(names, encoding=encoding)  # all was told the first time
+        seen = survey(expand(files["train"]), quiet, skip_bad_rows=True, needed=shape.columns)
+        if seen.left_out:
+            tell(f"{seen.left_out:,} row(s) that cannot be read or lack a value are left out")
+    else:
         _check_filled(seen, shape)
     labels = _labels_of(seen, shape)
     if labels is not None and shape.label is not None and "validation" not in files:
@@ -134,9 +139,8 @@ def _check_separator(seen: Survey, text_column: str | None) -> None:
     found = next((mark for mark in SEPARATORS if mark in name), None)
     if len(seen.columns) == 1 and found is not None and text_column is None:
         raise DataError(
-            f"there is one column only, {name!r}; it seems that {found!r} separates the columns",
-            hint="save the table with commas, or with tabs as .tsv; if it is one column, name it by"
-            " --text-column",
+            only_one_column(name, found),
+            hint=f"{OTHER_DELIMITER}; if it is one column, name it by --text-column",
         )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, TextIO
@@ -18,7 +19,6 @@ LARGEST_ITEM = 1 << 26  # characters
 MARGIN = 16
 SPACE = re.compile(r"[ \t\n\r]*")
 BAD_BYTE = re.compile("[\udc80-\udcff]")  # where surrogateescape puts them
-DECODER = json.JSONDecoder()
 
 
 class BrokenJson(Exception):  # noqa: N818 - as json calls it, with a place in the whole text
@@ -34,14 +34,32 @@ class BrokenJson(Exception):  # noqa: N818 - as json calls it, with a place in t
         self.line = line
 
 
+class Repeated(dict[str, Any]):
+    """An object that names a key twice: which of two values is meant, nobody can know."""
+
+    key = ""
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) == len(pairs):
+        return made
+    repeated = Repeated(made)
+    repeated.key = next(key for key, n in Counter(key for key, _ in pairs).items() if n > 1)
+    return repeated
+
+
+DECODER = json.JSONDecoder(object_pairs_hook=_object)
+
+
 def decode(text: str) -> Any:
-    """`json.loads` with one error.
+    """`json.loads` with one error; objects that name a key twice are `Repeated`.
 
     Raises:
         BrokenJson: it cannot be decoded.
     """
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=_object)
     except json.JSONDecodeError as e:
         raise _broken(e.msg, e.lineno, e.colno) from e
     except (ValueError, RecursionError) as e:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, BinaryIO, TextIO
 
-from hfcli.data.json_items import BadItem, BrokenJson, begin, decode
+from hfcli.data.json_items import BadItem, BrokenJson, Repeated, begin, decode
 from hfcli.data.parsed import LARGEST_TEXT, FileOptions, Parsed, Unreadable, too_deep
 from hfcli.data.text_files import ANY_NEWLINE, NEWLINE, Part, as_text, checked, lines
+from hfcli.shown import shown
 
 ROWS_KEY = "data"  # what holds the rows of an object where several keys could
 WANTED = "expected a list of objects, or an object with one list of objects"
@@ -58,6 +59,8 @@ def _object(number: int, value: Any, options: FileOptions) -> Parsed:
         return Parsed(number, {"prompt": value})
     if not isinstance(value, dict):
         return Parsed(number, None, f"expected an object, found {type(value).__name__}")
+    if isinstance(value, Repeated):
+        return Parsed(number, None, f"names {shown(value.key)} twice")
     deep = too_deep(value)
     return Parsed(number, None, deep) if deep else Parsed(number, value)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Literal, NamedTuple
@@ -78,3 +79,10 @@ def too_deep(values: Row) -> str | None:
         inner = (x for item in level for x in (item.values() if isinstance(item, dict) else item))
         level = [x for x in inner if isinstance(x, dict | list)]
     return f"its values are nested more than {DEEPEST} deep"
+
+
+def is_nothing(value: Any) -> bool:
+    """Whether a cell holds no value: null, NaN, white space, or an empty list."""
+    if isinstance(value, str):
+        return not value.strip()
+    return value is None or value == [] or (isinstance(value, float) and math.isnan(value))

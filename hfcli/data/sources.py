@@ -7,13 +7,13 @@ made of each other.
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hfcli.data.files import FileOptions, Row, expand, parse_rows
+from hfcli.data.parsed import is_nothing
 from hfcli.data.spool import spool
 from hfcli.errors import DataError, did_you_mean
 from hfcli.recipe.schema import DataSection
@@ -183,13 +183,6 @@ def problem_of(row: Row, task: Task, origin: str) -> DataError | None:
 def lacking(row: Row, task: Task) -> bool:
     """Whether a column that the task reads is missing or holds nothing."""
     return any(is_nothing(row.get(name)) for name in task.columns())
-
-
-def is_nothing(value: Any) -> bool:
-    """Whether a cell holds no value: null, NaN, white space, or an empty list."""
-    if isinstance(value, str):
-        return not value.strip()
-    return value is None or value == [] or (isinstance(value, float) and math.isnan(value))
 
 
 def _check_hub_rows(rows: Dataset, task: Task, where: str) -> None:

@@ -10,12 +10,13 @@ import itertools
 import random
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from hfcli.data.files import FileOptions, Row, parse_rows
+from hfcli.data.parsed import is_nothing
 from hfcli.data.raw_files import FileName
 from hfcli.errors import DataError
 
@@ -92,6 +93,7 @@ class Survey:
         columns: by name, in the order of the files.
         sample: some rows, chosen by a fixed seed, and the longest.
         suffixes: of the files.
+        left_out: rows that cannot be read or lack a value, and that were to be left out.
     """
 
     rows: int
@@ -99,19 +101,27 @@ class Survey:
     columns: dict[str, Column]
     sample: list[Row]
     suffixes: frozenset[str]
+    left_out: int = 0
 
     def describe(self) -> str:
         """Every column with its kinds and how many different values it has."""
         return ", ".join(f"{c.name} ({c.describe()})" for c in self.columns.values())
 
 
-def survey(paths: Sequence[Path], options: FileOptions, *, skip_bad_rows: bool = False) -> Survey:
+def survey(
+    paths: Sequence[Path],
+    options: FileOptions,
+    *,
+    skip_bad_rows: bool = False,
+    needed: Collection[str] = (),
+) -> Survey:
     """Read files, up to `MAX_ROWS` rows of them.
 
     Args:
         paths: of the files.
         options: how they are read.
         skip_bad_rows: go on behind a row that cannot be read.
+        needed: columns whose lack makes a row one to leave out.
 
     Raises:
         DataError: a file cannot be read, or its header line looks like a row.
@@ -121,7 +131,11 @@ def survey(paths: Sequence[Path], options: FileOptions, *, skip_bad_rows: bool =
     first = None
     bad: list[DataError] = []
     rows = _all_rows(paths, options, bad if skip_bad_rows else None)
+    lacking = 0
     for origin, row in itertools.islice(rows, MAX_ROWS):
+        if any(is_nothing(row.get(name)) for name in needed):
+            lacking += 1
+            continue
         first = first or origin
         for name in row:
             if name not in columns:
@@ -131,10 +145,12 @@ def survey(paths: Sequence[Path], options: FileOptions, *, skip_bad_rows: bool =
         sample.see(row)
     if not sample.seen and bad:
         raise bad[0]
+    left_out = lacking + len(bad)
     if options.column_names is None:
         _check_header(columns, paths[0])
     suffixes = frozenset(FileName.of(path).suffix for path in paths)
-    return Survey(sample.seen, next(rows, None) is None, columns, sample.rows(), suffixes)
+    complete = next(rows, None) is None
+    return Survey(sample.seen, complete, columns, sample.rows(), suffixes, left_out)
 
 
 def _all_rows(
@@ -146,7 +162,7 @@ def _all_rows(
                 yield origin, row
             elif bad is None:
                 raise row
-            elif not bad:
+            else:
                 bad.append(row)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import BinaryIO, TextIO
 
 from hfcli.data.parsed import LARGEST_ROW, FileOptions, Parsed, Row, Unreadable
@@ -18,6 +18,8 @@ from hfcli.shown import listed, shown
 NEVER_CLOSED = "unexpected end of data: a quote is opened here and never closed"
 IN_QUOTES = "cells in quotes are read as in csv (quoting: never keeps the quotes)"
 TAB = "\t"
+SEPARATORS = (";", TAB, "|")  # of tables that are called csv
+OTHER_DELIMITER = "save the table with commas, or with tabs as .tsv"
 
 
 def read_csv(file: BinaryIO, options: FileOptions) -> Iterator[Parsed]:
@@ -100,6 +102,8 @@ class _Table:
         )
         given = options.column_names
         self.header = _Header(given) if given else None
+        self._first = _names_again(given) if given else None
+        self._prompts = options.prompts
 
     def rows(self) -> Iterator[Parsed]:
         """All rows behind the header line."""
@@ -120,8 +124,13 @@ class _Table:
     def _row(self, cells: list[str]) -> Iterator[Parsed]:
         line = self.lines.first
         if self.header is None:
-            self.header = _Header(_names(cells, line))
+            names = _names(cells, line)
+            self.header = _Header(names)
+            self._first = _one_column(names, line) if self._prompts else None
             return
+        if self._first is not None:
+            check, self._first = self._first, None
+            check(cells, line)
         row = self.header.row(cells)
         yield Parsed(line, row, None if row is not None else self.header.complaint(cells))
 
@@ -143,6 +152,38 @@ class _Table:
                 f"{complaint.error}, in the header line", complaint.line, complaint.hint
             )
         return complaint
+
+
+def _names_again(given: Sequence[str]) -> Callable[[Sequence[str], int], None]:
+    """Refuse a first row that is the header line of a file which was said to have none."""
+
+    def check(cells: Sequence[str], line: int) -> None:
+        if [cell.strip() for cell in cells] == list(given):
+            raise Unreadable(
+                f"names the columns ({listed(given)}), so that the file has a header line",
+                line,
+                hint="leave --column-names (data.column_names) out",
+            )
+
+    return check
+
+
+def _one_column(names: Sequence[str], line: int) -> Callable[[Sequence[str], int], None] | None:
+    """Refuse prompts of a table that something else than the delimiter separates."""
+    mark = next((mark for mark in SEPARATORS if len(names) == 1 and mark in names[0]), None)
+    if mark is None:
+        return None
+
+    def check(cells: Sequence[str], _line: int) -> None:
+        if len(cells) == 1 and cells[0].count(mark) == names[0].count(mark):
+            raise Unreadable(only_one_column(names[0], mark), line, hint=OTHER_DELIMITER)
+
+    return check
+
+
+def only_one_column(name: str, mark: str) -> str:
+    """What is told of a table that `mark` seems to separate."""
+    return f"there is one column only, {name!r}; it seems that {mark!r} separates the columns"
 
 
 class _Header:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from hfcli.data.prompts import open_rows
 from hfcli.data.splits import load_splits
 from hfcli.errors import DataError
 from hfcli.recipe.schema import DataSection
@@ -148,3 +149,38 @@ def test_rows_of_text_stay_empty_rows(tmp_path: Path) -> None:
     found = load(train, TextGeneration(), on_bad_row="skip")
     assert found.get("train")["text"] == ["a", ""]
     assert found.skipped["train"].skipped == 1
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".json"])
+def test_an_object_that_names_a_key_twice_is_a_bad_row(suffix: str, tmp_path: Path) -> None:
+    rows = [json.dumps(row) for row in GOOD]
+    rows[2] = '{"text": "a", "text": "z", "label": "1"}'
+    text = "\n".join(rows) if suffix == ".jsonl" else f"[{', '.join(rows)}]"
+    path = tmp_path / f"a{suffix}"
+    path.write_text(text)
+    with pytest.raises(DataError, match=r":3: names 'text' twice"):
+        load(str(path))
+    found = load(str(path), on_bad_row="skip")
+    assert found.skipped["train"].skipped == 1
+    assert len(found.get("train")) == len(GOOD) - 1
+
+
+def test_a_header_line_is_no_row_of_a_file_that_was_said_to_have_none(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("text,label\na,0\nb,1\n")
+    with pytest.raises(DataError, match=r"a\.csv:1: names the columns .*text, label") as caught:
+        load(str(path), column_names=["text", "label"])
+    assert "leave" in str(caught.value.hint)
+    assert (
+        len(load(str(path), column_names=["text", "kind"], task=TextGeneration()).get("train")) == 3
+    )
+
+
+@pytest.mark.parametrize("mark", [";", "\t", "|"])
+def test_prompts_of_a_table_with_another_delimiter_are_refused(mark: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(f"id{mark}prompt\n7{mark}hello\n")
+    with pytest.raises(DataError, match="there is one column only"):
+        list(open_rows(str(path)).read())
+    path.write_text(f"a prompt{mark} and more\nhello\nyou\n")
+    assert len(list(open_rows(str(path)).read())) == 2

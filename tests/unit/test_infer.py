@@ -296,3 +296,15 @@ def test_every_row_is_counted_and_a_fixed_sample_kept(
     assert not survey([path], FileOptions()).complete
     monkeypatch.setattr(survey_module, "MAX_ROWS", 200)
     assert survey([path], FileOptions()).complete
+
+
+def test_rows_that_are_left_out_are_not_counted_among_those_to_train_on(tmp_path: Path) -> None:
+    good = rows(label=["calm", "storm"], text=text)
+    bad: Rows = [{"text": None, "label": "calm"}, {"text": "x", "label": " "}]
+    path = tmp_path / "a.jsonl"
+    lines = [*map(json.dumps, [*good, *bad]), "{"]
+    path.write_text("\n".join(lines))
+    told: list[str] = []
+    found = look(patterns=[str(path)], on_bad_row="skip", tell=told.append)
+    assert (found.rows, found.labels) == (12, {"calm": 6, "storm": 6})
+    assert told == ["3 row(s) that cannot be read or lack a value are left out"]
