@@ -10,6 +10,7 @@ logits of a text that is read from its start, there is none.
 from __future__ import annotations
 
 import json
+import math
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -197,6 +198,8 @@ def _differ_at_most(model: PreTrainedModel, lengths: Sequence[int]) -> float:
     texts = _texts(model, [length + STEPS for length in lengths])
     slots = Slots(model)
     found = [slots.admit([text[:n] for text, n in zip(texts, lengths, strict=True)])]
+    if not slots.cache.layers:  # takes a cache, as all models do, and leaves it empty
+        return math.inf
     for step in range(STEPS):
         read = slots.extend([[text[n + step]] for text, n in zip(texts, lengths, strict=True)])
         found.append(read[:, 0])
