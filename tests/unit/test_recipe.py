@@ -69,7 +69,7 @@ BAD = {
         ("eval_strategy: no", "extra: {weight_decay: 1}"),
         "weight_decay belongs directly under training",
     ),
-    "extra-gone": (("eval_strategy: no", "extra: {warmup_ratio: 1}"), "use warmup_steps"),
+    "extra-gone": (("eval_strategy: no", "extra: {evaluation_strategy: no}"), "use eval_strategy"),
     "extra-owned": (("eval_strategy: no", "extra: {use_cpu: true}"), "set device at the top"),
     "best-without-evaluation": (
         ("eval_strategy: no", "eval_strategy: no\n  load_best_model_at_end: true"),
