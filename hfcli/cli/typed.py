@@ -16,6 +16,7 @@ import typer.core
 
 from hfcli.cli import variables
 from hfcli.errors import RecipeError
+from hfcli.transfers import hub_seconds
 
 # Arguments and options, by their name in Python, that name a file, a folder, or a model.
 FILES = frozenset({
@@ -54,6 +55,7 @@ class TypedCommand(typer.core.TyperCommand):
     def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
         """Run the command; the variables that give its flags are known while it runs."""
         variables.tell_unknown(ctx)
+        hub_seconds()  # a wrong value is told before anything waits
         with variables.in_force(ctx.meta[GIVEN]):
             return super().invoke(ctx)
 

@@ -72,13 +72,16 @@ def check(
     _refuse_file(folder)
     if resume or not folder.is_dir() or is_blank(folder):
         return
-    if not overwrite:
-        goes_on = "--resume continues its last checkpoint, " if kind in (RUN, SWEEP) else ""
-        raise RunError(
-            f"{folder}: the output folder is not empty",
-            hint=f"{goes_on}--overwrite starts again, -o FOLDER writes elsewhere",
-        )
-    check_removable(folder, kind, reads=reads)
+    if overwrite:
+        check_removable(folder, kind, reads=reads)
+        return
+    ways = ["-o FOLDER writes elsewhere"]
+    with contextlib.suppress(RunError):  # which would be told of --overwrite
+        check_removable(folder, kind, reads=reads)
+        ways.insert(0, "--overwrite starts again")
+    if kind in (RUN, SWEEP) and is_marked(folder, kind):
+        ways.insert(0, "--resume continues its last checkpoint")
+    raise RunError(f"{folder}: the output folder is not empty", hint=", ".join(ways))
 
 
 def check_removable(folder: Path, kind: Kind, *, reads: Iterable[Path | str] = ()) -> None:

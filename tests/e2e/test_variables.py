@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.helpers import RECIPES, hfcli, write_csv
 
 
@@ -57,3 +59,10 @@ def test_a_run_and_its_evaluation_record_their_variables(tmp_path: Path) -> None
     wrong = hfcli("eval", out, "--data", rows, env={"HFCLI_EVAL_FAIL_UNDER": "accuracy=high"})
     assert wrong.returncode == 2
     assert "HFCLI_EVAL_FAIL_UNDER" in wrong.stderr
+
+
+@pytest.mark.parametrize("value", ["soon", "-1", "0"])
+def test_a_wrong_deadline_is_told_at_once(value: str) -> None:
+    done = hfcli("recipes", "list", env={"HFCLI_HUB_TIMEOUT": value})
+    assert done.returncode == 2
+    assert f"HFCLI_HUB_TIMEOUT is '{value}'" in done.stderr

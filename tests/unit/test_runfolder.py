@@ -108,6 +108,25 @@ def test_anything_else_is_named_and_nothing_goes(kind: Kind, name: str, tmp_path
     assert tree(folder) == before
 
 
+@KINDS
+@pytest.mark.parametrize("marked", [True, False])
+@pytest.mark.parametrize("alone", [True, False])
+def test_only_ways_that_would_go_on_are_named(
+    kind: Kind, marked: bool, alone: bool, tmp_path: Path
+) -> None:
+    folder = made(tmp_path / "out", kind)
+    if not marked:
+        (folder / kind.mark).unlink()
+    if not alone:
+        (folder / "thesis.tex").touch()
+    with pytest.raises(RunError, match="not empty") as caught:
+        runfolder.check(folder, kind)
+    hint = str(caught.value.hint)
+    assert ("--overwrite" in hint) == (marked and alone)
+    assert ("--resume" in hint) == (marked and kind in (RUN, SWEEP))
+    assert "-o FOLDER" in hint
+
+
 def test_foreign_files_inside_of_checkpoints_and_evaluations_are_found(tmp_path: Path) -> None:
     folder = made(tmp_path / "out", RUN)
     for name in ("checkpoint-5/why.txt", "eval-test/labels.csv", "tensorboard/a/note", "wandb/x.y"):
