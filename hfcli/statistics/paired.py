@@ -16,7 +16,6 @@ from hfcli.statistics.leave_out import Ends, jackknife, none_because
 from hfcli.statistics.plans import REPLICATES, affordable, draws_for, numbers_of
 from hfcli.statistics.proportions import mcnemar_exact
 from hfcli.statistics.resamplers import (
-    BY_CHANCE,
     OF_LABELS,
     PROPORTIONS,
     fast_form,
@@ -133,19 +132,11 @@ def permutation_p(pair: Pair, difference: float, seed: int) -> float:
     return (extreme + 1) / (pair.permutations + 1)
 
 
-def interval_of(
-    metric: Metric, pair: Pair, difference: float, a: Inputs, b: Inputs, seed: int
-) -> Ends:
+def interval_of(metric: Metric, pair: Pair, difference: float, a: Inputs, b: Inputs) -> Ends:
     """The 95 % interval of the difference, or why there is none."""
     few = none_because(metric, a, b, pair.units.n)
     if few is not None:
         return Ends(None, None, few)
-    by_chance = BY_CHANCE.get(metric.name)
-    if by_chance and all(
-        float(of(pair.units.counts[None])[0]) <= by_chance(inputs, seed)
-        for of, inputs in ((pair.of_a, a), (pair.of_b, b))
-    ):
-        return Ends(None, None, "both within chance")
     return jackknife(lambda w: pair.of_b(w) - pair.of_a(w), pair.units, difference, pair.draws)
 
 
@@ -163,7 +154,7 @@ def _difference(
         pair = _of_row_values(rows_a, rows_b)
     else:
         pair = _of_units(metric, a, b, (of_a, of_b)) or _repeated(metric, a, b, options, seconds)
-    ends = interval_of(metric, pair, difference, a, b, seed)
+    ends = interval_of(metric, pair, difference, a, b)
     both = (of_a, of_b, difference, ends.low, ends.high, ends.method)
     if not tests:
         return Difference(*both, None, "not made")

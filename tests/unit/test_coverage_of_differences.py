@@ -24,8 +24,9 @@ SITUATIONS = [
     ("documents", 50, 2_000, ("perplexity",)),
     ("documents, some very long", 20, 2_000, ("perplexity",)),
     ("documents, some very long", 50, 2_000, ("perplexity",)),
-    ("numbers", 100, 500, ("mse", "mae", "pearson")),
-    ("numbers, B far worse", 300, 500, ("mse",)),
+    ("numbers", 100, 500, ("mae", "pearson")),
+    ("numbers", 300, 500, ("mse", "r2")),
+    ("numbers, long tails", 300, 500, ("r2",)),
 ]
 
 
@@ -53,8 +54,8 @@ def test_intervals_of_differences_hold_the_truth_in_93_to_97_of_100_sets(
         ("2 classes, 94 and 95 % right", 20, "accuracy", "fewer than 6 rows differ"),
         ("2 classes, 1 in 10", 120, "auroc", "fewer than 20 rows of a class"),
         ("numbers", 60, "spearman", "fewer than 100 rows"),
-        ("numbers", 60, "mse", "fewer than 100 rows"),
-        ("numbers, B far worse", 200, "mse", "errors far larger"),
+        ("numbers", 299, "mse", "fewer than 300 rows"),
+        ("2 classes, B overconfident", 300, "ece", "chance moves both"),
     ],
 )
 def test_where_few_rows_decide_there_is_no_interval_and_a_reason(
