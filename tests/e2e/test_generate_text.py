@@ -247,7 +247,7 @@ def test_an_adapter_merged_or_not_writes_the_same(tiny_gpt2: Path, tmp_path: Pat
 def test_flags_that_do_not_go_together_are_told(tmp_path: Path) -> None:
     for flags, told in (
         (["-i", "x.txt"], "go together"),
-        (["x", "-i", "x.txt", "-o", "y.jsonl"], "prompt does not go"),
+        (["x", "-i", "x.txt", "-o", "y.jsonl"], "PROMPT does not go"),
         (["x", "--keep-columns"], "--keep-columns is for many prompts"),
         (["x", "--batch-size", "4"], "--batch-size is for many prompts"),
         (["x", "--seed", str(2**32)], "--seed"),
