@@ -94,17 +94,15 @@ def by_pip(_tools: Path, wheel: Path, folder: Path) -> list[str]:
     return [str(folder / "venv" / BIN / f"hfcli{EXE}")]
 
 
+UV_OPTIONS: list[str | Path] = [
+    "--quiet", "--python", sys.executable, "-c", ROOT / "constraints.txt",
+]  # fmt: skip
+
+
 def by_uv(tools: Path, wheel: Path, folder: Path) -> list[str]:
     """Install by `uv tool install`."""
     env = {"UV_TOOL_DIR": str(folder / "tools"), "UV_TOOL_BIN_DIR": str(folder / "bin")}
-    options: list[str | Path] = [
-        "--quiet",
-        "--python",
-        sys.executable,
-        "-c",
-        ROOT / "constraints.txt",
-    ]
-    run([tools / f"uv{EXE}", "tool", "install", *options, wheel], cwd=folder, env=env)
+    run([tools / f"uv{EXE}", "tool", "install", *UV_OPTIONS, wheel], cwd=folder, env=env)
     return [str(folder / "bin" / f"hfcli{EXE}")]
 
 
@@ -143,14 +141,7 @@ def use(command: list[str], folder: Path) -> None:
 
 def uvx(tools: Path, wheel: Path, work: Path) -> None:
     """Generate by `uvx --from WHEEL hfcli`."""
-    options: list[str | Path] = [
-        "--quiet",
-        "--python",
-        sys.executable,
-        "-c",
-        ROOT / "constraints.txt",
-    ]
-    command: list[str | Path] = [tools / f"uvx{EXE}", *options, "--from", wheel, "hfcli"]
+    command: list[str | Path] = [tools / f"uvx{EXE}", *UV_OPTIONS, "--from", wheel, "hfcli"]
     text = run([*command, "generate", "--model", "bundled", "The ferry"], cwd=work)
     if not text.strip():
         sys.exit("uvx: generate wrote no text")

@@ -55,7 +55,7 @@ class TypedCommand(typer.core.TyperCommand):
     def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
         """Run the command; the variables that give its flags are known while it runs."""
         variables.tell_unknown(ctx)
-        hub_seconds()  # a wrong value is told before anything waits
+        hub_seconds()  # a wrong value is an error before anything waits
         with variables.in_force(ctx.meta[GIVEN]):
             return super().invoke(ctx)
 

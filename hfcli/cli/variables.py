@@ -123,33 +123,35 @@ def _read(option: Any, name: str, context: Any) -> Variable:
     return Variable(name, value, option.name, _long(option), tuple(arguments))
 
 
-def known_variables(group: Any, words: Sequence[str] = ()) -> dict[str, str]:
-    """Return every variable that sets a flag, and the flag: `generate --seed`."""
-    found: dict[str, str] = {}
+def _commands(group: Any, words: Sequence[str] = ()) -> Iterator[tuple[Sequence[str], Any]]:
+    """Every command below a group, and the words that name it."""
     for word, command in group.commands.items():
         inner = (*words, word)
         if hasattr(command, "commands"):
-            found |= known_variables(command, inner)
+            yield from _commands(command, inner)
         else:
-            for option in _options(command):
-                flag = _long(option)[0]
-                found[_prefix(inner) + _suffix(flag)] = f"{' '.join(inner)} {flag}"
+            yield inner, command
+
+
+def known_variables(group: Any) -> dict[str, str]:
+    """Return every variable that sets a flag, and the flag: `generate --seed`."""
+    found: dict[str, str] = {}
+    for words, command in _commands(group):
+        for option in _options(command):
+            flag = _long(option)[0]
+            found[_prefix(words) + _suffix(flag)] = f"{' '.join(words)} {flag}"
     return found
 
 
-def _other_names(group: Any, words: Sequence[str] = ()) -> dict[str, str]:
+def _other_names(group: Any) -> dict[str, str]:
     """Names that one could take for variables: those of further flags of an option."""
     found: dict[str, str] = {}
-    for word, command in group.commands.items():
-        inner = (*words, word)
-        if hasattr(command, "commands"):
-            found |= _other_names(command, inner)
-            continue
+    for words, command in _commands(group):
         for option in _options(command):
-            first, *more = (_prefix(inner) + _suffix(flag) for flag in _long(option))
+            first, *more = (_prefix(words) + _suffix(flag) for flag in _long(option))
             found |= dict.fromkeys(more, first)
             for flag in option.secondary_opts:
-                found[_prefix(inner) + _suffix(flag)] = f"{first}=0"
+                found[_prefix(words) + _suffix(flag)] = f"{first}=0"
     return found
 
 

@@ -182,7 +182,7 @@ def _one_column(names: Sequence[str], line: int) -> Callable[[Sequence[str], int
 
 
 def only_one_column(name: str, mark: str) -> str:
-    """What is told of a table that `mark` seems to separate."""
+    """Why a table of one column is refused: `mark` seems to separate several."""
     return f"there is one column only, {name!r}; it seems that {mark!r} separates the columns"
 
 

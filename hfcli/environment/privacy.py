@@ -37,7 +37,7 @@ class Privacy:
 
     @classmethod
     def of_user(cls) -> Privacy:
-        """Of whoever runs this process."""
+        """Return what to hide of the user who runs this process."""
         home = os.path.expanduser("~")
         homes = {home, os.path.realpath(home)} - {"~", os.sep, ""}
         told = {name: value for name, value in os.environ.items() if SECRET_NAME.search(name)}

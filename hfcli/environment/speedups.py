@@ -70,7 +70,7 @@ def _lean_start(elsewhere: str | None) -> Verdict:
 
     if elsewhere is None and not torch.distributed.is_available():
         return False, "this torch was built without distributed tensors"
-    return _on_cpu(elsewhere, "there is no device but the CPU")
+    return _on_cpu(elsewhere, "the CPU is the only device")
 
 
 def _forward(elsewhere: str | None) -> Verdict:

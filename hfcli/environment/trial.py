@@ -29,7 +29,7 @@ class _FailedError(RuntimeError):
 
 
 def run_check() -> CheckResult:
-    """Train and write; what fails is told in the result."""
+    """Train and write; a failure is part of the result."""
     start = time.perf_counter()
     text = error = None
     try:
