@@ -123,8 +123,8 @@ def computes_bf16(device: torch.device) -> bool:
     import torch
 
     if device.type == "cpu":
-        emulates: Any = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
-        return emulates is not None and bool(emulates()) and not BF16.isdisjoint(cpu_features())
+        has_onednn: Any = torch.backends.mkldnn.is_available
+        return bool(has_onednn()) and not BF16.isdisjoint(cpu_features())
     if device.type not in ("cuda", "xpu"):
         return False
     # By default torch counts GPUs that only emulate it, such as T4 and V100.

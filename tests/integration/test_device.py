@@ -89,7 +89,7 @@ def test_a_cpu_that_only_emulates_bfloat16_trains_in_float32(
     features: str, told_by: str, expected: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With AVX-512 alone, torch itself says that it takes bfloat16."""
-    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: True)
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: True)
     if told_by == "torch":
         told = {**dict.fromkeys(features.split(), True), "amx_tile": False, "num_sockets": 1}
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: told, raising=False)
@@ -98,13 +98,7 @@ def test_a_cpu_that_only_emulates_bfloat16_trains_in_float32(
         monkeypatch.setattr("hfcli.device.CPUINFO", tmp_path / "cpuinfo")
         monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
     assert computes_bf16(CPU) is expected
-    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: False)
-    assert not computes_bf16(CPU)
-
-
-def test_a_torch_without_onednn_computes_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As on Apple Silicon, where its operators do not exist."""
-    monkeypatch.setattr(torch.ops, "mkldnn", object())
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
     assert not computes_bf16(CPU)
 
 
