@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hfcli import __version__, garbage
+from hfcli import __version__
 from hfcli.cli.chat import chat_command
 from hfcli.cli.compare import compare_command
 from hfcli.cli.env import env_command
@@ -24,6 +24,7 @@ from hfcli.cli.generate import generate_command
 from hfcli.cli.recipes import recipes_app
 from hfcli.cli.typed import TypedCommand
 from hfcli.errors import HfcliError
+from hfcli.fast import garbage
 from hfcli.faults import environment_errors
 from hfcli.render.streams import (
     StdoutClosed,

@@ -67,8 +67,8 @@ def chat_command(
 
 def _chat(flags: dict[str, Any]) -> None:
     from hfcli.cli import validate
+    from hfcli.fast import startup as lean
     from hfcli.generation.chat import open_conversation
-    from hfcli.models import lean
     from hfcli.render.progress import Reporter
 
     settings = validate.generation_settings(flags)

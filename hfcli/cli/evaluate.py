@@ -172,7 +172,7 @@ def _scored(flags: dict[str, Any], asked: EvalOptions, listener: Listener) -> Ev
     from dataclasses import fields
 
     from hfcli.evaluation.target import EvalFlags, resolve_target
-    from hfcli.models import lean
+    from hfcli.fast import startup as lean
 
     lean.allow()
     given: dict[str, Any] = {name: flags.get(name) for name in (f.name for f in fields(EvalFlags))}

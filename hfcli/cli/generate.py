@@ -160,8 +160,8 @@ def _generate(*, context: typer.Context, flags: dict[str, Any]) -> None:
             raise typer.BadParameter(f"--{flag} is for many prompts, with --input and --output")
 
     from hfcli.cli import validate
+    from hfcli.fast import startup as lean
     from hfcli.generation.run import generate
-    from hfcli.models import lean
     from hfcli.render.progress import Reporter
     from hfcli.render.streams import write_json, write_out
     from hfcli.render.tables import show_generate
@@ -225,8 +225,8 @@ def _generate_file(flags: dict[str, Any]) -> None:
 
     from hfcli.cli import validate
     from hfcli.cli.stdin import tell_if_waiting
+    from hfcli.fast import startup as lean
     from hfcli.generation.bulk import generate_file
-    from hfcli.models import lean
     from hfcli.render.progress import Reporter
     from hfcli.render.streams import write_err, write_json
     from hfcli.render.tables import describe_bulk

@@ -89,8 +89,8 @@ def model_choice(flags: Mapping[str, Any]) -> ModelChoice:
     Raises:
         RecipeError: an unknown number type, quantization or switch.
     """
+    from hfcli.fast.bfloat16 import SWITCHES
     from hfcli.generation.loading import ModelChoice
-    from hfcli.speed import SWITCHES
 
     given: Sequence[str] = flags.get("without") or ()
     return ModelChoice(

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from hfcli.errors import RunError
+from hfcli.fast.bfloat16 import LARGE, SWITCHES
 from hfcli.results import SpeedUp
-from hfcli.speed import LARGE, SWITCHES
 
-# The parts of `training.plain`; `hfcli.training.speed` and `hfcli.training.optimizer` are them.
+# The parts of `training.plain`; `hfcli.fast.training` and `hfcli.fast.training.optimizer` are them.
 TRAINING = {
     "memory": "freed memory stays with the process",
     "activation": "the tanh form of GELU in one operation",
@@ -41,7 +41,7 @@ def described_speed_ups(verdicts: Mapping[str, Any] | None) -> list[SpeedUp]:
 def measured_speed_ups() -> dict[str, Verdict]:
     """Return of each speed-up whether it is on here, and why. Needs torch."""
     from hfcli.device import resolve_device
-    from hfcli.freed_memory import keep_freed_memory
+    from hfcli.fast.memory import keep_freed_memory
 
     kind = resolve_device("auto").device.type
     elsewhere = f"models run on {kind} here" if kind != "cpu" else None
@@ -74,7 +74,7 @@ def _lean_start(elsewhere: str | None) -> Verdict:
 
 
 def _forward(elsewhere: str | None) -> Verdict:
-    from hfcli.models.forward import ARCHITECTURES
+    from hfcli.fast.decoders import ARCHITECTURES
 
     return _on_cpu(elsewhere, f"for models of the types {' and '.join(ARCHITECTURES)}")
 
@@ -82,7 +82,7 @@ def _forward(elsewhere: str | None) -> Verdict:
 def _prepack(elsewhere: str | None) -> Verdict:
     import torch
 
-    from hfcli.models.prepack import SMALLEST
+    from hfcli.fast.linear import SMALLEST
 
     has_onednn: Any = torch.backends.mkldnn.is_available
     if elsewhere is None and not has_onednn():
@@ -91,7 +91,7 @@ def _prepack(elsewhere: str | None) -> Verdict:
 
 
 def _bfloat16(elsewhere: str | None) -> Verdict:
-    from hfcli.speed import bfloat16_wins
+    from hfcli.fast.bfloat16 import bfloat16_wins
 
     return (False, elsewhere) if elsewhere is not None else bfloat16_wins(LARGE)
 

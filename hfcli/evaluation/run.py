@@ -31,8 +31,8 @@ from hfcli.evaluation.outcomes import (
 from hfcli.evaluation.predictions import metric_inputs
 from hfcli.evaluation.score_log import ScoreLog
 from hfcli.evaluation.scored_model import ScoredModel, load_scored, told_of
+from hfcli.fast import startup as lean
 from hfcli.metrics.modules import PlainMetric, load_metric
-from hfcli.models import lean
 from hfcli.process import check_single_process
 from hfcli.recipe.schema import DataSection, Recipe
 from hfcli.results import EvalResult, Listener, Note, RowsScored

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 from hfcli.data.cache import tokenizer_hash
 from hfcli.device import resolve_device, resolve_dtype
 from hfcli.evaluation.outcomes import data_hash
-from hfcli.freed_memory import keep_freed_memory
-from hfcli.models.blank import nothing_drawn
+from hfcli.fast.blank import nothing_drawn
+from hfcli.fast.decoders import whole_texts
+from hfcli.fast.linear import can_prepack, prepack
+from hfcli.fast.memory import keep_freed_memory
+from hfcli.fast.startup import import_leanly
 from hfcli.models.fingerprint import begin_fingerprint
-from hfcli.models.forward import whole_texts
-from hfcli.models.lean import import_leanly
 from hfcli.models.load import LoadedModel, ensure_filler, ensure_pad_token, load_model
 from hfcli.models.options import LoadOptions
-from hfcli.models.prepack import can_prepack, prepack
 from hfcli.models.resolve import resolve_model
 from hfcli.recipe.schema import Recipe
 from hfcli.tasks.base import Tools

@@ -26,7 +26,7 @@ from hfcli.tasks.numbers import NanLogitsError, nan_logits
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from hfcli.models.forward import Forward
+    from hfcli.fast.decoders import Forward
     from hfcli.models.load import LoadedModel
 
 TOKENS_TRIED = 3  # ids from 0, which every vocabulary has

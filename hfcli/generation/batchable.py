@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel
 
-    from hfcli.models.forward import Forward
+    from hfcli.fast.decoders import Forward
 
 LENGTHS = (2, 23, 9)  # of the texts, in tokens
 STEPS = 2  # passes over one more token of each text

@@ -30,7 +30,7 @@ from hfcli.tasks.base import context_length
 from hfcli.user_text import parse_json, read_text
 
 if TYPE_CHECKING:
-    from hfcli.models.forward import Forward
+    from hfcli.fast.decoders import Forward
     from hfcli.models.load import LoadedModel
 
 DEFAULT_MAX_ANSWER_TOKENS = 512  # where neither a flag nor the model says

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from hfcli.device import resolve_device, resolve_dtype
 from hfcli.errors import ModelError
+from hfcli.fast.bfloat16 import bfloat16_wins
+from hfcli.fast.decoders import is_known
+from hfcli.fast.startup import import_leanly
 from hfcli.models.adapter import resolve_chain
-from hfcli.models.forward import is_known
-from hfcli.models.lean import import_leanly
 from hfcli.models.load import LoadedModel, load_model, weight_bytes
 from hfcli.models.options import LoadOptions
 from hfcli.models.resolve import ModelSource, resolve_model
 from hfcli.results import Choice, Listener, Note
-from hfcli.speed import bfloat16_wins
 from hfcli.tasks.text_generation import TextGeneration
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class ModelChoice:
         trust_remote_code: run Python code that comes with the model; that of a Hub id is pinned
             by `revision`, a commit.
         kept_dtype: what `auto` was when the run that goes on began.
-        without: names of `hfcli.speed.SWITCHES` that are off.
+        without: names of `hfcli.fast.bfloat16.SWITCHES` that are off.
     """
 
     name: str | None = None
@@ -50,7 +50,7 @@ class ModelChoice:
     without: frozenset[str] = frozenset()
 
     def fast(self, name: str) -> bool:
-        """Whether what `hfcli.speed.SWITCHES` describes under the name may be used."""
+        """Whether what `hfcli.fast.bfloat16.SWITCHES` describes under the name may be used."""
         return name not in self.without
 
 

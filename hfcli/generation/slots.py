@@ -11,17 +11,17 @@ import inspect
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from hfcli.generation.slot_attention import RowsApart, SlotAttention, additive
+from hfcli.fast.decoders import whole_texts
+from hfcli.fast.decoders.cached_attention import RowsApart, SlotAttention, additive
+from hfcli.fast.linear import plain_weights
 from hfcli.generation.slot_cache import slot_cache
-from hfcli.models.forward import whole_texts
-from hfcli.models.prepack import plain_weights
 from hfcli.tasks.base import pad_right
 
 if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel
 
-    from hfcli.models.forward import Attend, Forward
+    from hfcli.fast.decoders import Attend, Forward
 
 CACHE_NAMES = ("cache", "cache_params", "past_key_values")  # the newest first
 

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel
 
+    from hfcli.fast.decoders import Forward
     from hfcli.generation.row import Row
-    from hfcli.models.forward import Forward
 
 LONGEST_NGRAM = 3  # of transformers' max_matching_ngram_size 2, one more: fewer false starts
 LOOKUP_TOKENS = 10

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-from hfcli import garbage, hub
+from hfcli import hub
 from hfcli.device import Placement, needs_memory
 from hfcli.errors import ModelError
+from hfcli.fast import garbage
 from hfcli.foreign import cut
 from hfcli.models import adapter, gguf_cache
 from hfcli.models.generation_config import FILE, check_generation_config, load_generation_config

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hfcli import garbage
 from hfcli.errors import ModelError, RecipeError, RunError
+from hfcli.fast import garbage
 from hfcli.foreign import foreign_errors
 from hfcli.models.causal import check_causal, is_causal_task
 from hfcli.models.load import LoadedModel, silence

@@ -12,9 +12,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from hfcli.errors import ModelError
+from hfcli.fast import startup as lean
+from hfcli.fast.blank import nothing_drawn
 from hfcli.foreign import first_line, foreign_errors
-from hfcli.models import lean
-from hfcli.models.blank import nothing_drawn
 from hfcli.models.causal import UNKNOWN, check_causal, is_causal_task
 from hfcli.models.preflight import SizeLimit, check_files
 from hfcli.models.resolve import ModelSource

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hfcli.training.optimizer import OPTIMIZER
+from hfcli.fast.training.optimizer import OPTIMIZER
 from hfcli.training.order import Strategy
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ def choices(
     Args:
         arguments: of the run.
         strategy: order of the rows.
-        quick: whether a fused AdamW is made quicker by `hfcli.training.optimizer`.
+        quick: whether a fused AdamW is made quicker by `hfcli.fast.training.optimizer`.
         chunked: whether a language model's loss is computed by `hfcli.training.head_loss`.
     """
     bf16 = "products in bfloat16, which the device computes in" if arguments.bf16 else "off"

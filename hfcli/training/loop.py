@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from hfcli.device import out_of_memory
 from hfcli.errors import RunError
+from hfcli.fast.training.optimizer import make_state
 from hfcli.results import Listener, Note
 from hfcli.training import checkpoints
 from hfcli.training.interrupts import Paused
-from hfcli.training.optimizer import make_state
 
 if TYPE_CHECKING:
     from transformers import Trainer, TrainerCallback

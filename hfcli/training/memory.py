@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hfcli.device import device_module
-from hfcli.freed_memory import give_back
+from hfcli.fast.memory import give_back
 
 if TYPE_CHECKING:
     import torch

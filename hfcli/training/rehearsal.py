@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 from hfcli import files
 from hfcli.device import Placement
 from hfcli.errors import ModelError, RecipeError
+from hfcli.fast.training import PARTS
+from hfcli.fast.training.optimizer import OPTIMIZER
 from hfcli.foreign import foreign_errors
 from hfcli.recipe.generation import GenerationSettings
 from hfcli.recipe.schema import Recipe
 from hfcli.training.arguments import check_length, sampling_strategy, training_arguments
-from hfcli.training.optimizer import OPTIMIZER
 from hfcli.training.setup import RunSetup
-from hfcli.training.speed import PARTS
 from hfcli.training.trainer import Order, make_trainer
 
 if TYPE_CHECKING:

@@ -21,6 +21,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hfcli.errors import RunError
+from hfcli.fast.training import speed_up
+from hfcli.fast.training.clipping import clip_gradients
+from hfcli.fast.training.optimizer import OPTIMIZER, quicken
 from hfcli.faults import environment_errors
 from hfcli.foreign import forward_errors
 from hfcli.models.load import filler_id
@@ -28,12 +31,9 @@ from hfcli.tasks.base import Feature, Task
 from hfcli.training import checkpoints
 from hfcli.training.callbacks import Clock
 from hfcli.training.choices import choices
-from hfcli.training.clipping import clip_gradients
 from hfcli.training.head_loss import HeadLoss, head_loss
-from hfcli.training.optimizer import OPTIMIZER, quicken
 from hfcli.training.order import Strategy, make_sampler
 from hfcli.training.setup import RunSetup
-from hfcli.training.speed import speed_up
 from hfcli.training.validation import validation_scores
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def make_trainer(
         callbacks: told what happens.
         label_smoothing: TrainingArguments' label_smoothing_factor.
         chunked: compute the loss of a language model by `hfcli.training.head_loss`.
-        plain: parts of `hfcli.training.speed` to leave out.
+        plain: parts of `hfcli.fast.training` to leave out.
         clock: time of the run so far, saved with each checkpoint.
     """
     from transformers import PrinterCallback

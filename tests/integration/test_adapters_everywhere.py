@@ -35,7 +35,7 @@ class WithoutExtras(PathFinder):
         return PathFinder.find_spec(name, path, target) if wanted else None
 sys.meta_path[:] = [WithoutExtras if f is PathFinder else f for f in sys.meta_path]
 from tests.fuzz import forked
-from hfcli.models import lean
+from hfcli.fast import startup as lean
 if sys.argv[1] == "lean":
     lean.allow()
     if not lean.import_leanly():

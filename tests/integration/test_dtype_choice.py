@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from hfcli import speed
 from hfcli.device import computes_bf16
+from hfcli.fast import bfloat16 as speed
 from hfcli.generation import loading
 from hfcli.generation.loading import ModelChoice, load_for_generation
 from hfcli.generation.run import TextOptions, generate

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import get_args
 
 from hfcli.environment.speedups import TRAINING, described_speed_ups, measured_speed_ups
+from hfcli.fast.bfloat16 import SWITCHES
+from hfcli.fast.training import PARTS
+from hfcli.fast.training.optimizer import OPTIMIZER
 from hfcli.recipe.training import TrainingSection
-from hfcli.speed import SWITCHES
-from hfcli.training.optimizer import OPTIMIZER
-from hfcli.training.speed import PARTS
 
 
 def test_every_speed_up_has_a_verdict() -> None:

@@ -14,7 +14,7 @@ import pytest
 from hfcli.errors import RunError
 from hfcli.evaluation import run
 from hfcli.evaluation.target import EvalFlags, resolve_target
-from hfcli.models import lean
+from hfcli.fast import startup as lean
 from hfcli.tasks.base import RowCounts
 from tests.helpers import ROOT, is_pinned
 
@@ -25,7 +25,7 @@ from pathlib import Path
 from types import ModuleType
 from hfcli.evaluation.run import EvalOptions, evaluate
 from hfcli.evaluation.target import EvalFlags, resolve_target
-from hfcli.models import lean
+from hfcli.fast import startup as lean
 from hfcli.results import RowsScored
 
 def here(*names):

@@ -10,9 +10,9 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
-from hfcli.training import optimizer as ours
-from hfcli.training.clipping import clip_gradients
-from hfcli.training.optimizer import OPTIMIZER, make_state, quicken
+from hfcli.fast.training import optimizer as ours
+from hfcli.fast.training.clipping import clip_gradients
+from hfcli.fast.training.optimizer import OPTIMIZER, make_state, quicken
 from tests.integration.test_training import RUNS, Killed, assert_same, log, run, write_recipe
 
 WORDS, WIDTH = 400, 32

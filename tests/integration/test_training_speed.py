@@ -11,13 +11,12 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
-from hfcli.freed_memory import keep_freed_memory
+from hfcli.fast.memory import keep_freed_memory
+from hfcli.fast.training import PARTS, attention, dropout, speed_up
+from hfcli.fast.training.clipping import clip_gradients
+from hfcli.fast.training.optimizer import OPTIMIZER, quicken
 from hfcli.recipe.training import TrainingSection
 from hfcli.results import Choice, Event
-from hfcli.training import attention, dropout
-from hfcli.training.clipping import clip_gradients
-from hfcli.training.optimizer import OPTIMIZER, quicken
-from hfcli.training.speed import PARTS, speed_up
 from tests.integration.test_training import run, write_recipe
 
 IDS = torch.tensor([[1, 5, 6, 7, 8, 9], [1, 2, 3, 4, 0, 0]])

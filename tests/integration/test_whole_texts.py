@@ -18,7 +18,7 @@ from transformers import (
     PreTrainedModel,
 )
 
-from hfcli.models.forward.whole_texts import shorten
+from hfcli.fast.decoders.whole_texts import shorten
 from hfcli.tasks.prepared import IGNORE
 from hfcli.tasks.token_losses import TOKENS_AT_ONCE, log_softmax, token_losses
 

@@ -14,6 +14,7 @@ from packaging.requirements import Requirement
 from hfcli.environment import folders, machine, packages
 from hfcli.environment.privacy import Privacy
 from hfcli.environment.speedups import described_speed_ups
+from hfcli.fast.bfloat16 import SWITCHES
 from hfcli.render import environment as render
 from hfcli.results import (
     CheckResult,
@@ -23,7 +24,6 @@ from hfcli.results import (
     Network,
     SetVariable,
 )
-from hfcli.speed import SWITCHES
 from tests.helpers import ROOT
 
 GIB = 2**30

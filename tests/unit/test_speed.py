@@ -9,7 +9,7 @@ import pytest
 
 from hfcli.cache import cache_folder, remember, remembered
 from hfcli.cli.options import Without
-from hfcli.speed import SWITCHES
+from hfcli.fast.bfloat16 import SWITCHES
 from tests.helpers import hfcli
 
 

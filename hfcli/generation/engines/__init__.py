@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib import import_module
 
-from hfcli import garbage
 from hfcli.errors import RecipeError, did_you_mean
+from hfcli.fast import garbage
 from hfcli.generation.engines.base import Engine, EngineOptions
 
 ENGINES = {

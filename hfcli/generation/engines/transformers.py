@@ -3,19 +3,22 @@
 Requests are read a window at a time and started longest first. The tokens of a row do not depend
 on its neighbours: in float32, a choice that rounding could have changed is made again for the row
 alone (see `hfcli.generation.choose`); in bfloat16, rows are computed apart (see
-`hfcli.generation.apart`). Knows nothing about files.
+`hfcli.fast.batch_invariance`). Knows nothing about files.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from hfcli.errors import ModelError
+from hfcli.fast.batch_invariance import rows_stand_apart
+from hfcli.fast.decoders import Forward, short_forward
+from hfcli.fast.linear import can_prepack, prepack
 from hfcli.foreign import forward_errors
-from hfcli.generation.apart import rows_stand_apart
 from hfcli.generation.batch import Batch
 from hfcli.generation.engines.base import EngineOptions
 from hfcli.generation.fitting import fit_to_memory
@@ -25,10 +28,9 @@ from hfcli.generation.one_row import OneRow
 from hfcli.generation.request import Counts, Finished, Request
 from hfcli.generation.row import Row
 from hfcli.generation.scheduling import by_work
+from hfcli.generation.slots import Slots
 from hfcli.generation.speculate import DraftModel, PromptLookup, Proposer, Repeats
-from hfcli.models.forward import Forward, short_forward
 from hfcli.models.load import LoadedModel
-from hfcli.models.prepack import can_prepack, prepack
 from hfcli.results import Choice as Chosen
 from hfcli.tasks.base import context_length
 from hfcli.tasks.numbers import NanLogitsError
@@ -110,7 +112,9 @@ class TransformersEngine:
     def _stands_apart(self) -> bool:
         if not self.packs_apart or self.forward is None:
             return False
-        return rows_stand_apart(self.loaded.model, self.forward, self.longest)
+        model = self.loaded.model
+        open_rows = partial(Slots, model, self.forward, apart=True)
+        return rows_stand_apart(model, open_rows, self.longest)
 
     @property
     def keeps_promise(self) -> bool:

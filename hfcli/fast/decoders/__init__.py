@@ -18,7 +18,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hfcli.models.prepack import linear
+from hfcli.fast.linear import linear
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from hfcli.models.forward.whole_texts import attend_alone
+from hfcli.fast.decoders.whole_texts import attend_alone
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class SlotAttention:
-    """An `Attend` (see `hfcli.models.forward`) for the pass that a view was told of.
+    """An `Attend` (see `hfcli.fast.decoders`) for the pass that a view was told of.
 
     Args:
         cache: keeps keys and values of every layer.

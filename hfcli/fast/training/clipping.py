@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from hfcli.training.optimizer import scale_gradients
+from hfcli.fast.training.optimizer import scale_gradients
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,7 +21,7 @@ def clip_gradients(parameters: Iterable[Tensor], longest: float, optimizer: Any 
     """Scale gradients so that the norm of all is at most `longest`; returns the norm before.
 
     As torch's `clip_grad_norm_`, but that gradients which are short enough are not touched, and
-    that an optimizer of `hfcli.training.optimizer` scales them itself.
+    that an optimizer of `hfcli.fast.training.optimizer` scales them itself.
     """
     import torch
 

@@ -2,7 +2,7 @@
 
 torch has a fast kernel for attention without dropout; with it, as GPT-2 and BERT are trained, every
 step is an operation of its own, in float32. This one keeps the number type of its inputs, draws
-dropout as `hfcli.training.dropout` does, and keeps of a layer what its gradients need: the
+dropout as `hfcli.fast.training.dropout` does, and keeps of a layer what its gradients need: the
 probabilities before and after dropout. The result is transformers' own, up to rounding.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hfcli.training.dropout import drop, keep_mask, kept_share
+from hfcli.fast.training.dropout import drop, keep_mask, kept_share
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hfcli.models.forward import ARCHITECTURES, Attend, short_forward
+from hfcli.fast.decoders import ARCHITECTURES, Attend, short_forward
 
 if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel
 
-    from hfcli.models.forward import Forward
+    from hfcli.fast.decoders import Forward
 
 TOKENS = 2048  # in a batch, with which products are as fast as with more
 LENGTHS = 128  # a batch is filled up to a multiple of so many tokens

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import random
 from pathlib import Path
@@ -11,17 +12,19 @@ import pytest
 import torch
 
 from hfcli.device import computes_bf16
-from hfcli.generation import apart, loading
+from hfcli.fast import batch_invariance as apart
+from hfcli.fast import linear as packing
+from hfcli.fast.decoders import short_forward
+from hfcli.fast.decoders.cached_attention import RowsApart
+from hfcli.fast.linear import STEP, prepack
+from hfcli.generation import loading
 from hfcli.generation.choose import Decoding
 from hfcli.generation.engines import transformers as engines
 from hfcli.generation.engines.base import EngineOptions
 from hfcli.generation.engines.transformers import TransformersEngine, open_engine
 from hfcli.generation.loading import ModelChoice
 from hfcli.generation.request import Request
-from hfcli.generation.slot_attention import RowsApart
-from hfcli.models import prepack as packing
-from hfcli.models.forward import short_forward
-from hfcli.models.prepack import STEP, prepack
+from hfcli.generation.slots import Slots
 
 LENGTHS = (1, 2, 9, 31, 32, 33, 60, 127, 128, 129, 180)
 DECODINGS = {"greedy": Decoding(), "sampled": Decoding(temperature=0.9, top_p=0.95)}
@@ -131,7 +134,8 @@ def test_rows_that_depend_on_each_other_are_noticed(
     forward = short_forward(model)
     assert forward is not None
     prepack(model, apart=True)
-    assert apart._tried(model, forward, 256)
+    rows = functools.partial(Slots, model, forward, apart=True)
+    assert apart._tried(model, rows, 256)
     last = RowsApart._last
 
     def leaky(self: Any, q: Any, k: Any, v: Any, scale: float) -> Any:
@@ -139,4 +143,4 @@ def test_rows_that_depend_on_each_other_are_noticed(
         return found if len(found) == 1 else found * 1.01
 
     monkeypatch.setattr(RowsApart, "_last", leaky)
-    assert not apart._tried(model, forward, 256)
+    assert not apart._tried(model, rows, 256)

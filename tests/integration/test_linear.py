@@ -10,13 +10,13 @@ import pytest
 import torch
 
 from hfcli.device import computes_bf16
+from hfcli.fast import linear as packing
+from hfcli.fast.linear import can_prepack, plain_weights, prepack
 from hfcli.generation.choose import Decoding
 from hfcli.generation.engines.base import EngineOptions
 from hfcli.generation.engines.transformers import TransformersEngine, open_engine
 from hfcli.generation.loading import ModelChoice
 from hfcli.generation.request import Request
-from hfcli.models import prepack as packing
-from hfcli.models.prepack import can_prepack, plain_weights, prepack
 from tests.helpers import ROOT
 
 CPU = torch.device("cpu")

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
 
-from hfcli.freed_memory import keep_freed_memory
-from hfcli.training import attention, dropout
+from hfcli.fast.memory import keep_freed_memory
+from hfcli.fast.training import attention, dropout
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

@@ -10,17 +10,17 @@ from typing import Any
 
 import pytest
 
-from hfcli.models.lean import completed
+from hfcli.fast.startup import completed
 from tests.helpers import ROOT, hfcli
 
 CODE = """
 import json, sys
-from hfcli.models import lean
+from hfcli.fast import startup as lean
 if "lean" in sys.argv: lean.allow()
 done = lean.import_leanly()
 from transformers import AutoModelForCausalLM
 import torch
-from hfcli.models.blank import nothing_drawn
+from hfcli.fast.blank import nothing_drawn
 with nothing_drawn():
     model = AutoModelForCausalLM.from_pretrained(sys.argv[1], dtype=torch.float32)
 with torch.inference_mode():

@@ -26,7 +26,7 @@ from importlib.machinery import ModuleSpec
 from types import FunctionType, ModuleType
 from typing import Any, TypeVar
 
-from hfcli.models.import_structure import StructureFinder
+from hfcli.fast.import_structure import StructureFinder
 
 COMPILER = "torch._dynamo"
 META_KERNELS = "torch._meta_registrations"

@@ -1,40 +1,46 @@
 """Whether rows of a batch have the very numbers that they have alone, tried on the machine at hand.
 
 oneDNN adds up a row of a product in the same order whatever the other rows are, as long as their
-number stays below one limit, or is another that recurs (`hfcli.models.prepack`); attention is
-computed row by row (`hfcli.generation.slot_attention`). That is a property of a processor and a
-version, promised by nobody; so it is tried, and the answer kept. Knows nothing about text.
+number stays below one limit, or is another that recurs (`hfcli.fast.linear`); attention is
+computed row by row (`hfcli.fast.decoders.cached_attention`). That is a property of a processor and
+a version, promised by nobody; so it is tried, and the answer kept. Knows nothing about text.
 """
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from hfcli.cache import remember, remembered
 from hfcli.device import computes_bf16
+from hfcli.fast.bfloat16 import processor
+from hfcli.fast.linear import STEP
 from hfcli.foreign import forward_errors
-from hfcli.generation.slots import Slots
-from hfcli.models.prepack import STEP
-from hfcli.speed import processor
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from torch import Tensor
     from transformers import PreTrainedModel
 
-    from hfcli.models.forward import Forward
 
 LENGTHS = (1, 7, 33, 90)  # of the texts it is tried with, in tokens
 
 
-def rows_stand_apart(model: PreTrainedModel, forward: Forward, longest: int) -> bool:
+class Rows(Protocol):
+    """Rows of a model in memory; see `hfcli.generation.slots`."""
+
+    def admit(self, ids: Sequence[Sequence[int]]) -> Tensor: ...
+    def fork(self, row: int, copies: int) -> None: ...
+    def extend(self, tokens: Sequence[Sequence[int]]) -> Tensor: ...
+
+
+def rows_stand_apart(model: PreTrainedModel, open_rows: Callable[[], Rows], longest: int) -> bool:
     """Whether logits of some texts are the same to the last bit in a batch and alone.
 
     Args:
         model: on a CPU, its weights packed `apart`.
-        forward: the model's.
+        open_rows: an empty memory of the model, whose rows are computed apart.
         longest: tokens that a row may have.
     """
     import torch
@@ -46,12 +52,12 @@ def rows_stand_apart(model: PreTrainedModel, forward: Forward, longest: int) -> 
     stored = remembered("starts", key)
     if stored is None:
         with forward_errors(model), torch.inference_mode():
-            stored = _tried(model, forward, longest)
+            stored = _tried(model, open_rows, longest)
         remember("starts", key, stored)
     return bool(stored)
 
 
-def _tried(model: PreTrainedModel, forward: Forward, longest: int) -> bool:
+def _tried(model: PreTrainedModel, open_rows: Callable[[], Rows], longest: int) -> bool:
     import torch
 
     random = torch.Generator().manual_seed(0)
@@ -60,18 +66,16 @@ def _tried(model: PreTrainedModel, forward: Forward, longest: int) -> bool:
         torch.randint(size, (min(length, longest - 1),), generator=random).tolist()
         for length in LENGTHS
     ]
-    together = _logits(model, forward, texts, STEP)
-    alone = torch.cat([_logits(model, forward, [text], 1) for text in texts], 1)
+    together = _logits(open_rows, texts, STEP)
+    alone = torch.cat([_logits(open_rows, [text], 1) for text in texts], 1)
     return torch.equal(together, alone)
 
 
-def _logits(
-    model: PreTrainedModel, forward: Forward, texts: Sequence[Sequence[int]], rows: int
-) -> Tensor:
+def _logits(open_rows: Callable[[], Rows], texts: Sequence[Sequence[int]], rows: int) -> Tensor:
     """(2, texts, vocabulary) after each text and after one more token, in a batch of `rows`."""
     import torch
 
-    slots = Slots(model, forward, apart=True)
+    slots = open_rows()
     read = slots.admit(texts)
     if rows > len(texts):
         slots.fork(0, rows - len(texts))

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hfcli.models import forward
-from hfcli.models.forward import Attend, chosen, heads_of
-from hfcli.models.prepack import are_linear, linear, linear_add
+from hfcli.fast import decoders as forward
+from hfcli.fast.decoders import Attend, chosen, heads_of
+from hfcli.fast.linear import are_linear, linear, linear_add
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
 class Forward(forward.Forward):
-    """See `hfcli.models.forward.Forward`."""
+    """See `hfcli.fast.decoders.Forward`."""
 
     @classmethod
     def of(cls, model: Any) -> Forward | None:
@@ -48,7 +48,7 @@ class Forward(forward.Forward):
     def hidden(
         self, inputs: Tensor, positions: Tensor, attend: Attend, kept: Tensor | None = None
     ) -> Tensor:
-        """See `hfcli.models.forward.Forward`."""
+        """See `hfcli.fast.decoders.Forward`."""
         import torch
         from torch.nn.functional import embedding, silu
 

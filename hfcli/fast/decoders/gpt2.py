@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hfcli.models import forward
-from hfcli.models.forward import Attend, chosen, heads_of
-from hfcli.models.prepack import are_linear, linear, linear_add, linear_gelu
+from hfcli.fast import decoders as forward
+from hfcli.fast.decoders import Attend, chosen, heads_of
+from hfcli.fast.linear import are_linear, linear, linear_add, linear_gelu
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -15,7 +15,7 @@ GELU = ("gelu_new", "gelu_pytorch_tanh")  # two names of one function
 
 
 class Forward(forward.Forward):
-    """See `hfcli.models.forward.Forward`."""
+    """See `hfcli.fast.decoders.Forward`."""
 
     @classmethod
     def of(cls, model: Any) -> Forward | None:
@@ -46,7 +46,7 @@ class Forward(forward.Forward):
     def hidden(
         self, inputs: Tensor, positions: Tensor, attend: Attend, kept: Tensor | None = None
     ) -> Tensor:
-        """See `hfcli.models.forward.Forward`."""
+        """See `hfcli.fast.decoders.Forward`."""
         from torch.nn.functional import embedding
 
         rows, tokens = inputs.shape

@@ -10,6 +10,8 @@ import pytest
 import torch
 
 from hfcli.device import computes_bf16
+from hfcli.fast.decoders import ARCHITECTURES, short_forward
+from hfcli.fast.linear import prepack
 from hfcli.generation.batch import Batch
 from hfcli.generation.chat import open_conversation
 from hfcli.generation.engines.base import EngineOptions
@@ -17,8 +19,6 @@ from hfcli.generation.engines.transformers import open_engine
 from hfcli.generation.fitting import Fit
 from hfcli.generation.loading import ModelChoice
 from hfcli.generation.slots import Slots
-from hfcli.models.forward import ARCHITECTURES, short_forward
-from hfcli.models.prepack import prepack
 from hfcli.recipe.generation import GenerationSettings
 from hfcli.results import Listener
 
