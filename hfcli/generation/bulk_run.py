@@ -15,10 +15,8 @@ from hfcli.data.prompts import DASH, InputRow, InputRows
 from hfcli.errors import DataError, HfcliError
 from hfcli.faults import environment_errors
 from hfcli.generation.bulk_files import BulkFiles, real_output
-from hfcli.generation.done import Done, Entry
 from hfcli.generation.engines.base import Engine
-from hfcli.generation.in_order import InOrder
-from hfcli.generation.journal import Journal
+from hfcli.generation.journal import Done, Entry, Journal
 from hfcli.generation.loading import ModelChoice
 from hfcli.generation.manifest import FORMAT, INPUT_CHANGED
 from hfcli.generation.request import Request
@@ -26,6 +24,7 @@ from hfcli.generation.row_requests import RowRequests, Wanted
 from hfcli.generation.run import RequestMaker
 from hfcli.generation.settings import effective_settings
 from hfcli.generation.writers import json_line, output_suffix, write_records
+from hfcli.journal import InOrder
 from hfcli.models.fingerprint import weights_fingerprint
 from hfcli.results import BulkResult, Listener, Note, TextPiece, TextsDone
 from hfcli.tasks.numbers import nan_logits

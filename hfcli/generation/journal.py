@@ -1,10 +1,9 @@
-"""The file beside the output in which a bulk run keeps what is finished.
+"""The journal of a bulk run, in which it keeps what is finished.
 
 `OUTPUT.partial` holds one JSON line for the run (what it was asked) and one for every finished
-text, in the order in which they were finished. A line is written with one system call, so that
-whatever kills the process, a text is there or not; a last line cut off by a power failure is
-dropped. The run ends by writing OUTPUT in input order, and its manifest; what stood there before is
-there until then. Knows nothing about models.
+text, in the order in which they were finished (`hfcli.journal`). The run ends by writing OUTPUT in
+input order, and its manifest; what stood there before is there until then. Knows nothing about
+models.
 """
 
 from __future__ import annotations
@@ -13,8 +12,8 @@ import contextlib
 import json
 import os
 import re
-import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +21,59 @@ from hfcli import files
 from hfcli.errors import RunError
 from hfcli.faults import environment_errors
 from hfcli.generation import manifest
-from hfcli.generation.done import Done, Entry
-from hfcli.generation.in_order import InOrder
+from hfcli.journal import InOrder, JsonLog
 
-SYNC_EVERY = 64  # texts between two fsyncs: what a power failure may cost
 BEGINS_WITH = b'{"hfcli": '
 PLACE = re.compile(rb'\{"row": (\d+), "sample": (\d+), "of": (\d+), ')
+ANEW = "--overwrite begins anew"
+REMEDY = (ANEW, f"{ANEW}; without this line, the run goes on and writes its text again")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A finished text.
+
+    Args:
+        row: number of the input row.
+        sample: which text of the row.
+        of: how many texts the row has.
+        record: the text and all about it.
+    """
+
+    row: int
+    sample: int
+    of: int
+    record: dict[str, Any]
+
+
+@dataclass
+class Done:
+    """Which texts are finished; one byte a row."""
+
+    rows: bytearray = field(default_factory=bytearray)
+    parts: dict[int, set[int]] = field(default_factory=dict)
+    texts: int = 0
+    errors: int = 0
+
+    def add(self, entry: Entry) -> None:
+        """Note a finished text."""
+        samples = self.parts.setdefault(entry.row, set())
+        samples.add(entry.sample)
+        self.texts += 1
+        self.errors += entry.record["finish_reason"] == "error"
+        if len(samples) == entry.of:
+            del self.parts[entry.row]
+            if entry.row >= len(self.rows):
+                self.rows.extend(bytes(entry.row + 1 - len(self.rows)))
+            self.rows[entry.row] = 1
+
+    def has_row(self, row: int) -> bool:
+        """Whether all texts of the row are finished."""
+        return row < len(self.rows) and bool(self.rows[row])
+
+    def has(self, row: int, sample: int) -> bool:
+        """Whether one text is."""
+        return self.has_row(row) or sample in self.parts.get(row, ())
 
 
 @contextlib.contextmanager
@@ -90,8 +136,7 @@ class Journal:
         self.path = _partial(output)
         self.done = Done()
         self.found: dict[str, Any] = {}
-        self._file = -1
-        self._since_sync = 0
+        self._log: JsonLog[Entry] | None = None
         self.complete = output.exists() and not os.path.lexists(self.path) and not overwrite
         if self.complete:
             self._look_at_finished()
@@ -100,45 +145,35 @@ class Journal:
             manifest.check_replaceable(output)
         try:
             output.parent.mkdir(parents=True, exist_ok=True)
-            flags = files.open_flags("O_RDWR", "O_CREAT", "O_APPEND", "O_NOFOLLOW", "O_NONBLOCK")
-            self._file = os.open(self.path, flags, 0o666)
+            log = JsonLog(self.path, begins=BEGINS_WITH, entry=_entry, remedy=REMEDY)
         except OSError as e:
             raise self._cannot(output, e) from e
         try:
-            self._begin(overwrite)
-        except RunError:
-            os.close(self._file)
-            raise
-
-    def _begin(self, overwrite: bool) -> None:
-        """Read what an earlier run has finished; nothing where it is to begin anew."""
-        if not stat.S_ISREG(os.fstat(self._file).st_mode):
-            raise self._foreign()
-        with self.path.open("rb") as file:
-            first = file.readline()
-            if first[: len(BEGINS_WITH)] != BEGINS_WITH[: len(first)]:
-                raise self._foreign()
-            good = 0 if overwrite else self._read_back(first, file)
-        # Where nothing is finished, nothing is lost by beginning anew, with whatever settings.
-        try:
-            os.ftruncate(self._file, good)
+            if overwrite:
+                log.restart(asked)
+            else:
+                log.resume(asked, accepts=self._same, keep=self.done.add)
         except OSError as e:
+            log.close()
             raise self._cannot(self.path, e) from e
-        if good == 0:
-            self._write(self.asked)
+        except RunError:
+            log.close()
+            raise
+        self._log = log
 
-    def _foreign(self) -> RunError:
-        return RunError(f"{self.path}: is not a journal of hfcli", hint="move it away")
+    def _same(self, header: Mapping[str, Any]) -> bool:
+        manifest.compare(header, self.asked, self.path)
+        return True
 
     def __enter__(self) -> Journal:
         return self
 
     def __exit__(self, *_error: object) -> None:
-        if self._file < 0:
+        if self._log is None:
             return
-        os.close(self._file)  # first: Windows removes no open file
+        self._log.close()
         if self.complete or self.done.texts == 0:
-            self.path.unlink(missing_ok=True)
+            self._log.remove()
 
     def add(self, entry: Entry) -> None:
         """Keep a finished text.
@@ -146,14 +181,12 @@ class Journal:
         Raises:
             RunError: the disk is full.
         """
-        self._write(
-            {"row": entry.row, "sample": entry.sample, "of": entry.of, "record": entry.record}
-        )
+        assert self._log is not None, "a journal that is complete takes no more"
+        try:
+            self._log.append([vars(entry)])
+        except OSError as e:
+            raise self._cannot(self.path, e) from e
         self.done.add(entry)
-        self._since_sync += 1
-        if self._since_sync >= SYNC_EVERY:
-            os.fsync(self._file)
-            self._since_sync = 0
 
     def rows(self) -> Iterator[list[dict[str, Any]]]:
         """The records of each row, in the order of the input.
@@ -186,47 +219,9 @@ class Journal:
         manifest.write_manifest(self.output, self.asked, counts)
         self.complete = True
 
-    def _write(self, value: dict[str, Any]) -> None:
-        view = memoryview(json.dumps(value, ensure_ascii=False).encode() + b"\n")
-        try:
-            while view:
-                view = view[os.write(self._file, view) :]
-        except OSError as e:
-            raise self._cannot(self.path, e) from e
-
     def _cannot(self, path: Path, error: OSError) -> RunError:
         kept = "what is finished is kept, and the same command goes on" if self.done.texts else None
         return RunError(f"{path}: cannot be written ({error.strerror})", hint=kept)
-
-    def _read_back(self, first: bytes, file: Any) -> int:
-        """Note what is finished; the number of bytes that are good.
-
-        Raises:
-            RunError: a line is damaged that is not the last, or the run had other settings.
-        """
-        good, torn = 0, 0
-        for number, line in enumerate(file, 2):
-            entry = _entry(_parsed(line))
-            if entry is None:
-                torn = torn or number
-                continue
-            if torn:
-                raise self._damaged(torn)
-            if good == 0:
-                header = _parsed(first)
-                if header is None:
-                    raise self._damaged(1)
-                manifest.compare(header, self.asked, self.path)
-                good = len(first)
-            self.done.add(entry)
-            good += len(line)
-        return good
-
-    def _damaged(self, line: int) -> RunError:
-        hint = "--overwrite begins anew"
-        if line > 1:
-            hint += "; without this line, the run goes on and writes its text again"
-        return RunError(f"{self.path}:{line}: is damaged", hint=hint)
 
     def _look_at_finished(self) -> None:
         if not os.path.lexists(manifest.manifest_path(self.output)):
@@ -244,24 +239,15 @@ def _partial(output: Path) -> Path:
     return output.with_name(output.name + ".partial")
 
 
-def _parsed(line: bytes) -> dict[str, Any] | None:
-    """A whole line; None where a power failure left half of one, or zeros."""
-    try:
-        value = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    return value if line.endswith(b"\n") and isinstance(value, dict) else None
-
-
 def _line_at(file: Any, place: int) -> dict[str, Any]:
     file.seek(place)
     value: dict[str, Any] = json.loads(file.readline())
     return value
 
 
-def _entry(line: dict[str, Any] | None) -> Entry | None:
+def _entry(line: Any) -> Entry | None:
     """What `Journal.add` wrote; None for anything else."""
-    if line is None or [*line] != ["row", "sample", "of", "record"]:
+    if not isinstance(line, dict) or [*line] != ["row", "sample", "of", "record"]:
         return None
     row, sample, of, record = line.values()
     if not all(type(n) is int for n in (row, sample, of)) or not 0 <= sample < of or row < 0:

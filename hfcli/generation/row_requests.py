@@ -16,7 +16,7 @@ from hfcli.data.prompts import InputRow
 from hfcli.errors import DataError
 from hfcli.generation import batch_api
 from hfcli.generation.bulk_files import BulkFiles, prompt_column, prompt_of
-from hfcli.generation.done import Entry
+from hfcli.generation.journal import Entry
 from hfcli.generation.noise import row_seed
 from hfcli.generation.prompts import Messages, prompt_ids, uses_chat
 from hfcli.generation.request import Finished, Request

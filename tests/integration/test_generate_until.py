@@ -12,10 +12,9 @@ from hfcli.errors import DataError, RunError
 from hfcli.evaluation.compare import compare
 from hfcli.evaluation.outcomes import read_predictions
 from hfcli.evaluation.predictions import metric_inputs
-from hfcli.generation.done import Entry
 from hfcli.generation.engines.base import EngineOptions
 from hfcli.generation.engines.transformers import open_engine
-from hfcli.generation.journal import Journal
+from hfcli.generation.journal import Entry, Journal
 from hfcli.generation.loading import ModelChoice
 from hfcli.generation.run import TextOptions, continue_text
 from hfcli.metrics import shipped_metrics

@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 
 from hfcli.errors import RunError
-from hfcli.generation.done import Entry
-from hfcli.generation.journal import BEGINS_WITH, Journal, kept_dtype
+from hfcli.generation.journal import BEGINS_WITH, Entry, Journal, kept_dtype
 from hfcli.generation.writers import write_records
 
 ASKED = {"hfcli": "0", "settings": {"top_k": 5}}
@@ -235,7 +234,7 @@ def test_a_file_that_is_no_journal_is_left_alone(
 ) -> None:
     path = tmp_path / "out.jsonl.partial"
     path.write_bytes(content)
-    with pytest.raises(RunError, match="not a journal"):
+    with pytest.raises(RunError, match="not a file that hfcli wrote"):
         opened(tmp_path / "out.jsonl", overwrite=overwrite)
     assert path.read_bytes() == content
 
