@@ -13,13 +13,18 @@ from dataclasses import dataclass
 
 from hfcli.metrics.base import Metric
 from hfcli.statistics.proportions import TAIL
+from hfcli.statistics.resamplers import PROPORTIONS
 from hfcli.statistics.sums import floats
 from hfcli.statistics.weights import NUMBERS_AT_ONCE, Array, Inputs, Statistic, Units
 
 LEAST_ROWS = 20
+LEAST_LABELLED = 50  # of labels and their probabilities
+LEAST_LOGS = 100  # of logarithms of probabilities, where a confident error counts for many
+LEAST_ORDERED = 200  # where probabilities are ranked: with fewer, too few of them are out of order
 LEAST_RANKED = 100  # of rank correlations, whose errors are overestimated with fewer
 LEAST_SQUARED = 300  # of squared errors
 LEAST_DIFFERING = 6  # rows that the systems label differently, or that one of them has wrong
+LEAST_OUT_OF_ORDER = 10  # wrong rows, where probabilities are ranked
 LEAST_OF_A_CLASS = 10
 LEAST_OF_TWO_CLASSES = 20  # of two classes, one alone decides; of more, they are averaged
 # Where one system's squared errors are this many times the other's (of their medians), what a row
@@ -43,6 +48,15 @@ BY_LABEL = frozenset(
 )
 SQUARED = frozenset(["mse", "rmse", "r2"])
 RANKED = frozenset(["spearman"])
+ORDERED = frozenset(
+    ["auroc", "average_precision", "multilabel_auroc_macro", "multilabel_average_precision_macro"]
+)
+LEAST = (
+    (RANKED, LEAST_RANKED),
+    (SQUARED, LEAST_SQUARED),
+    (frozenset(["log_loss"]), LEAST_LOGS),
+    (ORDERED, LEAST_ORDERED),
+)
 BIASED = frozenset(["ece"])  # upwards, the more the fewer rows: 79 to 85 % of intervals held it
 
 
@@ -69,7 +83,7 @@ def none_because(metric: Metric, a: Inputs, b: Inputs, n: int) -> str | None:
         n: rows, or documents.
     """
     name = metric.name
-    least = LEAST_RANKED if name in RANKED else LEAST_SQUARED if name in SQUARED else LEAST_ROWS
+    least = _least_rows(metric)
     if n < least:
         return f"fewer than {least} {'documents' if 'n_tokens' in a else 'rows'}"
     if name in BIASED:
@@ -82,6 +96,14 @@ def none_because(metric: Metric, a: Inputs, b: Inputs, n: int) -> str | None:
     if name in BY_CLASS:
         return _too_few_of_a_class(a)
     return _too_few_of_a_label(a) if name in BY_LABEL else None
+
+
+def _least_rows(metric: Metric) -> int:
+    for names, least in LEAST:
+        if metric.name in names:
+            return least
+    labelled = metric.inputs.get("references") in (int, list) or metric.name in PROPORTIONS
+    return LEAST_LABELLED if labelled else LEAST_ROWS
 
 
 def jackknife(statistic: Statistic, units: Units, difference: float, groups: int) -> Ends:
@@ -150,7 +172,8 @@ def _too_few_differ(metric: Metric, a: Inputs, b: Inputs) -> str | None:
         truth = a.get("references", ())
         sides = [side.get("predictions", ()) for side in (a, b)]
         wrong = sum(r not in (x, y) or x != y for r, x, y in zip(truth, *sides, strict=False))
-        return f"fewer than {LEAST_DIFFERING} rows are wrong" if wrong < LEAST_DIFFERING else None
+        least = LEAST_OUT_OF_ORDER if metric.name in ORDERED else LEAST_DIFFERING
+        return f"fewer than {least} rows are wrong" if wrong < least else None
     if "predictions" not in metric.inputs:
         return None
     differ = sum(x != y for x, y in zip(a["predictions"], b["predictions"], strict=True))

@@ -78,11 +78,13 @@ def of(result: CompareResult, index: int = 0) -> dict[str, Any]:
     return {found.metric: found for found in result.comparisons[index].metrics}
 
 
-def test_every_metric_is_compared_from_the_rows(two: list[Path]) -> None:
-    result = compare(runs=two, flips=3, seed=0)
+def test_every_metric_is_compared_from_the_rows(tmp_path: Path) -> None:
+    rows = [classified(seed, right, n=240) for seed, right in ((1, 0.6), (2, 0.9))]
+    runs = [saved(tmp_path / f"run-{i}", each, METRICS, LABELS) for i, each in enumerate(rows)]
+    result = compare(runs=runs, flips=3, seed=0)
     found = of(result)
     assert list(found) == list(METRICS)
-    inputs = [metric_inputs(classified(s, r), LABELS) for s, r in ((1, 0.6), (2, 0.9))]
+    inputs = [metric_inputs(each, LABELS) for each in rows]
     for name in METRICS:
         metric = shipped_metrics()[name]
         a, b = (metric.compute(**{k: side[k] for k in metric.inputs}) for side in inputs)

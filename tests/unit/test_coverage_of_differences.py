@@ -49,10 +49,13 @@ def test_intervals_of_differences_hold_the_truth_in_93_to_97_of_100_sets(
 @pytest.mark.parametrize(
     ("what", "n", "name", "reason"),
     [
-        ("2 classes, 80 and 85 % right", 19, "accuracy", "fewer than 20 rows"),
+        ("2 classes, 80 and 85 % right", 49, "accuracy", "fewer than 50 rows"),
+        ("2 classes, 80 and 85 % right", 99, "log_loss", "fewer than 100 rows"),
+        ("2 classes, 80 and 85 % right", 199, "auroc", "fewer than 200 rows"),
         ("documents", 19, "perplexity", "fewer than 20 documents"),
-        ("2 classes, 94 and 95 % right", 20, "accuracy", "fewer than 6 rows differ"),
-        ("2 classes, 1 in 10", 120, "auroc", "fewer than 20 rows of a class"),
+        ("numbers", 19, "mae", "fewer than 20 rows"),
+        ("2 classes, 94 and 95 % right", 55, "accuracy", "fewer than 6 rows differ"),
+        ("2 classes, 1 in 10", 120, "f1_macro", "fewer than 20 rows of a class"),
         ("numbers", 60, "spearman", "fewer than 100 rows"),
         ("numbers", 299, "mse", "fewer than 300 rows"),
         ("2 classes, B overconfident", 300, "ece", "chance moves both"),
@@ -67,6 +70,20 @@ def test_where_few_rows_decide_there_is_no_interval_and_a_reason(
     found = differences(metrics=metrics, a=a, b=b, options={}, seed=0, tests=False)[name]
     assert (found.low, found.high) == (None, None)
     assert reason in found.interval
+
+
+@pytest.mark.parametrize("name", ["auroc", "average_precision"])
+def test_where_few_rows_are_out_of_order_there_is_no_interval(name: str) -> None:
+    a, b = coverage.classified(gains=(3.0, 3.1), shares=(0.5, 0.5))(np.random.default_rng(0), 300)
+    wrong = sum(
+        r not in (x, y) or x != y
+        for r, x, y in zip(a["references"], a["predictions"], b["predictions"], strict=True)
+    )
+    assert 1 <= wrong < 10
+    metrics = {name: shipped_metrics()[name]}
+    found = differences(metrics=metrics, a=a, b=b, options={}, seed=0, tests=False)[name]
+    assert (found.low, found.high) == (None, None)
+    assert "fewer than 10 rows are wrong" in found.interval
 
 
 @pytest.mark.parametrize("name", ["accuracy", "f1_macro", "log_loss"])
