@@ -22,15 +22,8 @@ from hfcli.changes import differences
 from hfcli.errors import RunError
 from hfcli.faults import environment_errors
 from hfcli.files import TEMPORARY
-from hfcli.runfolder.kinds import (
-    EVALUATION,
-    LOCK_FILE,
-    MARK_FILE,
-    PREDICTIONS_FILE,
-    REPORT_FILE,
-    SCORES_FILE,
-    is_marked,
-)
+from hfcli.runfolder.kinds import EVALUATION, is_marked
+from hfcli.runfolder.names import LOCK_FILE, MARK_FILE, PREDICTIONS_FILE, REPORT_FILE, SCORES_FILE
 
 KEY = ("weights_sha256", "data_sha256", "settings")  # equal keys have equal predictions
 DIGITS = 8  # of the key, in the name of a folder

@@ -20,13 +20,13 @@ from hfcli.foreign import foreign_errors
 from hfcli.models.json_file import read_object
 from hfcli.models.options import LoadOptions, need_permission
 from hfcli.models.resolve import ModelSource, resolve_model
+from hfcli.runfolder.names import MODEL_CONFIG_FILE
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 WEIGHTS_FILE = "adapter_model.safetensors"
 PICKLE_FILE = "adapter_model.bin"
-MODEL_CONFIG_FILE = "model_config.json"
 LABELS = ("id2label", "label2id", "problem_type")
 # How a transformers class name ends -> peft's name for what the model does.
 PEFT_TASK_TYPES = {

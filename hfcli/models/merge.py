@@ -21,12 +21,13 @@ from hfcli.models.task import guess_task
 from hfcli.process import check_single_process
 from hfcli.results import MergeResult
 from hfcli.runfolder.kinds import MERGED
+from hfcli.runfolder.names import METRICS_FILE, RECIPE_FILE, RESULT_FILE, RUN_FILE
 from hfcli.tasks import task_classes
 
 DTYPES = ("float32", "bfloat16", "float16")
 CONFIG = "config.json"
 # What a run wrote about itself; `hfcli eval FOLDER` reads the first two.
-RECORDS = ("recipe.yaml", "result.json", "run.json", "metrics.jsonl")
+RECORDS = (RECIPE_FILE, RESULT_FILE, RUN_FILE, METRICS_FILE)
 
 
 def merge_adapter(

@@ -18,6 +18,14 @@ from hfcli.errors import ModelError, RecipeError, RunError
 from hfcli.models.resolve import ModelSource
 from hfcli.process import check_single_process
 from hfcli.results import PushResult
+from hfcli.runfolder.names import (
+    METRICS_FILE,
+    RECIPE_FILE,
+    RESULT_FILE,
+    RUN_FILE,
+    SAMPLES_FILE,
+    TRAINER_STATE_FILE,
+)
 from hfcli.transfers import guard, network_errors
 
 if TYPE_CHECKING:
@@ -28,8 +36,8 @@ PICTURES = {".png", ".svg"}
 SUFFIXES = PICTURES | {
     ".safetensors", ".json", ".model", ".jinja", ".yaml", ".md", ".html",
 }  # fmt: skip
-NAMES = {"vocab.txt", "merges.txt", "metrics.jsonl", "samples.jsonl"}  # not any text in the folder
-STAYS = {"run.json", "recipe.yaml", "result.json", "trainer_state.json"}
+NAMES = {"vocab.txt", "merges.txt", METRICS_FILE, SAMPLES_FILE}  # not any text in the folder
+STAYS = {RUN_FILE, RECIPE_FILE, RESULT_FILE, TRAINER_STATE_FILE}
 LOGIN = "`hf auth login` saves a token of https://huggingface.co/settings/tokens with write access"
 LATER = "`hfcli export push RUN REPO` uploads a finished run later"
 
@@ -110,7 +118,7 @@ def files_to_push(folder: Path) -> list[Path]:
     """
     if not any((folder / name).is_file() for name in ("config.json", "adapter_config.json")):
         raise ModelError(f"{folder}: the folder holds no model (no config.json)")
-    if (folder / "recipe.yaml").is_file() and not (folder / "result.json").is_file():
+    if (folder / RECIPE_FILE).is_file() and not (folder / RESULT_FILE).is_file():
         raise RunError(
             f"{folder}: the run is not finished (no result.json)",
             hint="go on with `hfcli finetune RECIPE --resume`",

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from hfcli.errors import ModelError, RecipeError
-from hfcli.models.adapter import MODEL_CONFIG_FILE, peft_task_type
+from hfcli.models.adapter import peft_task_type
 from hfcli.models.json_file import read_object
 from hfcli.models.resolve import ModelSource
+from hfcli.runfolder.names import MODEL_CONFIG_FILE
 from hfcli.tasks import task_classes
 
 

@@ -14,17 +14,9 @@ from pathlib import Path
 from hfcli import files
 from hfcli.errors import RunError
 from hfcli.faults import environment_errors
-from hfcli.runfolder.kinds import (
-    LOCK_FILE,
-    RUN,
-    SWEEP,
-    Kind,
-    entries,
-    is_marked,
-    is_regular,
-    is_temporary,
-)
+from hfcli.runfolder.kinds import RUN, SWEEP, Kind, entries, is_marked, is_regular, is_temporary
 from hfcli.runfolder.kinds import is_blank as is_blank
+from hfcli.runfolder.names import LOCK_FILE
 
 SHOWN = 3  # foreign files that a message names
 

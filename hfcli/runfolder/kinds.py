@@ -15,16 +15,23 @@ from pathlib import Path
 from hfcli import files
 from hfcli.errors import RunError
 from hfcli.faults import environment_errors
+from hfcli.runfolder import names
+from hfcli.runfolder.names import (
+    CARD_FILE,
+    LOCK_FILE,
+    MARK_FILE,
+    RECIPE_FILE,
+    REPORT_FILE,
+    RUN_FILE,
+    SCORES_FILE,
+    SWEEP_FILE,
+)
 
-RUN_FILE = "run.json"
-RECIPE_FILE = "recipe.yaml"
-RESULT_FILE = "result.json"
-SWEEP_FILE = "sweep.json"
-REPORT_FILE = "report.json"
-PREDICTIONS_FILE = "predictions.jsonl"
-SCORES_FILE = ".scores.partial"
-MARK_FILE = ".hfcli.json"  # of evaluations and merged models
-LOCK_FILE = ".hfcli.lock"
+
+def _any(*every: str) -> str:
+    """A regular expression of these names."""
+    return "|".join(map(re.escape, every))
+
 
 MODEL_FILES = (
     r"(adapter_)?config\.json|generation_config\.json|chat_template\.(jinja|json)"
@@ -36,13 +43,12 @@ MODEL_FILES = (
     r"|(tokenizer|spiece|spm|spm_char|sentencepiece|sentencepiece\.bpe)\.model"
     r"|(source|target)\.spm|prophetnet\.tokenizer|training_args\.bin"
 )
-RECORDS = r"run\.json|recipe\.yaml|result\.json|(metrics|samples)\.jsonl"
+RECORDS = _any(RUN_FILE, RECIPE_FILE, names.RESULT_FILE, names.METRICS_FILE, names.SAMPLES_FILE)
 PICTURES = r"(loss|learning_rate|metrics|confusion_matrix)\.png"
 ALWAYS = re.compile(
     rf"{re.escape(LOCK_FILE)}|{re.escape(MARK_FILE)}|{files.TEMPORARY.pattern}", re.DOTALL
 )
 BLANK = re.compile(r"eval-.+|.+=.+", re.DOTALL)  # names of folders inside, before their mark
-CARD = "README.md"  # a name of many authors: hfcli's and peft's begin with their own metadata
 CARD_START = re.compile(rb"---\n(?:.*\n){0,40}?(?:- hfcli|library_name: peft)\n")
 
 
@@ -68,7 +74,7 @@ class Kind:
 
     def knows_file(self, path: Path) -> bool:
         """Return whether a file has a name that hfcli gives to files here."""
-        if path.name == CARD:
+        if path.name == CARD_FILE:
             return CARD_START.match(beginning(path)) is not None
         # Earlier versions wrote a file under this name first.
         name = re.sub(r"\A\.(.+)\.tmp\Z", r"\1", path.name, flags=re.DOTALL)
@@ -106,7 +112,7 @@ CHECKPOINT = Kind(
     "",
     NOTHING,
     rf"{MODEL_FILES}|pytorch_model.*\.bin|optimizer\.(pt|bin)|(scheduler|scaler)\.pt"
-    r"|rng_state(_\d+)?\.pth|trainer_state\.json|loss_window\.json|unplanned|callbacks?_state\.json",
+    rf"|rng_state(_\d+)?\.pth|{_any(names.TRAINER_STATE_FILE)}|loss_window\.json|unplanned|callbacks?_state\.json",
     {r"additional_chat_templates": TEMPLATES},
 )
 SAVING = Kind("a checkpoint that is saved", "", NOTHING, r"(?!)", {r"checkpoint-\d+": CHECKPOINT})
@@ -114,8 +120,9 @@ EVALUATION = Kind(
     "hfcli eval",
     MARK_FILE,
     EVALUATION_MARK,
-    r"predictions\.jsonl|report\.(json|md|html)|\.scores\.partial|prompts\.jsonl"
-    r"|texts\.jsonl(\.partial|\.tmp|\.run\.json(\.tmp)?)?|\.texts\.jsonl\.lock",
+    _any(names.PREDICTIONS_FILE, REPORT_FILE, names.REPORT_MARKDOWN, names.REPORT_PAGE)
+    + f"|{_any(SCORES_FILE, names.PROMPTS_FILE, f'.{names.TEXTS_FILE}.lock')}"
+    + rf"|{_any(names.TEXTS_FILE)}(\.partial|\.tmp|\.run\.json(\.tmp)?)?",
 )
 _IN_A_RUN = {
     r"checkpoint-\d+": CHECKPOINT,
@@ -131,10 +138,10 @@ RUN = Kind(
     "hfcli finetune",
     RUN_FILE,
     OF_A_RUN,
-    rf"{RECORDS}|{MODEL_FILES}|{PICTURES}|report\.html|mlflow\.db(-(wal|shm|journal))?",
+    rf"{RECORDS}|{MODEL_FILES}|{PICTURES}|{_any(names.REPORT_PAGE)}|mlflow\.db(-(wal|shm|journal))?",
     _IN_A_RUN,
 )
-SWEEP = Kind("hfcli finetune --sweep", SWEEP_FILE, OF_A_SWEEP, r"sweep\.json", {r"(?s:.+)": RUN})
+SWEEP = Kind("hfcli finetune --sweep", SWEEP_FILE, OF_A_SWEEP, _any(SWEEP_FILE), {r"(?s:.+)": RUN})
 MERGED = Kind(
     "hfcli export merge",
     MARK_FILE,

@@ -18,12 +18,11 @@ from hfcli.errors import RunError
 from hfcli.faults import environment_errors
 from hfcli.recipe.training import TrainingSection
 from hfcli.results import Evaluated, Listener, StepDone, TrainingStarted
+from hfcli.runfolder.names import METRICS_FILE
 from hfcli.training.interrupts import Interrupts, Paused
 
 if TYPE_CHECKING:
     from transformers import TrainerCallback
-
-METRICS_FILE = "metrics.jsonl"
 
 
 @dataclass

@@ -23,7 +23,7 @@ from hfcli.data.splits import SPLIT_NAMES
 from hfcli.errors import RunError
 from hfcli.models.load import LoadedModel
 from hfcli.recipe.schema import Recipe
-from hfcli.runfolder.kinds import RUN_FILE
+from hfcli.runfolder.names import RUN_FILE
 
 SECTIONS = ("task", "model", "data", "training", "generation", "evaluation")
 PACKAGES = (

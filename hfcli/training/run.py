@@ -24,7 +24,8 @@ from hfcli.recipe.load import dump_recipe
 from hfcli.recipe.schema import Recipe
 from hfcli.recipe.trackers import check_report_to, tracker_environment, tracker_names
 from hfcli.results import Choice, FinetuneResult, Listener, Note, SampleWritten
-from hfcli.runfolder.kinds import RECIPE_FILE, RESULT_FILE, RUN, RUN_FILE
+from hfcli.runfolder.kinds import RUN
+from hfcli.runfolder.names import RECIPE_FILE, RESULT_FILE, RUN_FILE, SAMPLES_FILE
 from hfcli.training import checkpoints, record
 from hfcli.training.arguments import check_length, sampling_strategy, training_arguments
 from hfcli.training.batch_size import settle_batch_size
@@ -46,7 +47,6 @@ from hfcli.training.trainer import Order, make_trainer, read_window
 if TYPE_CHECKING:
     from transformers import Trainer, TrainerCallback
 
-SAMPLES_FILE = "samples.jsonl"
 WriteSamples = Callable[[LoadedModel, Sequence[str]], list[str]]
 
 

@@ -31,8 +31,8 @@ from hfcli.results import (
     SweepResult,
     SweepRun,
 )
-from hfcli.runfolder.kinds import RESULT_FILE, SWEEP
-from hfcli.runfolder.kinds import SWEEP_FILE as SWEEP_FILE
+from hfcli.runfolder.kinds import SWEEP
+from hfcli.runfolder.names import RESULT_FILE, SWEEP_FILE
 from hfcli.training import record
 from hfcli.training.batch_size import with_split_of
 

@@ -98,7 +98,7 @@ ROOMS: dict[str, set[str] | None] = {
     "training": WORK,
     "evaluation": WORK | {"statistics"},
     "environment": {"errors", "cache", "device", "fast", "hub", "results"},
-    "render": {"errors", "faults", "files", "results"},
+    "render": {"errors", "faults", "files", "results", "runfolder"},
     "cli": None,
 }  # fmt: skip
 MODULES = sorted((ROOT / "hfcli").rglob("*.py"))

@@ -15,8 +15,9 @@ from hfcli.recipe.load import dump_recipe, load_recipe
 from hfcli.recipe.sweep import SweptRun, load_sweep, run_name
 from hfcli.render.sweep import show_sweep
 from hfcli.results import FinetuneResult, Note, SweepResult
+from hfcli.runfolder.names import SWEEP_FILE
 from hfcli.training.record import describe_inputs
-from hfcli.training.sweep import SWEEP_FILE, sweep
+from hfcli.training.sweep import sweep
 from tests.helpers import RECIPES
 
 RECIPE = RECIPES / "bundled-text-classification.yaml"

@@ -15,10 +15,8 @@ from hfcli.render.report.scores import confusion_chart, per_class_chart, reliabi
 from hfcli.render.report.text import NOTHING, interval, number, value_of, visible
 from hfcli.render.report.worst import KEPT, Worst, worst_rows
 from hfcli.render.streams import finite
+from hfcli.runfolder.names import REPORT_FILE, REPORT_MARKDOWN, REPORT_PAGE
 
-JSON_FILE = "report.json"
-MARKDOWN_FILE = "report.md"
-HTML_FILE = "report.html"
 SCHEMA_FILE = Path(__file__).with_name("report.schema.json")
 Report = Mapping[str, Any]
 
@@ -36,9 +34,9 @@ def write_eval_report(
     folder.mkdir(parents=True, exist_ok=True)
     page = _page(report, worst_rows(predictions, report.get("labels") or []))
     text = json.dumps(finite(report), ensure_ascii=False, indent=2, allow_nan=False)
-    write_text(folder / JSON_FILE, f"{text}\n")
-    write_text(folder / MARKDOWN_FILE, markdown(page))
-    write_text(folder / HTML_FILE, html(page))
+    write_text(folder / REPORT_FILE, f"{text}\n")
+    write_text(folder / REPORT_MARKDOWN, markdown(page))
+    write_text(folder / REPORT_PAGE, html(page))
 
 
 def _page(report: Report, worst: Worst) -> Page:

@@ -23,9 +23,8 @@ from hfcli.render.report.history import is_number, read_history
 from hfcli.render.report.page import html, write_bytes, write_text
 from hfcli.render.report.scores import confusion_chart
 from hfcli.render.report.text import number, percent, visible
+from hfcli.runfolder.names import CARD_FILE, REPORT_PAGE
 
-REPORT_FILE = "report.html"
-CARD_FILE = "README.md"
 LABELS_SHOWN = 50  # of a histogram
 Result = Mapping[str, Any]
 
@@ -62,7 +61,7 @@ def write_finetune_report(folder: Path, result: dict[str, Any], recipe_text: str
     known += [Section("Samples", _samples(history.samples))] if history.samples else []
     known.append(Section("Recipe", [Code("The resolved recipe", recipe_text, "yaml")]))
     write_text(
-        folder / REPORT_FILE,
+        folder / REPORT_PAGE,
         html(Page(f"Finetuning of {short_name(result)}", _facts(result), known)),
     )
 

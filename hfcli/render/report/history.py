@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from hfcli.errors import RunError
+from hfcli.runfolder.names import METRICS_FILE, SAMPLES_FILE
 
-METRICS_FILE = "metrics.jsonl"
-SAMPLES_FILE = "samples.jsonl"
 EVAL = "eval_"
 # Times are no scores.
 TIMES = ("runtime", "per_second", "compilation_time")
