@@ -160,14 +160,12 @@ def out_of_memory(error: BaseException) -> bool:
     Args:
         error: what a call into torch or another library raised, with its causes.
     """
-    import torch
-    from safetensors import SafetensorError
-
     known: BaseException | None = error
     while known is not None:
-        if isinstance(known, torch.OutOfMemoryError | MemoryError):
+        names = {kind.__name__ for kind in type(known).__mro__}  # torch is slow to import
+        if names & {"OutOfMemoryError", "MemoryError"}:
             return True
-        if isinstance(known, RuntimeError | OSError | SafetensorError):
+        if names & {"RuntimeError", "OSError", "SafetensorError"}:
             text = str(known).lower()
             if any(words in text for words in NO_MEMORY):
                 return True

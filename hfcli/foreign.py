@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
+from hfcli.device import out_of_memory
 from hfcli.errors import HfcliError, ModelError, RunError
 
 PACKAGE = str(Path(__file__).parent)
@@ -62,7 +62,7 @@ class foreign_errors:  # noqa: N801 - used like contextlib.suppress
     ) -> None:
         if error is None or not is_foreign(error):
             return
-        if _out_of_memory(error):
+        if out_of_memory(error):
             raise RunError(f"{self.message}: out of memory") from error
         raise self.kind(f"{self.message} ({self.say(error)})", hint=self.hint) from error
 
@@ -88,7 +88,7 @@ class forward_errors(foreign_errors):  # noqa: N801 - as above
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if error is None or isinstance(error, OSError) or _out_of_memory(error):
+        if error is None or isinstance(error, OSError) or out_of_memory(error):
             return
         super().__exit__(kind, error, traceback)
 
@@ -101,14 +101,6 @@ def is_foreign(error: BaseException) -> bool:
     if isinstance(error, BrokenPipeError) or type(error).__module__.partition(".")[0] == "hfcli":
         return False
     return _is_of_compiled_code(error) or not _arose_in_hfcli(error)
-
-
-def _out_of_memory(error: BaseException) -> bool:
-    if "torch" not in sys.modules:  # which takes a second to import
-        return isinstance(error, MemoryError)
-    from hfcli.device import out_of_memory
-
-    return out_of_memory(error)
 
 
 def _is_of_compiled_code(error: BaseException) -> bool:

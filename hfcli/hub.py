@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import http.client
 import os
-import sys
 import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from hfcli.compat.hub import switch_imported
 
 REACH_TIMEOUT = 3.0  # seconds, for name look-up and answer together
 SWITCHES = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "HF_EVALUATE_OFFLINE")
@@ -32,7 +33,7 @@ def go_offline() -> None:
     for name in SWITCHES:
         _found.setdefault(name, os.environ.get(name))
         os.environ[name] = "1"
-    _tell_libraries(offline=True)
+    switch_imported(offline=True)
 
 
 @contextmanager
@@ -48,24 +49,12 @@ def online() -> Iterator[None]:
             os.environ.pop(name, None)
         else:
             os.environ[name] = value
-    _tell_libraries(offline=is_offline())
+    switch_imported(offline=is_offline())
     try:
         yield
     finally:
         if switched:
             go_offline()
-
-
-def _tell_libraries(*, offline: bool) -> None:
-    """The libraries read the environment once, when they are imported."""
-    constants = sys.modules.get("huggingface_hub.constants")
-    if constants is not None:
-        constants.HF_HUB_OFFLINE = offline  # type: ignore[attr-defined]
-    for name in ("datasets.config", "evaluate.config"):
-        config = sys.modules.get(name)
-        if config is not None:
-            config.HF_HUB_OFFLINE = offline  # type: ignore[attr-defined]
-            config.HF_EVALUATE_OFFLINE = offline  # type: ignore[attr-defined]
 
 
 def reachable(timeout: float = REACH_TIMEOUT) -> bool:

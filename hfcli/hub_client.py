@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from hfcli.compat.hub import watch_content
 from hfcli.transfers import SLOWEST, StalledError
 
 
@@ -97,7 +98,7 @@ class Watch:
             wait = _asked_to_wait(response)
             if wait > self.seconds:
                 raise self.fail(f"the Hub asks to wait {wait} seconds ({self.last})")
-        response.stream = WatchedStream(response, self)
+        watch_content(response, WatchedStream(response, self))
 
     def progress(self, address: str) -> None:
         """Something was received from an address: its deadline begins anew."""

@@ -22,6 +22,7 @@ from hfcli.data.parsed import DEEPEST as DEEPEST
 from hfcli.data.parsed import FileOptions, Parsed, Quoting, Unreadable
 from hfcli.data.raw_files import DAMAGED, FileName, check_file, open_bytes
 from hfcli.data.row_readers import A_LINE_A_ROW, CHUNK, READERS, is_text
+from hfcli.data.spool import rows_hash
 from hfcli.errors import DataError
 from hfcli.shown import shown
 
@@ -227,4 +228,4 @@ def _hub(name: str, split: str, *, offline: bool) -> InputRows:
         for number, row in enumerate(rows):
             yield InputRow(number, f"{name}/{split}:{number}", dict(row))
 
-    return InputRows(name, f"{split}-{rows._fingerprint}", len(rows), read)
+    return InputRows(name, f"{split}-{rows_hash(rows)}", len(rows), read)

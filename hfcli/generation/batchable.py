@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from hfcli.cache import remember, remembered
+from hfcli.compat.transformers import attention_kind
 from hfcli.device import out_of_memory
 from hfcli.foreign import is_foreign
 from hfcli.generation.one_row import OneRow, WholeRow
@@ -140,7 +141,7 @@ def _once(
     import transformers
 
     shape = json.dumps(model.config.to_diff_dict(), sort_keys=True, default=str)
-    kind = [type(model).__name__, str(model.config._attn_implementation), str(model.dtype)]
+    kind = [type(model).__name__, str(attention_kind(model.config)), str(model.dtype)]
     versions = [torch.__version__, transformers.__version__, model.device.type]
     key = [what, *kind, *versions, list(lengths), shape]
     stored = remembered("starts", key)

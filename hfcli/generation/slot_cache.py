@@ -43,12 +43,10 @@ class View:
                 layer.values[target, :, :length] = layer.values[source, :, :length]
 
 
-def slot_cache() -> tuple[Any, View]:
-    """A transformers Cache that writes into slots, and the view that says where."""
+def slot_cache(view: View) -> Any:
+    """Return a transformers Cache that writes into the slots that the view names."""
     from transformers import Cache
     from transformers.cache_utils import DynamicLayer
-
-    view = View()
 
     class SlotLayer(DynamicLayer):
         keys: Any
@@ -119,4 +117,4 @@ def slot_cache() -> tuple[Any, View]:
         def get_seq_length(self) -> int:
             return 0 if view.reading else view.columns
 
-    return Cache(layer_class_to_replicate=SlotLayer), view
+    return Cache(layer_class_to_replicate=SlotLayer)

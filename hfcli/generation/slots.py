@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from hfcli.fast.decoders import whole_texts
 from hfcli.fast.decoders.cached_attention import RowsApart, SlotAttention, additive
 from hfcli.fast.linear import plain_weights
-from hfcli.generation.slot_cache import slot_cache
+from hfcli.generation.slot_cache import View, slot_cache
 from hfcli.tasks.base import pad_right
 
 if TYPE_CHECKING:
@@ -91,7 +91,8 @@ class Slots(ModelRows):
         self.forward = forward
         self.apart = apart and forward is not None
         self.lengths: list[int] = []
-        self.cache, self.view = slot_cache()
+        self.view = View()
+        self.cache = slot_cache(self.view)
 
     def admit(self, ids: Sequence[Sequence[int]]) -> Tensor:
         """Read new rows from their start; (new rows, vocabulary) float32 logits after each."""

@@ -8,6 +8,7 @@ called config.json, because transformers takes a folder with that for a whole mo
 from __future__ import annotations
 
 import json
+import os
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -89,7 +90,33 @@ def saved_labels(source: ModelSource) -> dict[str, Any]:
     return values
 
 
-def save_labels(model: PreTrainedModel, folder: Path) -> None:
+def save(model: Any, folder: Path) -> None:
+    """Write an adapter folder that `load_model` and peft itself read, and nothing else.
+
+    By itself, peft would save the whole embeddings where they grew by a padding token (hundreds of
+    megabytes for an adapter of one), ask the Hub for the base's configuration to find that out, and
+    write a model card of placeholders, or its own lines into the card that is there.
+
+    Args:
+        model: a peft.PeftModel.
+        folder: is made where it is missing; files of these names are replaced.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    written = files.create_temporary(folder / "adapter", folder=True)
+    try:
+        model.save_pretrained(str(written), save_embedding_layers=False)
+        base: Any = model.get_base_model()
+        _save_labels(base, written)
+        if base.can_generate():
+            base.generation_config.save_pretrained(written)
+        (written / "README.md").unlink(missing_ok=True)
+        for path in written.iterdir():
+            os.replace(path, folder / path.name)
+    finally:
+        files.remove(written)
+
+
+def _save_labels(model: PreTrainedModel, folder: Path) -> None:
     """Write what `saved_labels` reads, and the architecture, which tells the task."""
     config = model.config.to_dict()
     values = {"architectures": [type(model).__name__]}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any
 
+from hfcli.compat.transformers import is_stateful
+
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
@@ -39,7 +41,7 @@ def plain_attention(model: PreTrainedModel, longest: int) -> bool:
     forward: Any = model.forward
     if "position_ids" not in inspect.signature(forward).parameters:
         return False
-    if getattr(model, "_is_stateful", False) or model.config.is_encoder_decoder:
+    if is_stateful(model) or model.config.is_encoder_decoder:
         return False
     if getattr(model.config, "alibi", False):  # Falcon's; it is made from a mask of two dimensions
         return False

@@ -1,8 +1,8 @@
 """A low-rank adapter on a loaded model, by peft: which layers get one, and what is saved with it.
 
 Layers are chosen by what they are, not by a table of architectures, so that GPT-2's Conv1D counts
-as the linear layer it is. Knows nothing about training; whoever saves the model (Trainer does)
-gets a folder that `hfcli.models.load` and peft itself read.
+as the linear layer it is. Knows nothing about training; `hfcli.models.adapter.save` writes the
+folder that `hfcli.models.load` and peft itself read.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from hfcli.errors import RecipeError, RunError, did_you_mean
 from hfcli.foreign import foreign_errors
-from hfcli.models.adapter import peft_task_type, quiet_peft, save_labels
+from hfcli.models.adapter import peft_task_type, quiet_peft
 from hfcli.models.load import LoadedModel
 from hfcli.models.resolve import ModelSource
 from hfcli.recipe.lora import LoraSection
@@ -63,7 +63,6 @@ def add_lora(*, loaded: LoadedModel, section: LoraSection, task: Task) -> Loaded
         adapted: Any = get_peft_model(model, config)
     config = adapted.peft_config["default"]
     config.base_model_name_or_path, config.revision = _base_name(loaded.source)
-    _save_all_that_is_needed(adapted)
     adapted.eval()
     return replace(loaded, model=adapted)
 
@@ -171,23 +170,3 @@ def _base_name(source: ModelSource) -> tuple[str, str | None]:
         return source.name, source.revision
     path = Path(source.name).expanduser()
     return (str(path.absolute()) if path.exists() else source.name), None
-
-
-def _save_all_that_is_needed(model: Any) -> None:
-    """Make `save_pretrained` of this model write a folder that can be loaded, and nothing else.
-
-    peft would save the whole embeddings when they grew by a padding token (hundreds of megabytes
-    for an adapter of one), ask the Hub for the base's configuration to find that out, and write a
-    model card of placeholders.
-    """
-    save = model.save_pretrained
-    base = model.get_base_model()
-
-    def save_pretrained(save_directory: str, **options: Any) -> None:
-        save(save_directory, **{**options, "save_embedding_layers": False})
-        save_labels(base, Path(save_directory))
-        if base.can_generate():
-            base.generation_config.save_pretrained(save_directory)
-
-    model.save_pretrained = save_pretrained
-    model.create_or_update_model_card = lambda output_dir: None

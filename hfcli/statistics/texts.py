@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from hfcli.compat.sacrebleu import weighted_score
 from hfcli.metrics.base import Metric
 from hfcli.statistics.weights import Array, Inputs, Statistic
 
@@ -42,12 +43,5 @@ def _by_counts(scorer: Any, inputs: Inputs) -> Statistic:
     rows = [[r] if isinstance(r, str) else list(r) for r in inputs["references"]]
     most = max(map(len, rows))
     columns = [[row[i] if i < len(row) else None for row in rows] for i in range(most)]
-    counts = np.asarray(
-        scorer._extract_corpus_statistics(list(inputs["predictions"]), columns), dtype=float
-    )
-
-    def values(weights: Array) -> Array:
-        sums = np.rint(weights @ counts).astype(int).tolist()
-        return np.array([scorer._compute_score_from_stats(row).score for row in sums])
-
-    return values
+    scores = weighted_score(scorer, list(inputs["predictions"]), columns)
+    return lambda weights: np.array(scores(weights))

@@ -16,6 +16,7 @@ from hfcli.data import cache
 from hfcli.data.inputs import Unchanged, hashes_by_split, inputs_of
 from hfcli.data.prepare import check_losses, prepare
 from hfcli.data.splits import SPLIT_NAMES, Splits, load_splits
+from hfcli.data.spool import rows_hash
 from hfcli.device import Placement, resolve_dtype
 from hfcli.models.fingerprint import begin_fingerprint
 from hfcli.models.freeze import freeze_layers
@@ -122,7 +123,7 @@ class _Source:
         marks = commit_marks(recipe.data)
         if recipe.data.path is not None and marks is None:
             # The bytes of a Hub data set are not at hand; loading it from its cache is quick.
-            marks = {name: str(rows._fingerprint) for name, rows in self.splits.by_name.items()}
+            marks = {name: rows_hash(rows) for name, rows in self.splits.by_name.items()}
         content = marks or hashes_by_split(recipe.data, self.inputs)
         return cache.rows_key(recipe.data, recipe.task, recipe.seed, content)
 

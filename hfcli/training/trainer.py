@@ -26,6 +26,7 @@ from hfcli.fast.training.clipping import clip_gradients
 from hfcli.fast.training.optimizer import OPTIMIZER, quicken
 from hfcli.faults import environment_errors
 from hfcli.foreign import forward_errors
+from hfcli.models import adapter
 from hfcli.models.load import filler_id
 from hfcli.tasks.base import Feature, Task
 from hfcli.training import checkpoints
@@ -254,6 +255,15 @@ def _trainer_class(
             folder = super()._get_output_dir(trial)
             return str(Path(folder) / checkpoints.SAVING) if self._saving else folder
 
+        def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+            folder = output_dir or str(self.args.output_dir)
+            model: Any = self.model
+            if not hasattr(model, "peft_config"):
+                super().save_model(folder, _internal_call)
+                return
+            adapter.save(model, Path(folder))
+            setup.loaded.tokenizer.save_pretrained(folder)
+
         def _save_checkpoint(self, model: Any, trial: Any) -> None:
             folder = Path(super()._get_output_dir(trial))
             final = folder / f"checkpoint-{self.state.global_step}"
@@ -282,7 +292,9 @@ def _trainer_class(
                 if not planned:
                     (written / checkpoints.UNPLANNED).touch()
                 (written / LOSS_FILE).write_text(json.dumps(window), encoding="utf-8")
-                (written / "training_args.bin").unlink()  # a pickle that nobody reads
+                (written / "training_args.bin").unlink(
+                    missing_ok=True
+                )  # a pickle that nobody reads
                 checkpoints.put_in_place(written, final)
                 written.parent.rmdir()
                 checkpoints.delete_unplanned(folder, but=final)

@@ -217,6 +217,7 @@ def save_adapter(base: Path, folder: Path) -> None:
     import torch
 
     from hfcli.device import Placement
+    from hfcli.models.adapter import save
     from hfcli.models.load import ensure_pad_token, load_model
     from hfcli.models.lora import add_lora
     from hfcli.models.resolve import resolve_model
@@ -234,7 +235,7 @@ def save_adapter(base: Path, folder: Path) -> None:
     for parameter in adapted.model.parameters():
         if parameter.requires_grad:
             torch.nn.init.normal_(parameter, std=0.3)
-    adapted.model.save_pretrained(folder)
+    save(adapted.model, folder)
     adapted.tokenizer.save_pretrained(folder)
 
 

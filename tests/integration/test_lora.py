@@ -13,7 +13,7 @@ from safetensors import safe_open
 
 from hfcli.device import Placement
 from hfcli.errors import ModelError, RecipeError, RunError
-from hfcli.models.adapter import quiet_peft, resolve_chain
+from hfcli.models.adapter import quiet_peft, resolve_chain, save
 from hfcli.models.fingerprint import begin_fingerprint, weights_fingerprint
 from hfcli.models.load import LoadedModel, ensure_pad_token, load_model
 from hfcli.models.lora import add_lora
@@ -147,7 +147,7 @@ def test_saved_and_loaded_equals_the_adapter_in_memory(
     folder = request.getfixturevalue(fixture)
     loaded = adapted(folder, task, **options)
     expected = logits(loaded.model)
-    loaded.model.save_pretrained(tmp_path)
+    save(loaded.model, tmp_path)
     loaded.tokenizer.save_pretrained(tmp_path)
     again = load(tmp_path, task, train=False)
     torch.testing.assert_close(logits(again.model), expected, atol=1e-5, rtol=0)
@@ -170,7 +170,7 @@ def test_an_exported_model_is_whole_and_equals_base_and_adapter(
     loaded = adapted(request.getfixturevalue(fixture), task)
     expected = logits(loaded.model)
     loaded.model.config.use_cache = False  # as Trainer leaves it
-    loaded.model.save_pretrained(tmp_path / "run")
+    save(loaded.model, tmp_path / "run")
     loaded.tokenizer.save_pretrained(tmp_path / "run")
     (tmp_path / "run" / "recipe.yaml").write_text("seed: 1\n")
     result = merge_adapter(name=str(tmp_path / "run"), folder=tmp_path / "deep" / "merged")
@@ -191,7 +191,7 @@ def test_an_exported_model_is_whole_and_equals_base_and_adapter(
 
 def test_an_export_can_be_in_half_the_bytes(padless_gpt2: Path, tmp_path: Path) -> None:
     loaded = adapted(padless_gpt2, TextGeneration())
-    loaded.model.save_pretrained(tmp_path / "run")
+    save(loaded.model, tmp_path / "run")
     sizes = []
     for dtype in ("float32", "bfloat16"):
         merge_adapter(name=str(tmp_path / "run"), folder=tmp_path / dtype, dtype=dtype)
@@ -227,7 +227,7 @@ def test_only_adapter_and_head_are_trained_and_saved(
     changed = {n for n, value in model.state_dict().items() if not torch.equal(value, before[n])}
     assert changed == set(trainable(model))
     assert all("lora_" in name or "modules_to_save" in name for name in changed)
-    model.save_pretrained(tmp_path)
+    save(model, tmp_path)
     with safe_open(tmp_path / "adapter_model.safetensors", framework="pt") as file:
         saved = sum(file.get_tensor(name).numel() for name in file.keys())  # noqa: SIM118
     assert saved == sum(value.numel() for value in trainable(model).values())
@@ -280,7 +280,7 @@ def test_plain_peft_reads_the_folder(padless_gpt2: Path, tmp_path: Path) -> None
     loaded = adapted(padless_gpt2, TextGeneration())
     expected = logits(loaded.model)
     assert expected.shape[-1] == 301
-    loaded.model.save_pretrained(tmp_path)
+    save(loaded.model, tmp_path)
     with quiet_peft():
         base = AutoModelForCausalLM.from_pretrained(padless_gpt2)
         onto_base = PeftModel.from_pretrained(base, tmp_path).eval()
@@ -294,11 +294,11 @@ def test_an_adapter_of_an_adapter_finds_its_way_to_the_model(
 ) -> None:
     task = TextGeneration()
     first = adapted(padless_gpt2, task)
-    first.model.save_pretrained(tmp_path / "first")
+    save(first.model, tmp_path / "first")
     first.tokenizer.save_pretrained(tmp_path / "first")
     second = adapted(tmp_path / "first", task, target_modules=["c_fc"])
     expected = logits(second.model)
-    second.model.save_pretrained(tmp_path / "second")
+    save(second.model, tmp_path / "second")
     second.tokenizer.save_pretrained(tmp_path / "second")
     chain = resolve_chain(resolve_model(str(tmp_path / "second")))
     assert [source.folder for source in chain] == [
@@ -311,7 +311,7 @@ def test_an_adapter_of_an_adapter_finds_its_way_to_the_model(
 def test_embeddings_can_be_trained_whole(padless_gpt2: Path, tmp_path: Path) -> None:
     loaded = adapted(padless_gpt2, TextGeneration(), modules_to_save=["wte"])
     expected = logits(loaded.model)
-    loaded.model.save_pretrained(tmp_path)
+    save(loaded.model, tmp_path)
     loaded.tokenizer.save_pretrained(tmp_path)
     again = load(tmp_path, TextGeneration(), train=False)
     torch.testing.assert_close(logits(again.model), expected, atol=1e-5, rtol=0)
@@ -337,14 +337,14 @@ def test_a_wrong_name_is_named_with_what_there_is(
 
 
 def test_a_head_that_the_adapter_lacks_is_not_made_up(tiny_gpt2: Path, tmp_path: Path) -> None:
-    adapted(tiny_gpt2, TextGeneration()).model.save_pretrained(tmp_path)
+    save(adapted(tiny_gpt2, TextGeneration()).model, tmp_path)
     with pytest.raises(ModelError, match="no trained classification head"):
         load(tmp_path, TextClassification(), train=False)
 
 
 def test_a_base_that_has_gone_is_named(tiny_gpt2: Path, tmp_path: Path) -> None:
     base = shutil.copytree(tiny_gpt2, tmp_path / "base")
-    adapted(base, TextGeneration()).model.save_pretrained(tmp_path / "adapter")
+    save(adapted(base, TextGeneration()).model, tmp_path / "adapter")
     shutil.rmtree(base)
     with pytest.raises(ModelError, match=r"adapter: is an adapter, .*base: no such file") as caught:
         load(tmp_path / "adapter", TextGeneration(), train=False)
@@ -354,7 +354,7 @@ def test_a_base_that_has_gone_is_named(tiny_gpt2: Path, tmp_path: Path) -> None:
 def test_an_adapter_with_missing_weights_is_refused(tiny_gpt2: Path, tmp_path: Path) -> None:
     from safetensors.torch import load_file, save_file
 
-    adapted(tiny_gpt2, TextGeneration()).model.save_pretrained(tmp_path)
+    save(adapted(tiny_gpt2, TextGeneration()).model, tmp_path)
     weights = load_file(tmp_path / "adapter_model.safetensors")
     weights.popitem()
     save_file(weights, tmp_path / "adapter_model.safetensors", metadata={"format": "pt"})
@@ -368,6 +368,6 @@ def test_settings_saved_with_the_adapter_are_those_of_the_model(
     loaded = adapted(tiny_gpt2, TextGeneration())
     generation_config: Any = loaded.model.generation_config
     generation_config.max_new_tokens = 7
-    loaded.model.save_pretrained(tmp_path)
+    save(loaded.model, tmp_path)
     again: Any = load(tmp_path, TextGeneration(), train=False).model
     assert again.generation_config.max_new_tokens == 7

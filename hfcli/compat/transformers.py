@@ -1,0 +1,33 @@
+"""What transformers (5.4 to 5.24) knows of a model, and does not say by a public name."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+ATTENTION = {"full_attention", "sliding_attention", "chunked_attention"}  # config.layer_types
+
+
+def attention_kind(config: Any) -> str | None:
+    """Return the attention that a model was loaded with, such as "sdpa".
+
+    Args:
+        config: of a model.
+
+    Returns:
+        None where this version does not say: to callers, attention that they do not know.
+    """
+    return getattr(config, "_attn_implementation", None)
+
+
+def is_stateful(model: Any) -> bool:
+    """Return whether a model remembers what it has read by anything but keys and values.
+
+    Where this version does not say, its configuration and the arguments of its forward pass do.
+    """
+    mark = getattr(model, "_is_stateful", None)
+    if mark is not None:
+        return bool(mark)
+    kinds = getattr(model.config.get_text_config(), "layer_types", None) or ATTENTION
+    takes = inspect.signature(model.forward).parameters
+    return bool(set(kinds) - ATTENTION) or "past_key_values" not in takes
