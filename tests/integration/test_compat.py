@@ -24,7 +24,10 @@ from hfcli.compat.sacrebleu import weighted_score
 from hfcli.compat.transformers import attention_kind, is_stateful
 
 TEXTS = ["the cat sat on the mat", "a dog ran", "birds fly high up"]
-REFERENCES = [["the cat sat on a mat", "one dog ran", "birds fly up"], ["a cat sat", None, None]]
+REFERENCES: list[list[str | None]] = [
+    ["the cat sat on a mat", "one dog ran", "birds fly up"],
+    ["a cat sat", None, None],
+]
 
 
 class Hidden:
@@ -43,8 +46,8 @@ def test_weighted_scores_without_counts_are_those_with_counts(scorer: Any) -> No
 
 
 def models() -> dict[str, Any]:
-    sizes = {"hidden_size": 8, "num_hidden_layers": 1, "vocab_size": 20}
-    heads = {"num_attention_heads": 2, "intermediate_size": 8}
+    sizes: dict[str, Any] = {"hidden_size": 8, "num_hidden_layers": 1, "vocab_size": 20}
+    heads: dict[str, Any] = {"num_attention_heads": 2, "intermediate_size": 8}
     return {
         "gpt2": GPT2LMHeadModel(GPT2Config(n_embd=8, n_head=2, n_layer=1, vocab_size=20)),
         "llama": LlamaForCausalLM(LlamaConfig(**sizes, **heads)),
