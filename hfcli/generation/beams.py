@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from hfcli.device import needs_memory
 from hfcli.errors import RunError
 from hfcli.foreign import forward_errors
-from hfcli.generation.fitting import memory_of_beams
+from hfcli.generation.admission import memory_of_beams
 from hfcli.generation.request import Finished, Request
 from hfcli.generation.row import Row
 from hfcli.models.load import LoadedModel

@@ -16,7 +16,6 @@ from hfcli import files
 from hfcli.errors import DataError, RecipeError
 from hfcli.foreign import forward_errors
 from hfcli.generation.batchable import open_rows
-from hfcli.generation.choose import choose
 from hfcli.generation.engines import open_engine
 from hfcli.generation.engines.base import EngineOptions
 from hfcli.generation.engines.transformers import TransformersEngine
@@ -24,6 +23,7 @@ from hfcli.generation.loading import ModelChoice
 from hfcli.generation.prompts import Messages, PromptOptions, prompt_ids, uses_chat
 from hfcli.generation.row import Row
 from hfcli.generation.run import RequestMaker, TextOptions
+from hfcli.generation.sampling import sample_tokens
 from hfcli.recipe.generation import GenerationSettings
 from hfcli.results import Listener
 from hfcli.tasks.base import context_length
@@ -195,7 +195,7 @@ class Conversation:
         request = row.request
         while True:
             how = ([request.decoding], [request.seed], [len(row.new)])
-            token = choose(row.rule(logits), *how, exact=False).tokens[0]
+            token = sample_tokens(row.rule(logits), *how, exact=False).tokens[0]
             row.take(token)
             if row.finish_reason:
                 return kept

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from hfcli.generation.choose import Decoding
+from hfcli.generation.sampling import SamplingParams
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -45,7 +45,7 @@ class Request:
     number: int
     ids: tuple[int, ...]
     seed: int
-    decoding: Decoding
+    decoding: SamplingParams
     max_new_tokens: int
     eos: frozenset[int] = frozenset()
     stops: tuple[str, ...] = ()

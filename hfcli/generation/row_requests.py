@@ -17,10 +17,10 @@ from hfcli.errors import DataError
 from hfcli.generation import batch_api
 from hfcli.generation.bulk_files import BulkFiles, prompt_column, prompt_of
 from hfcli.generation.journal import Entry
-from hfcli.generation.noise import row_seed
 from hfcli.generation.prompts import Messages, prompt_ids, uses_chat
 from hfcli.generation.request import Finished, Request
 from hfcli.generation.run import RequestMaker
+from hfcli.generation.sampling import row_seed
 from hfcli.generation.settings import SAMPLING
 from hfcli.recipe.generation import GenerationSettings
 

@@ -12,9 +12,9 @@ from hfcli.generation.beams import beam_search
 from hfcli.generation.engines import open_engine
 from hfcli.generation.engines.base import Engine, EngineOptions
 from hfcli.generation.loading import ModelChoice
-from hfcli.generation.noise import row_seed
 from hfcli.generation.prompts import PromptOptions, prompt_ids, room_for_text, uses_chat
 from hfcli.generation.request import Finished, Request
+from hfcli.generation.sampling import row_seed
 from hfcli.generation.settings import (
     DEFAULT_MAX_NEW_TOKENS,
     decoding,

@@ -8,7 +8,7 @@ import copy
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from hfcli.generation.choose import Decoding
+from hfcli.generation.sampling import SamplingParams
 from hfcli.models.load import LoadedModel
 from hfcli.models.tokenizer import PAD_TOKEN
 from hfcli.recipe.generation import GenerationSettings
@@ -94,11 +94,11 @@ def effective_settings(config: GenerationConfig) -> dict[str, Any]:
     return values
 
 
-def decoding(config: GenerationConfig) -> Decoding:
+def decoding(config: GenerationConfig) -> SamplingParams:
     """How a request's tokens are chosen."""
     if not config.do_sample or config.top_p == 0:  # only the likeliest token is left
-        return Decoding()
-    return Decoding(
+        return SamplingParams()
+    return SamplingParams(
         temperature=float(config.temperature),
         top_k=int(config.top_k or 0),
         top_p=1.0 if config.top_p is None else float(config.top_p),

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from hfcli.generation.batchable import open_rows
-from hfcli.generation.choose import choose
+from hfcli.generation.sampling import sample_tokens
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -127,7 +127,7 @@ class DraftModel:
         for _ in range(limit):
             step = len(row.new) + len(drafted)
             how = ([request.decoding], [request.seed], [step])
-            token = choose(logits, *how, exact=False).tokens[0]
+            token = sample_tokens(logits, *how, exact=False).tokens[0]
             drafted.append(token)
             if token in request.eos or len(drafted) == limit:
                 break

@@ -18,16 +18,16 @@ from hfcli.fast.decoders import short_forward
 from hfcli.fast.decoders.cached_attention import RowsApart
 from hfcli.fast.linear import STEP, prepack
 from hfcli.generation import loading
-from hfcli.generation.choose import Decoding
 from hfcli.generation.engines import transformers as engines
 from hfcli.generation.engines.base import EngineOptions
 from hfcli.generation.engines.transformers import TransformersEngine, open_engine
 from hfcli.generation.loading import ModelChoice
 from hfcli.generation.request import Request
+from hfcli.generation.sampling import SamplingParams
 from hfcli.generation.slots import Slots
 
 LENGTHS = (1, 2, 9, 31, 32, 33, 60, 127, 128, 129, 180)
-DECODINGS = {"greedy": Decoding(), "sampled": Decoding(temperature=0.9, top_p=0.95)}
+DECODINGS = {"greedy": SamplingParams(), "sampled": SamplingParams(temperature=0.9, top_p=0.95)}
 
 pytestmark = pytest.mark.skipif(
     not computes_bf16(torch.device("cpu")), reason="this processor has no bfloat16"
@@ -86,7 +86,7 @@ def opened(folder: Path, rows: int | None = None, **choice: Any) -> Transformers
     return open_engine(options)
 
 
-def texts(engine: TransformersEngine, decoding: Decoding) -> dict[int, tuple[int, ...]]:
+def texts(engine: TransformersEngine, decoding: SamplingParams) -> dict[int, tuple[int, ...]]:
     draw = random.Random(0)
     prompts = [[draw.randrange(1024) for _ in range(n)] for n in LENGTHS * 4]
     requests = [
@@ -98,7 +98,7 @@ def texts(engine: TransformersEngine, decoding: Decoding) -> dict[int, tuple[int
 
 @pytest.mark.parametrize("decoding", DECODINGS.values(), ids=DECODINGS.keys())
 def test_a_batch_of_any_size_writes_what_a_batch_of_one_does(
-    folder: Path, decoding: Decoding
+    folder: Path, decoding: SamplingParams
 ) -> None:
     alone = opened(folder, 1, dtype="bfloat16")
     if not alone.apart and not os.environ.get("CI"):

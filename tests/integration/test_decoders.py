@@ -12,12 +12,12 @@ import torch
 from hfcli.device import computes_bf16
 from hfcli.fast.decoders import ARCHITECTURES, short_forward
 from hfcli.fast.linear import prepack
-from hfcli.generation.batch import Batch
+from hfcli.generation.admission import MemoryBudget
 from hfcli.generation.chat import open_conversation
 from hfcli.generation.engines.base import EngineOptions
 from hfcli.generation.engines.transformers import open_engine
-from hfcli.generation.fitting import Fit
 from hfcli.generation.loading import ModelChoice
+from hfcli.generation.scheduler import Batch
 from hfcli.generation.slots import Slots
 from hfcli.recipe.generation import GenerationSettings
 from hfcli.results import Listener
@@ -166,7 +166,7 @@ def test_it_is_switched_off_by_name(tiny_gpt2: Path, off: bool) -> None:
         choice=choice, settings=GenerationSettings(), system=None, chat_template=False, seed=0,
         listener=ignore,
     )  # fmt: skip
-    memories = (Batch(engine, Fit(1)).memory, talk._memory)
+    memories = (Batch(engine, MemoryBudget(1)).memory, talk._memory)
     for memory in memories:
         assert isinstance(memory, Slots)
         assert (memory.forward is None) == off

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from hfcli import device
-from hfcli.generation.fitting import fit_to_memory
+from hfcli.generation.admission import memory_budget
 from hfcli.training import memory
 from hfcli.training.batch_size import UNKNOWN, largest_rows
 
@@ -131,7 +131,7 @@ def test_a_device_that_does_not_tell_is_not_known(
         dtype=torch.float32,
         device=place,
     )
-    assert fit_to_memory(model, None).memory is None
+    assert memory_budget(model, None).memory is None
 
 
 @pytest.mark.parametrize("fits", [0, 1, 2, 3, 4, 7, 8, 64])

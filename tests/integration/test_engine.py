@@ -11,12 +11,12 @@ import pytest
 import torch
 
 from hfcli.generation.batchable import open_rows
-from hfcli.generation.choose import Decoding
 from hfcli.generation.engines.base import EngineOptions
 from hfcli.generation.engines.transformers import TransformersEngine, open_engine
 from hfcli.generation.loading import ModelChoice
 from hfcli.generation.one_row import OneRow
 from hfcli.generation.request import Finished, Request
+from hfcli.generation.sampling import SamplingParams
 from hfcli.generation.slots import Slots
 from tests.helpers import is_pinned
 
@@ -28,14 +28,14 @@ PROMPTS = [
     "Bread",
     "The lamp would be lit when the keeper asked the boats",
 ]
-SAMPLED = Decoding(temperature=0.9, top_k=0, top_p=0.95)
+SAMPLED = SamplingParams(temperature=0.9, top_k=0, top_p=0.95)
 DECODINGS = {
-    "greedy": Decoding(),
-    "sampled": Decoding(temperature=1.0),
-    "top-k": Decoding(temperature=0.8, top_k=20),
+    "greedy": SamplingParams(),
+    "sampled": SamplingParams(temperature=1.0),
+    "top-k": SamplingParams(temperature=0.8, top_k=20),
     "top-p": SAMPLED,
-    "min-p": Decoding(temperature=1.2, min_p=0.05),
-    "all": Decoding(temperature=1.1, top_k=40, top_p=0.9, min_p=0.01),
+    "min-p": SamplingParams(temperature=1.2, min_p=0.05),
+    "all": SamplingParams(temperature=1.1, top_k=40, top_p=0.9, min_p=0.01),
 }
 
 
@@ -49,7 +49,9 @@ def open_tiny(tiny_gpt2: Path) -> Callable[..., TransformersEngine]:
 
 
 def requests_for(
-    engine: TransformersEngine, decoding: Decoding, max_new: Sequence[int] = (5, 17, 9, 24, 3, 12)
+    engine: TransformersEngine,
+    decoding: SamplingParams,
+    max_new: Sequence[int] = (5, 17, 9, 24, 3, 12),
 ) -> list[Request]:
     tokenizer = engine.loaded.tokenizer
     eos = frozenset({tokenizer.eos_token_id})
@@ -68,7 +70,7 @@ def texts(engine: TransformersEngine, requests: Sequence[Request]) -> dict[int, 
 
 @pytest.mark.parametrize("decoding", DECODINGS.values(), ids=DECODINGS.keys())
 def test_a_row_has_the_same_text_alone_and_in_any_batch(
-    open_tiny: Callable[..., TransformersEngine], decoding: Decoding
+    open_tiny: Callable[..., TransformersEngine], decoding: SamplingParams
 ) -> None:
     engine = open_tiny(batch_size=1)
     requests = requests_for(engine, decoding)
@@ -85,9 +87,9 @@ def test_greedy_text_is_that_of_transformers_own_generate(
     open_tiny: Callable[..., TransformersEngine],
 ) -> None:
     engine = open_tiny(batch_size=4)
-    found = texts(engine, requests_for(engine, Decoding(), [20] * 6))
+    found = texts(engine, requests_for(engine, SamplingParams(), [20] * 6))
     model: Any = engine.loaded.model
-    for request in requests_for(engine, Decoding(), [20] * 6):
+    for request in requests_for(engine, SamplingParams(), [20] * 6):
         ids = torch.tensor([request.ids])
         output = model.generate(
             ids, attention_mask=torch.ones_like(ids), max_new_tokens=20, do_sample=False
@@ -127,9 +129,9 @@ def test_memory_that_runs_out_in_a_trial_says_nothing_about_the_model(
     assert isinstance(open_rows(model, 64), Slots)
 
 
-@pytest.mark.parametrize("decoding", [Decoding(), SAMPLED], ids=["greedy", "sampled"])
+@pytest.mark.parametrize("decoding", [SamplingParams(), SAMPLED], ids=["greedy", "sampled"])
 def test_guesses_change_no_text(
-    open_tiny: Callable[..., TransformersEngine], tiny_gpt2: Path, decoding: Decoding
+    open_tiny: Callable[..., TransformersEngine], tiny_gpt2: Path, decoding: SamplingParams
 ) -> None:
     plain = open_tiny(batch_size=1)
     requests = requests_for(plain, decoding, [40, 40, 20, 20, 40, 30])
@@ -166,7 +168,7 @@ def test_nothing_is_computed_for_rows_that_are_done(
     open_tiny: Callable[..., TransformersEngine],
 ) -> None:
     engine = open_tiny(batch_size=4)
-    base = requests_for(engine, Decoding(temperature=1.5))
+    base = requests_for(engine, SamplingParams(temperature=1.5))
     many = [
         replace(base[i % 6], number=i, seed=i, max_new_tokens=(3, 6, 9, 14)[i % 4])
         for i in range(48)
@@ -178,7 +180,7 @@ def test_nothing_is_computed_for_rows_that_are_done(
 
 def test_a_stop_string_ends_its_own_row_only(open_tiny: Callable[..., TransformersEngine]) -> None:
     engine = open_tiny(batch_size=6)
-    requests = requests_for(engine, Decoding(), [30, 30, 20, 20, 30, 20])
+    requests = requests_for(engine, SamplingParams(), [30, 30, 20, 20, 30, 20])
     whole = {f.request.number: f for f in engine.run(requests)}
     cut = 0
     for number, text in ((n, f.text) for n, f in whole.items()):
@@ -255,7 +257,7 @@ def test_little_is_computed_in_vain_on_a_skewed_load(tiny_gpt2_long: Path) -> No
             i,
             tuple(choose.choices(range(2, 300), k=int(8 * 32 ** choose.random() ** 2))),
             i,
-            Decoding(temperature=1.0),
+            SamplingParams(temperature=1.0),
             int(16 * 8 ** choose.random() ** 2),
         )
         for i in range(64)

@@ -12,11 +12,11 @@ import torch
 from hfcli.device import computes_bf16
 from hfcli.fast import linear as packing
 from hfcli.fast.linear import can_prepack, plain_weights, prepack
-from hfcli.generation.choose import Decoding
 from hfcli.generation.engines.base import EngineOptions
 from hfcli.generation.engines.transformers import TransformersEngine, open_engine
 from hfcli.generation.loading import ModelChoice
 from hfcli.generation.request import Request
+from hfcli.generation.sampling import SamplingParams
 from tests.helpers import ROOT
 
 CPU = torch.device("cpu")
@@ -67,14 +67,14 @@ def test_texts_of_a_batch_are_those_of_plain_weights(tiny_gpt2: Path) -> None:
     packed = engine_of(tiny_gpt2)
     assert len(list(packed_layers(plain))) == 0
     assert len(list(packed_layers(packed))) == 9
-    for decoding in (Decoding(), Decoding(temperature=1.0)):
+    for decoding in (SamplingParams(), SamplingParams(temperature=1.0)):
         assert texts(packed, decoding) == texts(plain, decoding)
 
 
 @pytest.mark.usefixtures("pack_small")
 def test_one_text_in_float32_is_not_packed(tiny_gpt2: Path) -> None:
     engine = engine_of(tiny_gpt2, one_stream=True)
-    texts(engine, Decoding(), rows=1)
+    texts(engine, SamplingParams(), rows=1)
     assert not list(packed_layers(engine)), "it wins nothing"
 
 
@@ -84,7 +84,7 @@ def test_one_text_in_bfloat16_is_packed_after_its_first_token(tiny_gpt2: Path) -
         pytest.skip("this processor has no bfloat16")
     engine = engine_of(tiny_gpt2, one_stream=True, dtype="bfloat16")
     assert not list(packed_layers(engine))
-    texts(engine, Decoding(), rows=1)
+    texts(engine, SamplingParams(), rows=1)
     assert len(list(packed_layers(engine))) == 9
 
 
@@ -103,7 +103,7 @@ def packed_layers(engine: TransformersEngine) -> Iterator[Any]:
 
 
 def texts(
-    engine: TransformersEngine, decoding: Decoding, rows: int = 7
+    engine: TransformersEngine, decoding: SamplingParams, rows: int = 7
 ) -> dict[int, tuple[int, ...]]:
     requests = [Request(i, tuple(range(1, 4 + i)), i, decoding, 20) for i in range(rows)]
     return {f.request.number: f.ids for f in engine.run(requests)}

@@ -18,13 +18,13 @@ from benchmarks.gguf_file import write_gguf
 from hfcli.errors import HfcliError, ModelError, RecipeError, RunError
 from hfcli.generation import llama_rows
 from hfcli.generation.chat import open_conversation
-from hfcli.generation.choose import Decoding
 from hfcli.generation.engines import open_engine
 from hfcli.generation.engines.base import EngineOptions
 from hfcli.generation.engines.transformers import TransformersEngine
 from hfcli.generation.llama_rows import LlamaModel, LlamaRows
 from hfcli.generation.loading import ModelChoice
 from hfcli.generation.run import TextOptions, generate
+from hfcli.generation.sampling import SamplingParams
 from hfcli.recipe.generation import GenerationSettings
 from tests.conftest import build_gpt2
 from tests.integration.test_engine import requests_for, texts
@@ -209,10 +209,10 @@ def test_without_the_library_and_without_a_gguf_file(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.skipif(not INSTALLED, reason="llama-cpp-python is not installed")
-@pytest.mark.parametrize("decoding", [Decoding(), Decoding(temperature=0.9)])
+@pytest.mark.parametrize("decoding", [SamplingParams(), SamplingParams(temperature=0.9)])
 @pytest.mark.parametrize("batch_size", [1, 4])
 def test_an_unquantized_file_gives_the_texts_of_transformers(
-    gguf: Path, decoding: Decoding, batch_size: int
+    gguf: Path, decoding: SamplingParams, batch_size: int
 ) -> None:
     engines = {
         name: open_engine(name, options(gguf, batch_size=batch_size))

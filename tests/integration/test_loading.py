@@ -12,12 +12,12 @@ import torch
 
 from benchmarks.gguf_file import write_gguf
 from hfcli.errors import ModelError
-from hfcli.generation.choose import Decoding
 from hfcli.generation.engines.base import EngineOptions
 from hfcli.generation.engines.transformers import open_engine
 from hfcli.generation.engines.vllm import engine_arguments
 from hfcli.generation.loading import ModelChoice, find_model, load_for_generation
 from hfcli.generation.request import Request
+from hfcli.generation.sampling import SamplingParams
 from hfcli.models.resolve import resolve_model
 from tests.conftest import build_gpt2
 from tests.fake_hub import COMMIT, fake_hub, hub_env
@@ -136,7 +136,7 @@ def test_a_text_longer_than_the_draft_can_read_goes_on_without_guesses(
 ) -> None:
     build_gpt2(tmp_path, n_positions=24)
     choice = ModelChoice(str(tiny_gpt2_long), device="cpu")
-    request = Request(0, (5, 6, 7), 3, Decoding(), 60)
+    request = Request(0, (5, 6, 7), 3, SamplingParams(), 60)
     plain = open_engine(EngineOptions(choice=choice, listener=ignore, batch_size=1))
     guessed = open_engine(
         EngineOptions(choice=choice, listener=ignore, batch_size=1, draft_model=str(tmp_path))

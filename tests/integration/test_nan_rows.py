@@ -14,7 +14,6 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from hfcli.errors import ModelError, RunError
-from hfcli.generation.batch import Batch
 from hfcli.generation.bulk import generate_file
 from hfcli.generation.bulk_files import BulkFiles
 from hfcli.generation.chat import Conversation
@@ -22,6 +21,7 @@ from hfcli.generation.loading import ModelChoice
 from hfcli.generation.prompts import PromptOptions
 from hfcli.generation.run import TextOptions, generate
 from hfcli.generation.samples import write_samples
+from hfcli.generation.scheduler import Batch
 from hfcli.models.load import LoadedModel
 from hfcli.models.merge import merge_adapter
 from hfcli.models.resolve import ModelSource

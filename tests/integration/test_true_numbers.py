@@ -16,8 +16,8 @@ from transformers import AutoModelForCausalLM, AutoModelForSequenceClassificatio
 from hfcli.errors import RunError
 from hfcli.evaluation.choices import Pick, nll_of
 from hfcli.generation.beams import beam_search
-from hfcli.generation.choose import Decoding, choose
 from hfcli.generation.request import Request
+from hfcli.generation.sampling import SamplingParams, sample_tokens
 from hfcli.models.load import LoadedModel, ensure_filler
 from hfcli.models.resolve import ModelSource
 from hfcli.tasks.base import context_length
@@ -121,9 +121,9 @@ def test_logits_that_are_not_numbers_become_no_score_and_no_text(value: float) -
     embeddings: Any = held.model.get_input_embeddings()
     with torch.no_grad():
         embeddings.weight[:] = value
-    request = Request(0, (5, 6, 7), 0, Decoding(), 4)
+    request = Request(0, (5, 6, 7), 0, SamplingParams(), 4)
     ensure_filler(held)
-    sampled = replace(request, decoding=Decoding(temperature=1.0))
+    sampled = replace(request, decoding=SamplingParams(temperature=1.0))
     engine = causal.engine_of(held.model, held.tokenizer)
     config: Any = held.model.generation_config
     config.num_beams, config.pad_token_id = 2, 0
@@ -155,4 +155,4 @@ def test_one_row_of_nan_is_enough() -> None:
     logits = torch.zeros(3, 5)
     logits[1] = math.nan
     with pytest.raises(RunError, match="NaN logits"):
-        choose(logits, [Decoding()] * 3, [0] * 3, [0] * 3)
+        sample_tokens(logits, [SamplingParams()] * 3, [0] * 3, [0] * 3)

@@ -10,19 +10,19 @@ from typing import Any
 import pytest
 
 from hfcli.errors import RecipeError, RunError
-from hfcli.generation.choose import Decoding
 from hfcli.generation.engines import open_engine
 from hfcli.generation.engines.base import EngineOptions
 from hfcli.generation.engines.vllm import engine_arguments, sampling_arguments, to_finished
 from hfcli.generation.loading import ModelChoice
 from hfcli.generation.request import Request
+from hfcli.generation.sampling import SamplingParams
 from hfcli.models.resolve import resolve_model
 
 REQUEST = Request(
     number=3,
     ids=(1, 2),
     seed=7,
-    decoding=Decoding(temperature=0.8, top_k=40, top_p=0.9, min_p=0.05),
+    decoding=SamplingParams(temperature=0.8, top_k=40, top_p=0.9, min_p=0.05),
     max_new_tokens=12,
     eos=frozenset({0, 5}),
     stops=("END",),
@@ -46,10 +46,10 @@ def test_every_setting_arrives_under_vllms_name() -> None:
         "stop_token_ids": [0, 5], "logprobs": 2, "skip_special_tokens": True,
     }  # fmt: skip
     penalty = RepetitionPenaltyLogitsProcessor(1.2)
-    ruled = Request(1, (1,), 0, Decoding(), 5, processors=[penalty])
+    ruled = Request(1, (1,), 0, SamplingParams(), 5, processors=[penalty])
     assert sampling_arguments(ruled)["repetition_penalty"] == 1.2
     assert sampling_arguments(ruled)["temperature"] == 0.0
-    other = Request(1, (1,), 0, Decoding(), 5, processors=[NoRepeatNGramLogitsProcessor(2)])
+    other = Request(1, (1,), 0, SamplingParams(), 5, processors=[NoRepeatNGramLogitsProcessor(2)])
     with pytest.raises(RecipeError, match="NoRepeatNGram"):
         sampling_arguments(other)
 
@@ -110,6 +110,6 @@ def test_both_engines_write_the_same_greedy_text(tiny_gpt2_long: Path) -> None:
         choice = ModelChoice(name=str(tiny_gpt2_long), dtype="float32")
         engine = open_engine(name, EngineOptions(choice=choice, listener=print))
         ids = tuple(engine.loaded.tokenizer("The lamp")["input_ids"])
-        (finished,) = engine.run([Request(0, ids, 0, Decoding(), 8)])
+        (finished,) = engine.run([Request(0, ids, 0, SamplingParams(), 8)])
         texts.append(finished.text)
     assert texts[0] == texts[1]

@@ -131,10 +131,10 @@ def engine_of(model: Any, tokenizer: Any, **options: Any) -> Any:
 
 def _texts(model: Any, tokenizer: Any) -> tuple[dict[str, dict[int, tuple[int, ...]]], str, int]:
     """Texts by run, how rows were run, and how many tokens were proposed."""
-    from hfcli.generation.choose import Decoding
     from hfcli.generation.request import Request
+    from hfcli.generation.sampling import SamplingParams
 
-    wanted = [Request(i, ids, 0, Decoding(), NEW) for i, ids in enumerate(prompts())]
+    wanted = [Request(i, ids, 0, SamplingParams(), NEW) for i, ids in enumerate(prompts())]
     batch = engine_of(model, tokenizer, batch_size=8)
     found = {"batch": {f.request.number: f.ids for f in batch.run(wanted)}}
     lookup = engine_of(model, tokenizer, batch_size=1, prompt_lookup=True)

@@ -2,7 +2,7 @@
 
 Requests are read a window at a time and started longest first. The tokens of a row do not depend
 on its neighbours: in float32, a choice that rounding could have changed is made again for the row
-alone (see `hfcli.generation.choose`); in bfloat16, rows are computed apart (see
+alone (see `hfcli.generation.sampling`); in bfloat16, rows are computed apart (see
 `hfcli.fast.batch_invariance`). Knows nothing about files.
 """
 
@@ -19,15 +19,14 @@ from hfcli.fast.batch_invariance import rows_stand_apart
 from hfcli.fast.decoders import Forward, short_forward
 from hfcli.fast.linear import can_prepack, prepack
 from hfcli.foreign import forward_errors
-from hfcli.generation.batch import Batch
+from hfcli.generation.admission import memory_budget
 from hfcli.generation.engines.base import EngineOptions
-from hfcli.generation.fitting import fit_to_memory
 from hfcli.generation.loading import draft_choice, find_model, load_found
 from hfcli.generation.logprobs import token_logprobs
 from hfcli.generation.one_row import OneRow
 from hfcli.generation.request import Counts, Finished, Request
 from hfcli.generation.row import Row
-from hfcli.generation.scheduling import by_work
+from hfcli.generation.scheduler import Batch, by_work
 from hfcli.generation.slots import Slots
 from hfcli.generation.speculate import DraftModel, PromptLookup, Proposer, Repeats
 from hfcli.models.load import LoadedModel
@@ -141,7 +140,7 @@ class TransformersEngine:
         tokenizer = self.loaded.tokenizer
         source = iter(requests)
         window = list(islice(source, WINDOW))
-        batch = Batch(self, fit_to_memory(self.loaded.model, self.options.batch_size))
+        batch = Batch(self, memory_budget(self.loaded.model, self.options.batch_size))
         if isinstance(batch.memory, OneRow):
             self.options.listener(Chosen(ONE_BY_ONE))
         waiting: list[Row] = []

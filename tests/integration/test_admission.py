@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from hfcli import device
-from hfcli.generation.choose import Decoding
+from hfcli.generation.admission import LARGEST_BATCH, MEMORY_SHARE, MemoryBudget, memory_budget
 from hfcli.generation.engines.base import EngineOptions
 from hfcli.generation.engines.transformers import TransformersEngine, open_engine
-from hfcli.generation.fitting import LARGEST_BATCH, MEMORY_SHARE, Fit, fit_to_memory
 from hfcli.generation.loading import ModelChoice
 from hfcli.generation.request import Request
+from hfcli.generation.sampling import SamplingParams
 from hfcli.generation.slots import Slots
 
 
@@ -26,31 +26,33 @@ def engine(tiny_gpt2: Path) -> TransformersEngine:
 
 
 def request(number: int, prompt: int, new: int) -> Request:
-    return Request(number, tuple(range(2, 2 + prompt)), number, Decoding(1.0), new)
+    return Request(number, tuple(range(2, 2 + prompt)), number, SamplingParams(1.0), new)
 
 
 def test_rows_start_while_the_longest_of_them_fits_as_often_as_there_are_rows() -> None:
-    fit = Fit(rows=4, memory=300, column=1, row=5)
+    fit = MemoryBudget(rows=4, memory=300, column=1, row=5)
     short, long = request(0, 5, 10), request(1, 5, 90)
-    assert fit.more([], [short] * 9) == 4, "by number"
-    assert fit.more([short] * 3, [short] * 9) == 1
-    assert fit.more([], [long] * 9) == 2, "by memory: 2 * (128 + 5) is 266"
-    assert fit.more([short] * 2, [long]) == 0, "3 rows of 128 columns"
-    assert fit.more([long], [short] * 9) == 1, "short rows are as wide as the longest"
-    assert fit.more([], [request(2, 500, 500)]) == 1, "alone, a row always starts"
-    assert fit.more([short], [request(2, 500, 500)]) == 0
-    assert Fit(rows=3).more([], [request(2, 500, 500)] * 5) == 3, "a number that was asked for"
+    assert fit.admit([], [short] * 9) == 4, "by number"
+    assert fit.admit([short] * 3, [short] * 9) == 1
+    assert fit.admit([], [long] * 9) == 2, "by memory: 2 * (128 + 5) is 266"
+    assert fit.admit([short] * 2, [long]) == 0, "3 rows of 128 columns"
+    assert fit.admit([long], [short] * 9) == 1, "short rows are as wide as the longest"
+    assert fit.admit([], [request(2, 500, 500)]) == 1, "alone, a row always starts"
+    assert fit.admit([short], [request(2, 500, 500)]) == 0
+    assert MemoryBudget(rows=3).admit([], [request(2, 500, 500)] * 5) == 3, (
+        "a number that was asked for"
+    )
 
 
 def test_the_room_is_a_share_of_what_is_free(
     engine: TransformersEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hfcli.generation.fitting.free_memory", lambda device: 10_000)
-    fit = fit_to_memory(engine.loaded.model, None)
+    monkeypatch.setattr("hfcli.generation.admission.free_memory", lambda device: 10_000)
+    fit = memory_budget(engine.loaded.model, None)
     # 2 layers of keys and values, 2 heads of 16 float32 numbers; old and new cache
     assert (fit.rows, fit.column) == (LARGEST_BATCH, 2 * 2 * 2 * 2 * 16 * 4)
     assert fit.memory == int(MEMORY_SHARE * 10_000)
-    assert fit_to_memory(engine.loaded.model, 7) == Fit(7)
+    assert memory_budget(engine.loaded.model, 7) == MemoryBudget(7)
 
 
 def test_every_kind_of_model_has_a_size() -> None:
@@ -61,9 +63,9 @@ def test_every_kind_of_model_has_a_size() -> None:
         num_attention_heads=4, num_key_value_heads=2,
     )  # fmt: skip
     # 3 layers of keys and values, 2 heads of 8 float32 numbers; old and new cache
-    assert fit_to_memory(LlamaForCausalLM(llama), None).column == 2 * 3 * 2 * 2 * 8 * 4
+    assert memory_budget(LlamaForCausalLM(llama), None).column == 2 * 3 * 2 * 2 * 8 * 4
     mamba = MambaConfig(vocab_size=300, hidden_size=32, num_hidden_layers=2, state_size=4)
-    assert fit_to_memory(MambaForCausalLM(mamba), None).column > 0
+    assert memory_budget(MambaForCausalLM(mamba), None).column > 0
 
 
 def test_little_memory_changes_no_text_and_is_not_exceeded(
@@ -75,10 +77,10 @@ def test_little_memory_changes_no_text_and_is_not_exceeded(
     requests = [request(i, 3, 4) for i in range(1024)]
     requests += [request(1024 + i, 9, 180) for i in range(6)]
     expected = {f.request.number: f.ids for f in engine.run(requests)}
-    room = fit_to_memory(engine.loaded.model, None)
+    room = memory_budget(engine.loaded.model, None)
     allowed = 3 * (192 * room.column + room.row)  # three of the long rows
     monkeypatch.setattr(
-        "hfcli.generation.fitting.free_memory", lambda device: int(allowed / MEMORY_SHARE) + 1
+        "hfcli.generation.admission.free_memory", lambda device: int(allowed / MEMORY_SHARE) + 1
     )
     held: set[tuple[int, int]] = set()
     extend = Slots.extend
@@ -135,7 +137,7 @@ def test_numbers_that_are_none_end_the_run(engine: TransformersEngine) -> None:
     try:
         with torch.no_grad():
             weight.fill_(float("nan"))
-        for decoding in (Decoding(), Decoding(temperature=1.0)):
+        for decoding in (SamplingParams(), SamplingParams(temperature=1.0)):
             with pytest.raises(RunError, match="NaN"):
                 list(engine.run([replace(request(0, 3, 4), decoding=decoding)]))
     finally:

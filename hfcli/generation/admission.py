@@ -1,7 +1,7 @@
-"""How many rows may be at work together: by number, and by the memory they may come to need.
+"""Admission control: how many rows may be computed together, by number and by memory.
 
-Memory is not asked for until it is used, and on a CPU nothing says no before the system ends the
-process; so rows are let in by the most they can grow to. Knows nothing about text.
+Memory is not allocated until it is used, and on a CPU the system ends the process when there is no
+more; so rows are admitted by the most memory they can grow to. Knows nothing about text.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 LARGEST_BATCH = 32  # on two cores, more rows win nothing
 MEMORY_SHARE = 0.4  # of what is free, for keys, values and logits
-LOGIT_COPIES = 12  # float32 copies of a row of logits on the way to a choice
+LOGIT_COPIES = 12  # float32 copies of a row of logits on the way to a token
 
 
 @dataclass
-class Fit:
-    """The room there is.
+class MemoryBudget:
+    """How many rows fit.
 
     Args:
         rows: most rows at a time.
@@ -38,7 +38,7 @@ class Fit:
     column: int = 0
     row: int = 0
 
-    def more(self, at_work: Iterable[Request], waiting: Iterable[Request]) -> int:
+    def admit(self, at_work: Iterable[Request], waiting: Iterable[Request]) -> int:
         """How many of those that wait can start now; one always can where none is at work.
 
         Every row has as many columns as the longest has.
@@ -57,14 +57,14 @@ class Fit:
         return self.memory is None or n * (columns * self.column + self.row) <= self.memory
 
 
-def fit_to_memory(model: PreTrainedModel, rows: int | None) -> Fit:
+def memory_budget(model: PreTrainedModel, rows: int | None) -> MemoryBudget:
     """The room for a model's rows; `rows` is the number the user wants, None: what fits."""
     if rows is not None:
-        return Fit(rows)
+        return MemoryBudget(rows)
     config: Any = model.config.get_text_config(decoder=True)
     cache = 2 * _width(config) * config.num_hidden_layers * model.dtype.itemsize
     free = free_memory(model.device)  # None: batches are divided where they turn out too large
-    return Fit(
+    return MemoryBudget(
         rows=LARGEST_BATCH,
         memory=None if free is None else int(MEMORY_SHARE * free),
         column=2 * cache,  # the old and the new cache, while it grows
@@ -87,7 +87,7 @@ def memory_of_beams(model: PreTrainedModel, beams: int, tokens: int) -> tuple[in
     config: Any = model.config.get_text_config(decoder=True)
     if not all(hasattr(config, name) for name in ("num_hidden_layers", "hidden_size")):
         return 0, None
-    fit = fit_to_memory(model, None)
+    fit = memory_budget(model, None)
     return beams * (tokens * fit.column + fit.row), free_memory(model.device)
 
 

@@ -1,4 +1,4 @@
-"""The choice of a token: its distribution, its filters, and when it is unsure."""
+"""The choice of a token: its distribution, its filters, and when it is ambiguous."""
 
 from __future__ import annotations
 
@@ -7,19 +7,18 @@ from typing import Any
 
 import pytest
 
-from hfcli.generation.choose import Decoding, choose
-from hfcli.generation.noise import gumbel, row_seed
+from hfcli.generation.sampling import SamplingParams, gumbel, row_seed, sample_tokens
 
 DECODINGS = {
-    "temperature": Decoding(temperature=0.7),
-    "top-k": Decoding(temperature=1.0, top_k=5),
-    "top-p": Decoding(temperature=1.3, top_p=0.8),
-    "min-p": Decoding(temperature=1.0, min_p=0.1),
-    "all": Decoding(temperature=0.9, top_k=12, top_p=0.9, min_p=0.02),
+    "temperature": SamplingParams(temperature=0.7),
+    "top-k": SamplingParams(temperature=1.0, top_k=5),
+    "top-p": SamplingParams(temperature=1.3, top_p=0.8),
+    "min-p": SamplingParams(temperature=1.0, min_p=0.1),
+    "all": SamplingParams(temperature=0.9, top_k=12, top_p=0.9, min_p=0.02),
 }
 
 
-def reference(logits: Any, decoding: Decoding) -> Any:
+def reference(logits: Any, decoding: SamplingParams) -> Any:
     """The distribution by transformers' own warpers."""
     import torch
     from transformers.generation import logits_process as lp
@@ -39,7 +38,7 @@ def reference(logits: Any, decoding: Decoding) -> Any:
 @pytest.mark.parametrize(("vocabulary", "steepness"), [(40, 2.5), (3000, 2.5), (3000, 3.5)])
 @pytest.mark.parametrize("decoding", DECODINGS.values(), ids=DECODINGS.keys())
 def test_tokens_come_as_often_as_transformers_distribution_says(
-    decoding: Decoding, vocabulary: int, steepness: float
+    decoding: SamplingParams, vocabulary: int, steepness: float
 ) -> None:
     import torch
     from scipy.stats import chisquare
@@ -51,7 +50,7 @@ def test_tokens_come_as_often_as_transformers_distribution_says(
     rows = logits.expand(500, -1)
     seen: Counter[int] = Counter()
     for seed in range(draws // 500):
-        seen.update(choose(rows, [decoding] * 500, [seed] * 500, list(range(500))).tokens)
+        seen.update(sample_tokens(rows, [decoding] * 500, [seed] * 500, list(range(500))).tokens)
     assert set(seen) <= set(expected.nonzero()[:, 0].tolist())
     likely = (expected * draws >= 5).nonzero()[:, 0].tolist()
     observed = [seen[i] for i in likely] + [draws - sum(seen[i] for i in likely)]
@@ -64,17 +63,22 @@ def test_tokens_come_as_often_as_transformers_distribution_says(
 
 
 @pytest.mark.parametrize("decoding", DECODINGS.values(), ids=DECODINGS.keys())
-def test_a_choice_depends_on_no_other_row(decoding: Decoding) -> None:
+def test_a_choice_depends_on_no_other_row(decoding: SamplingParams) -> None:
     import torch
 
     generator = torch.Generator().manual_seed(5)
     steep = torch.randn(300, 3000, generator=generator) * torch.linspace(2.5, 5, 300)[:, None]
     flat = torch.randn(1, 3000, generator=generator) * 0.1
     seeds = list(range(300))
-    alone = [choose(steep[i : i + 1], [decoding], [i], [0]).tokens[0] for i in seeds]
-    others = [Decoding(1.0), Decoding(), Decoding(1.0, top_k=700), Decoding(1.0, top_p=0.999)]
+    alone = [sample_tokens(steep[i : i + 1], [decoding], [i], [0]).tokens[0] for i in seeds]
+    others = [
+        SamplingParams(1.0),
+        SamplingParams(),
+        SamplingParams(1.0, top_k=700),
+        SamplingParams(1.0, top_p=0.999),
+    ]
     for other in others:
-        beside = choose(
+        beside = sample_tokens(
             torch.cat([steep, flat]), [decoding] * 300 + [other], [*seeds, 0], [0] * 301
         )
         assert beside.tokens[:300] == alone
@@ -96,8 +100,10 @@ def test_noise_is_gumbel_and_a_function_of_its_place() -> None:
     assert torch.equal(again[0], noise[0][shuffled])
 
 
-@pytest.mark.parametrize("decoding", [Decoding(), *DECODINGS.values()])
-def test_an_error_below_the_tolerance_changes_no_choice_that_is_sure(decoding: Decoding) -> None:
+@pytest.mark.parametrize("decoding", [SamplingParams(), *DECODINGS.values()])
+def test_an_error_below_the_tolerance_changes_no_choice_that_is_sure(
+    decoding: SamplingParams,
+) -> None:
     import torch
 
     generator = torch.Generator().manual_seed(1)
@@ -105,16 +111,16 @@ def test_an_error_below_the_tolerance_changes_no_choice_that_is_sure(decoding: D
     logits = torch.randn(rows, size, generator=generator).round(decimals=1)  # many near ties
     logits += 1e-6 * torch.randn(rows, size, generator=generator)
     settings = ([decoding] * rows, list(range(rows)), [0] * rows)
-    before = choose(logits, *settings)
-    unsure = set(before.unsure)
+    before = sample_tokens(logits, *settings)
+    ambiguous = set(before.ambiguous)
     for trial in range(5):
         noise = torch.randn(rows, size, generator=torch.Generator().manual_seed(trial))
-        after = choose(logits + 2e-6 * noise, *settings)
+        after = sample_tokens(logits + 2e-6 * noise, *settings)
         changed = {
             i for i, (a, b) in enumerate(zip(before.tokens, after.tokens, strict=True)) if a != b
         }
-        assert changed <= unsure
-    assert len(unsure) < rows / 2
+        assert changed <= ambiguous
+    assert len(ambiguous) < rows / 2
 
 
 def test_seeds_of_rows_differ_and_repeat() -> None:

@@ -1,31 +1,37 @@
 """Logits -> the next token of each row, and whether rounding could have changed it.
 
-A batch changes the last digits of a row's logits. The choice is therefore made with a margin:
-where the winner would be another one after an error of `tolerance`, the row is reported as
-unsure, and the caller asks again with logits computed for that row alone. The filters are those
-of transformers' logits warpers, in their order: temperature, top_k, top_p, min_p.
-Knows nothing about models or text.
+Tokens are sampled by the Gumbel-max trick: `argmax(logits / T + g)` is distributed as
+`softmax(logits / T)` when every g is drawn from the standard Gumbel distribution (Gumbel 1954;
+Maddison et al. 2014, "A* Sampling"). Drawing g from a hash of (seed, step, token), and not from a
+stream, lets a row have the same text in every batch, and a draft be checked token by token without
+changing the text.
+
+A batch changes the last digits of a row's logits. A token is therefore sampled with a margin:
+where another would win after an error of `tolerance`, the row is reported as ambiguous, and the
+caller recomputes its logits for that row alone. The filters are those of transformers' logits
+warpers, in their order: temperature, top_k, top_p, min_p. Knows nothing about models or text.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hfcli.generation.noise import gumbel
 from hfcli.tasks.numbers import nan_logits
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 FIRST_CANDIDATES = 256  # enough for most nucleus cuts; sorting a vocabulary takes milliseconds
+MASK = 0xFFFFFFFF  # of 32 bits
 RELATIVE_ERROR = 2e-5  # of the largest logit; float32 sums of a few thousand terms stay below it
 
 
 @dataclass(frozen=True)
-class Decoding:
-    """How to choose one row's tokens; names and meaning are GenerationConfig's.
+class SamplingParams:
+    """How to sample one row's tokens; names and meaning are GenerationConfig's.
 
     Args:
         temperature: 0 is greedy.
@@ -39,34 +45,34 @@ class Decoding:
 
 
 @dataclass(frozen=True)
-class Choice:
-    """The tokens of a batch.
+class Sampled:
+    """The sampled tokens of a batch.
 
     Args:
         tokens: one id a row.
-        unsure: rows whose token an error of the tolerance could change.
+        ambiguous: rows whose token an error of the tolerance could change.
     """
 
     tokens: list[int]
-    unsure: list[int]
+    ambiguous: list[int]
 
 
-def choose(
+def sample_tokens(
     logits: Tensor,
-    rows: Sequence[Decoding],
+    rows: Sequence[SamplingParams],
     seeds: Sequence[int],
     steps: Sequence[int],
     *,
     exact: bool = True,
-) -> Choice:
-    """One token a row.
+) -> Sampled:
+    """Sample one token a row.
 
     Args:
         logits: (rows, vocabulary) float32; -inf for tokens that cannot be.
         rows: settings of each row.
         seeds: seed of each row.
         steps: how many tokens each row has generated.
-        exact: look for rows that are unsure.
+        exact: look for ambiguous rows.
 
     Raises:
         RunError: the model's arithmetic has broken down.
@@ -78,7 +84,7 @@ def choose(
         raise nan_logits()
     tolerance = _tolerance(logits, largest) if exact else torch.zeros_like(largest)
     tokens = [0] * len(rows)
-    unsure: list[int] = []
+    ambiguous: list[int] = []
     for kind, indices in _by_kind(rows).items():
         part = logits if len(indices) == len(rows) else logits[indices]
         if kind == "greedy":
@@ -90,11 +96,11 @@ def choose(
         for i, token, ok in zip(indices, found.tolist(), safe.tolist(), strict=True):
             tokens[i] = token
             if not ok:
-                unsure.append(i)
-    return Choice(tokens, sorted(unsure))
+                ambiguous.append(i)
+    return Sampled(tokens, sorted(ambiguous))
 
 
-def _by_kind(rows: Sequence[Decoding]) -> dict[str, list[int]]:
+def _by_kind(rows: Sequence[SamplingParams]) -> dict[str, list[int]]:
     kinds: dict[str, list[int]] = {}
     for i, row in enumerate(rows):
         kinds.setdefault("sample" if row.temperature > 0 else "greedy", []).append(i)
@@ -125,7 +131,7 @@ def _greedy(logits: Tensor, tolerance: Tensor | None) -> tuple[Tensor, Tensor]:
 
 def _sample(
     logits: Tensor,
-    rows: Sequence[Decoding],
+    rows: Sequence[SamplingParams],
     seeds: Sequence[int],
     steps: Sequence[int],
     tolerance: Tensor,
@@ -207,3 +213,33 @@ def _filters(
     surely |= in_ & (rank == 0) & (scores > first_out + 2 * slack)
     maybe = in_ | (scores >= last_in - 2 * slack) | ((near_p | near_min) & (rank < top_k))
     return in_, surely, maybe & torch.isfinite(scores)
+
+
+def row_seed(seed: int, row_id: str, sample: int) -> int:
+    """The seed of one text of a bulk run, 0 to 2**32 - 1, from the run's seed, row and sample."""
+    key = f"{seed}\0{row_id}\0{sample}".encode("utf-8", "surrogatepass")
+    return int.from_bytes(hashlib.blake2b(key, digest_size=4).digest(), "big")
+
+
+def gumbel(seeds: Tensor, steps: Tensor, tokens: Tensor) -> Tensor:
+    """Standard Gumbel noise, float32, of the shape of `tokens`.
+
+    Args:
+        seeds: (rows,) int64, the seed of each row.
+        steps: (rows,) int64, how many tokens the row has generated.
+        tokens: (rows, n) int64 token ids.
+    """
+    import torch
+
+    key = _mix(_mix(seeds & MASK) ^ (steps & MASK))
+    bits = _mix(_mix(tokens ^ key[:, None]) + 0x9E3779B9 + key[:, None])
+    uniform = (bits.to(torch.float64) + 0.5) / 2**32
+    return (-torch.log(-torch.log(uniform))).to(torch.float32)
+
+
+def _mix(x: Tensor) -> Tensor:
+    """A permutation of 32-bit numbers with low bias (Wellons 2018, "lowbias32")."""
+    x = x & MASK
+    x = ((x ^ (x >> 16)) * 0x7FEB352D) & MASK
+    x = ((x ^ (x >> 15)) * 0x846CA68B) & MASK
+    return x ^ (x >> 16)

@@ -1,8 +1,8 @@
 """The rows at work: new ones start where there is room, finished ones leave at once.
 
-In float32, a choice that rounding could have changed is made again for the row alone (see
-`hfcli.generation.choose`); in bfloat16, rows are computed apart where that is possible. Memory that
-runs out halves the batch. Knows nothing about requests that are not here yet.
+In float32, a token that rounding could have changed is sampled again for the row alone (see
+`hfcli.generation.sampling`); in bfloat16, rows are computed apart where possible. Running out of
+memory halves the batch. Knows nothing about requests that are not here yet.
 """
 
 from __future__ import annotations
@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING, Protocol
 
 from hfcli.device import out_of_memory
 from hfcli.errors import RunError
+from hfcli.generation.admission import MemoryBudget
 from hfcli.generation.batchable import open_rows
-from hfcli.generation.choose import Choice, choose
-from hfcli.generation.fitting import Fit
 from hfcli.generation.request import Counts
 from hfcli.generation.row import Row, without
-from hfcli.generation.scheduling import of_a_length
+from hfcli.generation.sampling import Sampled, sample_tokens
 from hfcli.generation.slots import Rows
 from hfcli.generation.speculate import Proposer
 from hfcli.results import Listener, Note
@@ -29,6 +28,8 @@ if TYPE_CHECKING:
     from hfcli.fast.decoders import Forward
     from hfcli.models.load import LoadedModel
 
+PREFILL_TOKENS = 4096  # of new rows read in one pass, padding included
+PADDING = 0.2  # most padding of a pass, a token of the prompts; more passes cost more than that
 TOKENS_TRIED = 3  # ids from 0, which every vocabulary has
 
 
@@ -60,12 +61,12 @@ class Batched(Protocol):
 class Batch:
     """The rows at work, and the memory of what they have read."""
 
-    def __init__(self, engine: Batched, fit: Fit) -> None:
+    def __init__(self, engine: Batched, budget: MemoryBudget) -> None:
         self.engine = engine
         self.counts = engine.counts
-        self.fit = fit
+        self.budget = budget
         self.memory = self._fresh()
-        fit.rows = min(fit.rows, self.memory.most or fit.rows)
+        budget.rows = min(budget.rows, self.memory.most or budget.rows)
         self.rows: list[Row] = []
         self.filling = True
         self.spoiled = False  # there is NaN in the memory
@@ -74,7 +75,7 @@ class Batch:
         engine = self.engine
         return open_rows(
             engine.loaded.model, engine.longest, engine.forward,
-            apart=engine.apart, rows=self.fit.rows,
+            apart=engine.apart, rows=self.budget.rows,
         )  # fmt: skip
 
     def advance(self, waiting: list[Row]) -> list[Row]:
@@ -105,14 +106,14 @@ class Batch:
 
     def _next_to_read(self, waiting: Sequence[Row]) -> list[Row]:
         """Rows from the end of `waiting` that there is room for, and one pass should read."""
-        free = self.fit.rows - len(self.rows)
+        free = self.budget.rows - len(self.rows)
         # A few at a time: reading one prompt costs nearly as much as reading four.
-        self.filling = self.filling or not self.rows or free >= max(1, self.fit.rows // 4)
+        self.filling = self.filling or not self.rows or free >= max(1, self.budget.rows // 4)
         if not waiting or not self.filling or free <= 0:
             self.filling = False
             return []
         next_ = waiting[-free:][::-1]
-        room = self.fit.more((r.request for r in self.rows), (r.request for r in next_))
+        room = self.budget.admit((r.request for r in self.rows), (r.request for r in next_))
         self.filling = room > 0
         return of_a_length(next_[:room])
 
@@ -136,7 +137,9 @@ class Batch:
         by_prompt = {prompt: [r for r in new if tuple(r.ids) == prompt] for prompt in prompts}
         rows = [by_prompt[prompts[i]].pop(0) for i in order]
         started = set(map(id, new))
-        waiting[-self.fit.rows :] = [r for r in waiting[-self.fit.rows :] if id(r) not in started]
+        waiting[-self.budget.rows :] = [
+            r for r in waiting[-self.budget.rows :] if id(r) not in started
+        ]
         self.rows += rows
         self.counts.batch_size = max(self.counts.batch_size, len(self.rows))
         self._take(rows, logits[order])
@@ -170,7 +173,7 @@ class Batch:
 
     def _take(self, rows: Sequence[Row], logits: Tensor) -> None:
         try:
-            tokens = self._choose(rows, logits)
+            tokens = self._sample(rows, logits)
         except NanLogitsError:
             sound = self._fail(rows, logits)
             if sound:
@@ -200,10 +203,10 @@ class Batch:
         """Whether the model has numbers for none of a few texts of one token."""
         return not any(bool(self.memory.alone([i]).max().isfinite()) for i in range(TOKENS_TRIED))
 
-    def _choose(self, rows: Sequence[Row], logits: Tensor) -> list[int]:
+    def _sample(self, rows: Sequence[Row], logits: Tensor) -> list[int]:
         chosen = _pick(rows, logits, exact=self.engine.exact)
         tokens = chosen.tokens
-        for i in chosen.unsure:
+        for i in chosen.ambiguous:
             alone = self.memory.alone(rows[i].ids)
             tokens[i] = _pick([rows[i]], alone, exact=False).tokens[0]
         return tokens
@@ -220,8 +223,8 @@ class Batch:
                 "out of memory with a single row",
                 hint="a smaller model, a shorter prompt, or fewer --max-new-tokens",
             ) from error
-        self.fit.rows = self.counts.batch_size = tried // 2
-        told = f"out of memory: going on with batches of {self.fit.rows}"
+        self.budget.rows = self.counts.batch_size = tried // 2
+        told = f"out of memory: going on with batches of {self.budget.rows}"
         self.engine.listener(Note(told))
         self._begin_again(waiting)
 
@@ -233,7 +236,7 @@ class Batch:
         self.spoiled = False
 
 
-def _pick(rows: Sequence[Row], logits: Tensor, *, exact: bool) -> Choice:
+def _pick(rows: Sequence[Row], logits: Tensor, *, exact: bool) -> Sampled:
     import torch
 
     if any(row.is_ruled for row in rows):
@@ -241,10 +244,29 @@ def _pick(rows: Sequence[Row], logits: Tensor, *, exact: bool) -> Choice:
     else:
         logits = without(logits, rows[0].request.never)  # one model's: the same in every row
     requests = [row.request for row in rows]
-    return choose(
+    return sample_tokens(
         logits,
         [request.decoding for request in requests],
         [request.seed for request in requests],
         [len(row.new) for row in rows],
         exact=exact,
     )
+
+
+def by_work(row: Row) -> tuple[int, int, int]:
+    """Sort key of a window, taken from the end: the longest texts first, samples in order."""
+    request = row.request
+    return (len(request.ids) + request.max_new_tokens, len(request.ids), -request.number)
+
+
+def of_a_length(rows: Sequence[Row]) -> list[Row]:
+    """The longest of some rows, with those that can be read beside it without much padding."""
+    chosen: list[Row] = []
+    longest, read = 0, 0
+    for row in sorted(rows, key=lambda row: -len(row.ids)):
+        longest, read = max(longest, len(row.ids)), read + len(row.ids)
+        whole = longest * (len(chosen) + 1)
+        if chosen and (whole > PREFILL_TOKENS or whole > (1 + PADDING) * read):
+            break
+        chosen.append(row)
+    return chosen
