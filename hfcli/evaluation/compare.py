@@ -18,9 +18,9 @@ from hfcli.metrics import shipped_metrics
 from hfcli.metrics.base import Metric
 from hfcli.results import CompareResult, Comparison, Flip, MetricDifference
 from hfcli.shown import listed
+from hfcli.statistics.form import right_by
 from hfcli.statistics.paired import Difference, differences
 from hfcli.statistics.proportions import holm
-from hfcli.statistics.resamplers import right_by, right_rows
 
 Columns = dict[str, list[Any]]
 SAME_ROW = ("text_sha256", "gold")
@@ -200,15 +200,14 @@ def _comparison(pair: Pair, metrics: list[MetricDifference], flips: int) -> Comp
 
 def _flips(pair: Pair) -> tuple[str | None, list[Flip], list[Flip]]:
     """By which metric, and the rows that only one run got right."""
-    name = right_by(pair.metrics)
-    if name is None:
+    found = right_by(pair.metrics)
+    if found is None:
         return None, [], []
+    name, is_right = found
     only_a: list[Flip] = []
     only_b: list[Flip] = []
-    metric = pair.metrics[name]
-    for rows, a, b in zip(
-        pair.rows, right_rows(metric, pair.a), right_rows(metric, pair.b), strict=True
-    ):
+    sides = ([value == 1 for value in is_right(side).tolist()] for side in (pair.a, pair.b))
+    for rows, a, b in zip(pair.rows, *sides, strict=True):
         if a != b:
             (only_a if a else only_b).append(_flip(*rows))
     return name, only_a, only_b

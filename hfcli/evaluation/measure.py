@@ -10,15 +10,11 @@ from typing import Any
 
 from hfcli.errors import DataError
 from hfcli.metrics import shipped_metrics
-from hfcli.metrics.base import Metric, mean
-from hfcli.metrics.language_modeling import TOKEN_INPUTS, token_loss
+from hfcli.metrics.base import Metric
+from hfcli.metrics.language_modeling import ROW_LOSS, TOKEN_LOSS
 from hfcli.statistics.blocks import blocks_of
-from hfcli.statistics.intervals import LEAST_ROWS, Interval, intervals
-from hfcli.statistics.per_class import per_class_intervals
-
-TOKEN_LOSS = Metric("token_loss", token_loss, TOKEN_INPUTS, False, "Nats a token.")
-OF_CLASSES = {f"{name}_per_class" for name in ("precision", "recall", "f1")}
-ROW_LOSS = Metric("row_loss", lambda nll: mean(nll), {"nll": float}, False, "Nats a row.")
+from hfcli.statistics.intervals import LEAST_ROWS, intervals
+from hfcli.statistics.proportions import Interval
 
 
 def loss(inputs: Mapping[str, list[Any]]) -> dict[str, float]:
@@ -62,12 +58,10 @@ def sureness(
     }
     if "parts" in inputs and len(inputs["parts"]) < LEAST_ROWS:
         found |= _of_blocks(known, inputs["parts"], options, seed)
-    if OF_CLASSES & metrics.keys():
-        of_classes = per_class_intervals(
-            inputs["predictions"], inputs["references"], options["labels"]
-        )
-        for name in OF_CLASSES & metrics.keys():
-            found[name] = [_told(interval) for interval in of_classes[name]]
+    for name, metric in metrics.items():
+        if metric.form.each_class is not None:
+            of_classes = metric.form.each_class(inputs, options["labels"])
+            found[name] = [_told(interval) for interval in of_classes]
     return found
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from hfcli.metrics import (
+    calibration,
     classification,
     language_modeling,
     multilabel,
@@ -23,6 +24,7 @@ from hfcli.metrics.base import Metric
 FAMILIES = (
     classification,
     probabilistic,
+    calibration,
     multilabel,
     regression,
     language_modeling,

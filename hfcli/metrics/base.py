@@ -1,4 +1,4 @@
-"""What a metric is: a function of per-example inputs, and the direction in which it is better.
+"""What a metric is: a function of per-example inputs, and all that is known of it.
 
 Also the two things that all families share: a mean that is undefined without values, and the
 error for a library that is not installed.
@@ -9,10 +9,11 @@ from __future__ import annotations
 import importlib.util
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from hfcli.errors import RunError
+from hfcli.statistics.form import Form
 
 INSTALL = "pip install 'hfcli[text-metrics]'"
 
@@ -31,6 +32,7 @@ class Metric:
             or `list[str]` (texts, any of which is right; a text by itself is a list of one).
         higher_is_better: None for a matrix or list, which has no direction.
         description: one sentence with the source of the definition.
+        form: how it depends on the rows, and from it how sure it is; see `hfcli.statistics.form`.
         options: further keyword arguments that the task supplies, such as `labels`.
         package: import name of an optional library that it needs; see `require`.
     """
@@ -40,6 +42,7 @@ class Metric:
     inputs: dict[str, type]
     higher_is_better: bool | None
     description: str
+    form: Form = field(default_factory=Form)
     options: tuple[str, ...] = ()
     package: str | None = None
 

@@ -2,7 +2,8 @@
 
 Averages follow scikit-learn's defaults: classes that occur in the references or the predictions,
 and 0 (`zero_division=0`) for the precision of a class that was never predicted, the recall of one
-that never occurs, and the F1 of one that is neither. Knows nothing about label names.
+that never occurs, and the F1 of one that is neither. Under row weights, all of them are functions
+of three sums a class. Knows nothing about label names.
 """
 
 from __future__ import annotations
@@ -11,11 +12,19 @@ import functools
 import math
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from hfcli.metrics.base import Metric
+from hfcli.statistics.confusions import Counts, Formula
+from hfcli.statistics.form import Form, counts_form, proportion
+from hfcli.statistics.leave_out import BY_CLASS
+from hfcli.statistics.proportions import f1_intervals, precision_intervals, recall_intervals
+from hfcli.statistics.sums import share
+from hfcli.statistics.weights import Array, Inputs
 
 INPUTS: dict[str, type] = {"predictions": int, "references": int}
+ROUNDING = 1e-13  # relative
 Labels = Sequence[int]
 
 
@@ -126,13 +135,98 @@ def _labels(predictions: Labels, references: Labels, labels: Labels | None) -> l
     return sorted({*predictions, *references}) if labels is None else list(labels)
 
 
+def _precision(counts: Counts) -> Array:
+    return share(counts.right, counts.predicted, otherwise=0.0)
+
+
+def _recall(counts: Counts) -> Array:
+    return share(counts.right, counts.true, otherwise=0.0)
+
+
+def _f1(counts: Counts) -> Array:
+    return share(2 * counts.right, counts.predicted + counts.true, otherwise=0.0)
+
+
+def _macro(score: Formula) -> Formula:
+    """The mean over the classes that occur."""
+
+    def formula(counts: Counts) -> Array:
+        occurs = (counts.predicted + counts.true) > 0
+        return (score(counts) * occurs).sum(axis=1) / occurs.sum(axis=1)
+
+    return formula
+
+
+def _weighted(score: Formula) -> Formula:
+    """The mean over classes, each weighing as many rows as are of it."""
+
+    def formula(counts: Counts) -> Array:
+        return (score(counts) * counts.true).sum(axis=1) / counts.total
+
+    return formula
+
+
+def _accuracy(counts: Counts) -> Array:
+    return counts.right.sum(axis=1) / counts.total
+
+
+def _balanced_accuracy(counts: Counts) -> Array:
+    """Mean recall of the classes that occur in the references."""
+    return _recall(counts).sum(axis=1) / (counts.true > 0).sum(axis=1)
+
+
+def _matthews_correlation(counts: Counts) -> Array:
+    """Gorodkin's multi-class coefficient; 0 where one class takes all."""
+    import numpy as np
+
+    total = counts.total
+    shared = counts.right.sum(axis=1) * total - (counts.predicted * counts.true).sum(axis=1)
+    spread = (total**2 - (counts.predicted**2).sum(axis=1)) * (
+        total**2 - (counts.true**2).sum(axis=1)
+    )
+    spread = np.where(spread > ROUNDING * total**4, spread, 0)
+    return share(shared, np.sqrt(spread), otherwise=0.0)
+
+
+def _cohen_kappa(counts: Counts) -> Array:
+    """Agreement beyond chance; not defined where chance agrees always."""
+    import numpy as np
+
+    chance = (counts.predicted * counts.true).sum(axis=1) / counts.total**2
+    below = np.where(chance < 1, 1 - chance, np.nan)
+    return (_accuracy(counts) - chance) / below
+
+
+def hits(inputs: Inputs) -> Array:
+    """Return 1 where a prediction is right and 0 where it is not; of sets, for each label."""
+    import numpy as np
+
+    equal: Array = np.asarray(inputs["predictions"]) == np.asarray(inputs["references"])
+    return equal.astype(float)
+
+
+SCORES: dict[str, Formula] = {"f1": _f1, "precision": _precision, "recall": _recall}
+EACH_CLASS = {
+    "f1": f1_intervals, "precision": precision_intervals, "recall": recall_intervals
+}  # fmt: skip
+
+
 def _averaged(kind: str, average: str) -> Metric:
+    form = (
+        counts_form(_macro(SCORES[kind]), difference=BY_CLASS)
+        if average == "macro"
+        else counts_form(_weighted(SCORES[kind]))
+    )
+    if (kind, average) == ("recall", "weighted"):
+        # Each class weighs as many rows as it has: it is the accuracy.
+        form = replace(form, rows=hits, is_proportion=True)
     return Metric(
         name=f"{kind}_{average}",
         compute=functools.partial(averaged, score=f"{kind}_score", average=average),
         inputs=INPUTS,
         higher_is_better=True,
         description=f"scikit-learn's {kind}_score with average={average}.",
+        form=form,
     )
 
 
@@ -143,18 +237,20 @@ def _per_class(kind: str) -> Metric:
         inputs=INPUTS,
         higher_is_better=None,
         description=f"scikit-learn's {kind}_score of each class, in the order of the labels.",
+        form=Form(each_class=EACH_CLASS[kind]),
         options=("labels",),
     )
 
 
 METRICS = (
-    Metric("accuracy", accuracy, INPUTS, True, "Share of correct predictions."),
+    Metric("accuracy", accuracy, INPUTS, True, "Share of correct predictions.", proportion(hits)),
     Metric(
         "balanced_accuracy",
         balanced_accuracy,
         INPUTS,
         True,
         "Mean recall of the classes that occur (scikit-learn's balanced_accuracy_score).",
+        counts_form(_balanced_accuracy, difference=BY_CLASS),
     ),
     _averaged("f1", "macro"),
     _averaged("f1", "weighted"),
@@ -168,6 +264,7 @@ METRICS = (
         INPUTS,
         True,
         "Matthews correlation coefficient (scikit-learn's matthews_corrcoef).",
+        counts_form(_matthews_correlation, least=-1.0, difference=BY_CLASS),
     ),
     Metric(
         "cohen_kappa",
@@ -175,6 +272,7 @@ METRICS = (
         INPUTS,
         True,
         "Cohen's kappa, unweighted (scikit-learn's cohen_kappa_score).",
+        counts_form(_cohen_kappa, least=-1.0, difference=BY_CLASS),
     ),
     _per_class("precision"),
     _per_class("recall"),

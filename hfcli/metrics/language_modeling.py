@@ -8,9 +8,12 @@ task says which tokens were scored.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from hfcli.metrics.base import Metric
+from hfcli.metrics.base import Metric, mean
+from hfcli.statistics import studentised, sums
+from hfcli.statistics.form import Form, mean_form
+from hfcli.statistics.weights import Array, Inputs
 
 TOKEN_INPUTS: dict[str, type] = {"nll": float, "n_tokens": int}
 WORD_INPUTS: dict[str, type] = {"nll": float, "n_words": int}
@@ -52,8 +55,61 @@ def _exp(value: float) -> float:
         return math.inf
 
 
+def _losses(inputs: Inputs) -> Array:
+    return sums.floats(inputs["nll"])
+
+
+def _ratio_form(
+    units: str, transform: Callable[[Array], Array], back: Callable[[float], float]
+) -> Form:
+    """Of total nll / total of `units`: what the metric is of it, of arrays and of a number."""
+    return Form(
+        weighted=sums.ratio("nll", units, transform),
+        scaled=lambda inputs: studentised.ratio(inputs["nll"], inputs[units], back),
+        of_documents=True,
+    )
+
+
 METRICS = (
-    Metric("perplexity", perplexity, TOKEN_INPUTS, False, "exp(total nll / scored tokens)."),
-    Metric("word_perplexity", word_perplexity, WORD_INPUTS, False, "exp(total nll / words)."),
-    Metric("bits_per_byte", bits_per_byte, BYTE_INPUTS, False, "total nll / ln 2 / UTF-8 bytes."),
+    Metric(
+        "perplexity",
+        perplexity,
+        TOKEN_INPUTS,
+        False,
+        "exp(total nll / scored tokens).",
+        _ratio_form("n_tokens", sums.exp, studentised.exp),
+    ),
+    Metric(
+        "word_perplexity",
+        word_perplexity,
+        WORD_INPUTS,
+        False,
+        "exp(total nll / words).",
+        _ratio_form("n_words", sums.exp, studentised.exp),
+    ),
+    Metric(
+        "bits_per_byte",
+        bits_per_byte,
+        BYTE_INPUTS,
+        False,
+        "total nll / ln 2 / UTF-8 bytes.",
+        _ratio_form("n_bytes", sums.per_bit, studentised.per_bit),
+    ),
+)
+# What `loss` is, which every evaluation has: of tokens, and of rows.
+TOKEN_LOSS = Metric(
+    "token_loss",
+    token_loss,
+    TOKEN_INPUTS,
+    False,
+    "Nats a token.",
+    _ratio_form("n_tokens", sums.same, studentised.same),
+)
+ROW_LOSS = Metric(
+    "row_loss",
+    lambda nll: mean(nll),
+    {"nll": float},
+    False,
+    "Nats a row.",
+    mean_form(_losses, studentised.mean),
 )

@@ -11,20 +11,26 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
 
 from hfcli.metrics.base import Metric, mean
-from hfcli.metrics.probabilistic import binary_auroc, binary_average_precision
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    Array = np.ndarray[Any, Any]
+from hfcli.metrics.classification import hits
+from hfcli.metrics.probabilistic import area_form, binary_auroc, binary_average_precision
+from hfcli.statistics import ranks, studentised
+from hfcli.statistics.form import Form, mean_form, proportion
+from hfcli.statistics.leave_out import BY_LABEL, ORDERED_BY_LABEL, Needs
+from hfcli.statistics.sums import floats, set_ratio, share
+from hfcli.statistics.weights import Array, Inputs
 
 INPUTS: dict[str, type] = {"predictions": list, "references": list}
 PROBABILITY_INPUTS: dict[str, type] = {"probabilities": list, "references": list}
 # What is counted together: everything, each label, or each row.
 AXES: dict[str, int | None] = {"micro": None, "macro": 0, "samples": 1}
+# What the hits are divided by.
+COUNTED = {
+    "f1": ("predictions", "references"),
+    "precision": ("predictions",),
+    "recall": ("references",),
+}
 Rows = Sequence[Sequence[float]]
 
 
@@ -102,6 +108,31 @@ def _mean_over_labels(
     return mean([score(true[:, i], table[:, i]) for i in range(table.shape[1])])
 
 
+def _all_right(inputs: Inputs) -> Array:
+    return hits(inputs).min(axis=1)
+
+
+def _shares_of_wrong_labels(inputs: Inputs) -> Array:
+    return 1 - hits(inputs).mean(axis=1)
+
+
+def _f1_of_rows(inputs: Inputs) -> Array:
+    predicted, true = floats(inputs["predictions"]), floats(inputs["references"])
+    both, either = (predicted * true).sum(axis=1), (predicted + true).sum(axis=1)
+    return share(2 * both, either, otherwise=0.0)
+
+
+def _ratio_form(kind: str, average: str) -> Form:
+    if average == "samples":
+        return mean_form(_f1_of_rows, studentised.mean_of_shares)
+    macro = average == "macro"
+    return Form(
+        weighted=set_ratio(COUNTED[kind], macro=macro),
+        skewed=True,
+        difference=BY_LABEL if macro else Needs(),
+    )
+
+
 def _averaged(function: Callable[..., float], average: str) -> Metric:
     kind = function.__name__
     return Metric(
@@ -110,12 +141,18 @@ def _averaged(function: Callable[..., float], average: str) -> Metric:
         inputs=INPUTS,
         higher_is_better=True,
         description=f"scikit-learn's {kind}_score of label sets with average={average}.",
+        form=_ratio_form(kind, average),
     )
 
 
 METRICS = (
     Metric(
-        "subset_accuracy", subset_accuracy, INPUTS, True, "Share of rows with all labels right."
+        "subset_accuracy",
+        subset_accuracy,
+        INPUTS,
+        True,
+        "Share of rows with all labels right.",
+        proportion(_all_right),
     ),
     Metric(
         "hamming_loss",
@@ -123,6 +160,7 @@ METRICS = (
         INPUTS,
         False,
         "Share of wrong labels over all rows (scikit-learn's hamming_loss).",
+        mean_form(_shares_of_wrong_labels, studentised.mean_of_shares),
     ),
     _averaged(f1, "micro"),
     _averaged(f1, "macro"),
@@ -137,6 +175,7 @@ METRICS = (
         PROBABILITY_INPUTS,
         True,
         "Mean over labels of the area under the ROC curve (scikit-learn's roc_auc_score).",
+        area_form(ranks.over_labels(ranks.auroc), ranks.rarest_label, ORDERED_BY_LABEL),
     ),
     Metric(
         "multilabel_average_precision_macro",
@@ -144,5 +183,6 @@ METRICS = (
         PROBABILITY_INPUTS,
         True,
         "Mean over labels of scikit-learn's average_precision_score.",
+        area_form(ranks.over_labels(ranks.average_precision), ranks.rarest_label, ORDERED_BY_LABEL),
     ),
 )

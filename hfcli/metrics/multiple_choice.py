@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 
 from hfcli.metrics.base import Metric, mean
+from hfcli.statistics.form import one_by_one, proportion
 
 INPUTS: dict[str, type] = {"nll": list, "references": int}
 BYTE_INPUTS: dict[str, type] = {"nll": list, "n_bytes": list, "references": int}
@@ -42,7 +43,14 @@ def _per_byte(costs: Sequence[float], sizes: Sequence[float]) -> list[float]:
 
 
 METRICS = (
-    Metric("acc", acc, INPUTS, True, "Share of rows whose right choice is the likeliest."),
+    Metric(
+        "acc",
+        acc,
+        INPUTS,
+        True,
+        "Share of rows whose right choice is the likeliest.",
+        proportion(one_by_one(acc, INPUTS)),
+    ),
     Metric(
         "acc_norm",
         acc_norm,
@@ -50,5 +58,6 @@ METRICS = (
         True,
         "The same by log-likelihood per UTF-8 byte of the choice, so that long choices are not"
         " at a disadvantage.",
+        proportion(one_by_one(acc_norm, BYTE_INPUTS)),
     ),
 )

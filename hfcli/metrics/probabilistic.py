@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
 
 from hfcli.metrics.base import Metric, mean
+from hfcli.statistics import ranks, studentised
+from hfcli.statistics.form import Form, mean_form
+from hfcli.statistics.leave_out import LOGS, ORDERED, Needs
+from hfcli.statistics.studentised import Studentised
+from hfcli.statistics.weights import Array, Inputs, Statistic
 
-if TYPE_CHECKING:
-    import numpy as np
-
-    Array = np.ndarray[Any, Any]
-    Score = Callable[[Array, Array], float]
+Score = Callable[[Array, Array], float]
+Weighted = Callable[[Inputs], Statistic]
 
 INPUTS: dict[str, type] = {"probabilities": list, "references": int}
-BINS = 15
 Labels = Sequence[int]
 Probabilities = Sequence[Sequence[float]]
 
@@ -49,14 +49,17 @@ def log_loss(probabilities: Probabilities, references: Labels) -> float:
     p is kept within 2.2e-16 of 0 and 1, as in scikit-learn's log_loss, so that one certain error
     costs 36 and not everything.
     """
+    inputs = {"probabilities": probabilities, "references": references}
+    return float(_log_losses(inputs).mean()) if references else math.nan
+
+
+def _log_losses(inputs: Inputs) -> Array:
     import numpy as np
 
-    if not references:
-        return math.nan
     eps = float(np.finfo(np.float64).eps)
-    table = np.asarray(probabilities, dtype=np.float64)
-    right = table[np.arange(len(table)), np.asarray(references)]
-    return float(-np.log(np.clip(right, eps, 1 - eps)).mean())
+    table = np.asarray(inputs["probabilities"], dtype=np.float64)
+    right = table[np.arange(len(table)), np.asarray(inputs["references"])]
+    return -np.log(np.clip(right, eps, 1 - eps))
 
 
 def brier(probabilities: Probabilities, references: Labels) -> float:
@@ -65,51 +68,22 @@ def brier(probabilities: Probabilities, references: Labels) -> float:
     Two classes: half of that, which is (p - y)^2 of either class, in [0, 1]. Both are
     scikit-learn's brier_score_loss with its default scale.
     """
+    inputs = {"probabilities": probabilities, "references": references}
+    return float(_briers(inputs).mean()) if references else math.nan
+
+
+def _briers(inputs: Inputs) -> Array:
     import numpy as np
 
-    if not references:
-        return math.nan
-    table = np.asarray(probabilities, dtype=np.float64)
-    truth = np.eye(table.shape[1])[np.asarray(references)]
-    total = float(((table - truth) ** 2).sum(axis=1).mean())
+    table = np.asarray(inputs["probabilities"], dtype=np.float64)
+    truth = np.eye(table.shape[1])[np.asarray(inputs["references"])]
+    total = ((table - truth) ** 2).sum(axis=1)
     return total / 2 if table.shape[1] == 2 else total
 
 
-def reliability(probabilities: Probabilities, references: Labels) -> list[dict[str, float]]:
-    """How often the most probable class is right, by its probability, in 15 bins of equal width.
-
-    Returns:
-        For every bin (lower, upper] that holds rows, in order: `lower`, `upper`, `confidence`
-        (mean probability), `accuracy`, `count`.
-    """
-    import numpy as np
-
-    if not references:
-        return []
-    table = np.asarray(probabilities, dtype=np.float64)
-    edges = np.linspace(0, 1, BINS + 1)
-    top, right = table.max(axis=1), table.argmax(axis=1) == np.asarray(references)
-    bins = np.digitize(top, edges[1:-1], right=True)
-    return [
-        {
-            "lower": float(edges[i]),
-            "upper": float(edges[i + 1]),
-            "confidence": float(top[bins == i].mean()),
-            "accuracy": float(right[bins == i].mean()),
-            "count": int((bins == i).sum()),
-        }
-        for i in sorted(set(bins.tolist()))
-    ]
-
-
-def ece(probabilities: Probabilities, references: Labels) -> float:
-    """Expected calibration error (Guo et al. 2017), in [0, 1].
-
-    Mean over rows of |accuracy - confidence| of the row's bin, see `reliability`.
-    """
-    bins = reliability(probabilities, references)
-    gaps = [bin_["count"] * abs(bin_["accuracy"] - bin_["confidence"]) for bin_ in bins]
-    return math.fsum(gaps) / len(references) if gaps else math.nan
+def _scaled_briers(inputs: Inputs) -> Studentised:
+    worst = 1.0 if len(inputs["probabilities"][0]) == 2 else 2.0
+    return studentised.mean_of_shares(_briers(inputs), worst)
 
 
 def binary_auroc(positive: Array, scores: Array) -> float:
@@ -143,6 +117,21 @@ def _one_against_rest(score: Score, probabilities: Probabilities, references: La
     return mean([score(truth == i, table[:, i]) for i in classes])
 
 
+def area_form(weighted: Weighted, degrees: Callable[[Inputs], int], difference: Needs) -> Form:
+    """Return the form of an area under a curve, averaged over classes or labels.
+
+    Args:
+        weighted: inputs -> the metric as a function of row weights.
+        degrees: inputs -> degrees of freedom, by the rarer side, on which its errors depend.
+        difference: what an interval of its difference needs.
+    """
+    return Form(weighted=weighted, degrees=degrees, over_classes=True, difference=difference)
+
+
+def _one_of_classes(area: ranks.OfOneClass) -> Form:
+    return area_form(ranks.one_against_rest(area), ranks.rarest_class, ORDERED)
+
+
 METRICS = (
     Metric(
         "auroc",
@@ -151,6 +140,7 @@ METRICS = (
         True,
         "Area under the ROC curve; two classes: of label 1, more: mean of each against the rest"
         " (scikit-learn's roc_auc_score).",
+        _one_of_classes(ranks.auroc),
     ),
     Metric(
         "average_precision",
@@ -159,8 +149,16 @@ METRICS = (
         True,
         "Area under the precision-recall curve; two classes: of label 1, more: mean of each"
         " against the rest (scikit-learn's average_precision_score).",
+        _one_of_classes(ranks.average_precision),
     ),
-    Metric("log_loss", log_loss, INPUTS, False, "Mean -ln p of the right class, in nats."),
+    Metric(
+        "log_loss",
+        log_loss,
+        INPUTS,
+        False,
+        "Mean -ln p of the right class, in nats.",
+        mean_form(_log_losses, studentised.mean, LOGS),
+    ),
     Metric(
         "brier",
         brier,
@@ -168,21 +166,6 @@ METRICS = (
         False,
         "Mean squared error of the probabilities, summed over classes; halved for two classes"
         " (Brier 1950, scikit-learn's brier_score_loss).",
-    ),
-    Metric(
-        "ece",
-        ece,
-        INPUTS,
-        False,
-        f"Expected calibration error of the most probable class in {BINS} bins of equal width"
-        " (Guo et al. 2017).",
-    ),
-    Metric(
-        "reliability",
-        reliability,
-        INPUTS,
-        None,
-        f"Confidence, accuracy and count of the {BINS} bins of ece; bins without rows are left"
-        " out.",
+        Form(rows=_briers, scaled=_scaled_briers),
     ),
 )

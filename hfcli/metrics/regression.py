@@ -10,6 +10,12 @@ import warnings
 from collections.abc import Sequence
 
 from hfcli.metrics.base import Metric
+from hfcli.statistics import ranks, studentised, sums
+from hfcli.statistics.form import Form, mean_form
+from hfcli.statistics.leave_out import RANKED, SQUARED
+from hfcli.statistics.studentised import Studentised
+from hfcli.statistics.sums import squares
+from hfcli.statistics.weights import Array, Inputs
 
 INPUTS: dict[str, type] = {"predictions": float, "references": float}
 Numbers = Sequence[float]
@@ -84,13 +90,61 @@ def _mean_power(predictions: Numbers, references: Numbers, power: int) -> float:
         return float((np.abs(errors) ** power).mean())
 
 
+def _distances(inputs: Inputs) -> Array:
+    return squares(inputs) ** 0.5
+
+
+def _scaled_rmse(inputs: Inputs) -> Studentised:
+    return studentised.root_of_mean_with_tail(squares(inputs))
+
+
 METRICS = (
-    Metric("mse", mse, INPUTS, False, "Mean squared error."),
-    Metric("rmse", rmse, INPUTS, False, "Square root of the mean squared error."),
-    Metric("mae", mae, INPUTS, False, "Mean absolute error."),
     Metric(
-        "r2", r2, INPUTS, True, "Share of the variance that is explained (scikit-learn's r2_score)."
+        "mse",
+        mse,
+        INPUTS,
+        False,
+        "Mean squared error.",
+        mean_form(squares, studentised.mean_with_tail, SQUARED),
     ),
-    Metric("pearson", pearson, INPUTS, True, "Pearson's correlation (scipy's pearsonr)."),
-    Metric("spearman", spearman, INPUTS, True, "Rank correlation (scipy's spearmanr)."),
+    Metric(
+        "rmse",
+        rmse,
+        INPUTS,
+        False,
+        "Square root of the mean squared error.",
+        Form(weighted=sums.rmse, scaled=_scaled_rmse, difference=SQUARED),
+    ),
+    Metric(
+        "mae",
+        mae,
+        INPUTS,
+        False,
+        "Mean absolute error.",
+        mean_form(_distances, studentised.mean_with_tail),
+    ),
+    Metric(
+        "r2",
+        r2,
+        INPUTS,
+        True,
+        "Share of the variance that is explained (scikit-learn's r2_score).",
+        Form(weighted=sums.r2, scaled=studentised.r2, difference=SQUARED),
+    ),
+    Metric(
+        "pearson",
+        pearson,
+        INPUTS,
+        True,
+        "Pearson's correlation (scipy's pearsonr).",
+        Form(weighted=sums.pearson, scaled=studentised.pearson),
+    ),
+    Metric(
+        "spearman",
+        spearman,
+        INPUTS,
+        True,
+        "Rank correlation (scipy's spearmanr).",
+        Form(weighted=ranks.spearman, difference=RANKED),
+    ),
 )

@@ -15,7 +15,11 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from hfcli.compat.sacrebleu import weighted_score
 from hfcli.metrics.base import Metric, mean, require
+from hfcli.statistics import studentised
+from hfcli.statistics.form import Form, mean_form, one_by_one, proportion
+from hfcli.statistics.weights import Inputs, Statistic
 
 INPUTS: dict[str, type] = {"predictions": str, "references": list[str]}
 ARTICLES = re.compile(r"\b(a|an|the)\b")
@@ -139,13 +143,43 @@ def _as_list(reference: str | Sequence[str]) -> list[str]:
     return [reference] if isinstance(reference, str) else list(reference)
 
 
+def _weighted_bleu(inputs: Inputs) -> Statistic:
+    from sacrebleu.metrics.bleu import BLEU
+
+    return _by_counts(BLEU(force=True), inputs)
+
+
+def _weighted_chrf(inputs: Inputs) -> Statistic:
+    from sacrebleu.metrics.chrf import CHRF
+
+    return _by_counts(CHRF(), inputs)
+
+
+def _by_counts(scorer: Any, inputs: Inputs) -> Statistic:
+    """Return BLEU or chrF under row weights: a function of counts that are added up over rows.
+
+    sacrebleu extracts them once, "for faster re-computations esp. during statistical tests".
+    """
+    import numpy as np
+
+    columns = _columns(inputs["references"])
+    scores = weighted_score(scorer, list(inputs["predictions"]), columns)
+    return lambda weights: np.array(scores(weights))
+
+
+def _mean_of_shares(compute: Callable[..., float]) -> Form:
+    return mean_form(one_by_one(compute, INPUTS), studentised.mean_of_shares)
+
+
 def _rouge(kind: str, what: str) -> Metric:
+    compute = functools.partial(rouge, kind=kind)
     return Metric(
         name=kind,
-        compute=functools.partial(rouge, kind=kind),
+        compute=compute,
         inputs=INPUTS,
         higher_is_better=True,
         description=f"Mean F-measure of {what}, 0 to 1 (Lin 2004, rouge-score without stemming).",
+        form=_mean_of_shares(compute),
         package="rouge_score",
     )
 
@@ -157,6 +191,7 @@ METRICS = (
         INPUTS,
         True,
         "Share of texts that equal a reference, white space at the ends aside.",
+        proportion(one_by_one(exact_match, INPUTS)),
     ),
     Metric(
         "exact_match_squad",
@@ -164,14 +199,23 @@ METRICS = (
         INPUTS,
         True,
         "The same without case, punctuation and English articles (SQuAD's exact match).",
+        proportion(one_by_one(exact_match_squad, INPUTS)),
     ),
-    Metric("token_f1", token_f1, INPUTS, True, "Mean F1 of the words (SQuAD 2.0's F1, 0 to 1)."),
+    Metric(
+        "token_f1",
+        token_f1,
+        INPUTS,
+        True,
+        "Mean F1 of the words (SQuAD 2.0's F1, 0 to 1).",
+        _mean_of_shares(token_f1),
+    ),
     Metric(
         "bleu",
         bleu,
         INPUTS,
         True,
         "Corpus BLEU, 0 to 100 (sacrebleu's default).",
+        Form(weighted=_weighted_bleu),
         package="sacrebleu",
     ),
     Metric(
@@ -180,6 +224,7 @@ METRICS = (
         INPUTS,
         True,
         "Corpus chrF2, 0 to 100 (sacrebleu's default).",
+        Form(weighted=_weighted_chrf),
         package="sacrebleu",
     ),
     _rouge("rouge1", "words"),

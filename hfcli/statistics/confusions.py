@@ -1,4 +1,4 @@
-"""Intervals of metrics of labels in closed form: all are functions of the confusion matrix.
+"""Metrics of labels under row weights, and their intervals: functions of the confusion matrix.
 
 The variance is the delta method's (Takahashi et al. 2022 for averaged F1), of the matrix with half
 a right and half a wrong row more in each class, as Jeffreys' prior has it for a proportion: a class
@@ -10,16 +10,62 @@ tells its share of the variance by as many rows as it has then. The scale is the
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 
-from hfcli.statistics.labels import Counts
 from hfcli.statistics.proportions import TAIL
-from hfcli.statistics.weights import NUMBERS_AT_ONCE, Array, Inputs
+from hfcli.statistics.weights import NUMBERS_AT_ONCE, Array, Inputs, Statistic, group_sums
 
-Formula = Callable[[Counts], Array]
 ADDED = 0.5  # right rows of each class, and as many wrong ones
 STEP = 0.01  # of differences, relative to a count
 EDGE = 1e-9  # nearer to the least or to 1, a value is there but for rounding
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Weighted rows of each replicate, (replicates, classes).
+
+    Args:
+        right: of this class, and predicted so.
+        predicted: predicted to be of this class.
+        true: of this class.
+    """
+
+    right: Array
+    predicted: Array
+    true: Array
+
+    @property
+    def total(self) -> Array:
+        return self.true.sum(axis=1)
+
+
+Formula = Callable[[Counts], Array]
+
+
+def label_statistic(inputs: Inputs, formula: Formula) -> Statistic:
+    """Return a formula of the counts as a function of row weights."""
+    import numpy as np
+
+    predictions = np.asarray(inputs["predictions"])
+    references = np.asarray(inputs["references"])
+    names, codes = np.unique(np.concatenate([predictions, references]), return_inverse=True)
+    predicted, true = codes[: len(predictions)], codes[len(predictions) :]
+    right = np.flatnonzero(predicted == true)
+    classes = len(names)
+    of_right = group_sums(true[right], classes)
+    of_predicted, of_true = group_sums(predicted, classes), group_sums(true, classes)
+
+    def values(weights: Array) -> Array:
+        return formula(Counts(of_right(weights[:, right]), of_predicted(weights), of_true(weights)))
+
+    return values
+
+
+def ratio(above: Array, below: Array) -> Array:
+    """above / below, and 0 where below is 0."""
+    import numpy as np
+
+    return np.divide(above, below, out=np.zeros(np.shape(below)), where=below > 0)
 
 
 def label_interval(

@@ -10,47 +10,33 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from hfcli.metrics.base import Metric
-from hfcli.statistics.neighbours import interval_in_order
-from hfcli.statistics.plans import FEWER, REPLICATES, Drawn, Plan, known_form, plan_of
-from hfcli.statistics.proportions import wilson
-from hfcli.statistics.resamplers import (
-    BY_CHANCE,
-    CLOSED,
-    OF_DOCUMENTS,
-    OF_LABELS,
-    PROPORTIONS,
-    same,
-    value_of,
+from hfcli.statistics.blocks import interval_in_order
+from hfcli.statistics.form import Metric, repeated, same, value_of, weighted
+from hfcli.statistics.proportions import Interval, wilson
+from hfcli.statistics.spread import bca, by_logit, defined_draws, percentile
+from hfcli.statistics.studentised import Studentised, symmetric
+from hfcli.statistics.weights import (
+    Array,
+    Inputs,
+    Options,
+    Statistic,
+    Units,
+    equal_rows_as_units,
+    resampled,
+    rows_as_units,
 )
-from hfcli.statistics.spread import defined_draws
-from hfcli.statistics.studentised import symmetric
-from hfcli.statistics.weights import Array, Inputs, Options, resampled
 
 LEAST_ROWS = 10  # of fewer, draws are too much alike: the interval would cover far less than 95 %
 ROUNDING = 1e-12  # relative
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A value and its 95 % interval.
-
-    Args:
-        value: of the metric; may be nan.
-        low: None, as `high`, where there is no interval; `method` says why.
-        method: how it was computed.
-        n: rows.
-    """
-
-    value: float
-    low: float | None
-    high: float | None
-    method: str
-    n: int
+REPLICATES = 2_000
+ALL_REPLICATES_UP_TO = 50_000  # numbers a draw, rows times classes; of more, fewer draws
+LEAST_REPLICATES = 500
+SECONDS = 2.0  # for a metric without a fast form
+FEWER = (REPLICATES, 1_000, 500, 200, 100)
 
 
 def intervals(
@@ -100,7 +86,7 @@ def intervals(
 
 def _down_to_chance(metric: Metric, found: Interval, inputs: Inputs, seed: int) -> Interval:
     """From 0, where the data do not exclude it, though no draw of them comes near."""
-    by_chance = BY_CHANCE.get(metric.name)
+    by_chance = metric.form.by_chance
     if by_chance is None or found.low is None or found.value > by_chance(inputs, seed):
         return found
     return replace(found, low=0.0)
@@ -111,18 +97,17 @@ def _without_draws(
 ) -> Interval | None:
     if not math.isfinite(value):
         return Interval(value, None, None, "undefined" if math.isnan(value) else "infinite", n)
-    if metric.name in PROPORTIONS and same(value * n, round(value * n)):
+    if metric.form.is_proportion and same(value * n, round(value * n)):
         return Interval(value, *wilson(round(value * n), n), "Wilson", n)
     if n < LEAST_ROWS:
-        what = "document" if metric.name in OF_DOCUMENTS else "row"
+        what = "document" if metric.form.of_documents else "row"
         few = f"one {what}" if n == 1 else f"fewer than {LEAST_ROWS} {what}s"
         return Interval(value, None, None, few, n)
-    if metric.name in CLOSED and not (drawn.strata and metric.name in OF_LABELS):
-        ends, how = CLOSED[metric.name]
-        found = ends(inputs, value)
+    if metric.form.closed is not None and not (drawn.strata and metric.form.counts):
+        found = metric.form.closed(inputs, value)
         if found is None:
             return Interval(value, None, None, "one class only", n)
-        return Interval(value, *found, how, n)
+        return Interval(value, *found, metric.form.closed_by, n)
     return None
 
 
@@ -172,3 +157,109 @@ def _interval(plan: Plan, draws: Array | None) -> Interval:
     ends, how = plan.ends(defined)
     low, high = ends or (None, None)
     return Interval(value, low, high, f"{how}, {len(draws):,} draws", n)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A metric that is to be resampled.
+
+    Args:
+        value: of the metric.
+        units: what is drawn.
+        draw: weights -> what is kept of each draw: the metric, or what `form` estimates.
+        replicates: how many draws; 0: one takes too long.
+        ends: the interval from the defined values of the draws, and its name.
+        form: the metric with its standard error, where that is known.
+    """
+
+    value: float
+    units: Units
+    draw: Statistic
+    replicates: int
+    ends: Callable[[Array], tuple[tuple[float, float] | None, str]]
+    form: Studentised | None = None
+
+
+class Drawn:
+    """The rows, and what is drawn of them; made once for all metrics."""
+
+    def __init__(self, inputs: Inputs, strata: Sequence[Any] | None) -> None:
+        self.inputs = inputs
+        self.strata = strata
+        self._known: dict[bool, tuple[Units, Inputs]] = {}
+
+    def of(self, metric: Metric) -> tuple[Units, Inputs]:
+        """Units and their inputs: single rows, or for a metric of labels, equal rows together."""
+        together = metric.form.counts is not None
+        if together not in self._known:
+            self._known[together] = self._equal_rows() if together else self.single_rows()
+        return self._known[together]
+
+    def single_rows(self) -> tuple[Units, Inputs]:
+        n = len(next(iter(self.inputs.values())))
+        return rows_as_units(n, self.strata), self.inputs
+
+    def _equal_rows(self) -> tuple[Units, Inputs]:
+        columns = {name: self.inputs[name] for name in ("predictions", "references")}
+        units = equal_rows_as_units(list(columns.values()), self.strata)
+        first = units.first.tolist()
+        return units, {name: [values[i] for i in first] for name, values in columns.items()}
+
+
+def plan_of(metric: Metric, drawn: Drawn, options: Options, value: float, seconds: float) -> Plan:
+    """How a metric is resampled.
+
+    Args:
+        metric: any.
+        drawn: the rows.
+        options: further arguments of metrics.
+        value: of the metric.
+        seconds: that computing it took.
+    """
+    units, inputs = drawn.of(metric)
+    draws = draws_for(numbers_of(metric, inputs, units), REPLICATES)
+    form = known_form(metric, inputs, units, value)
+    if form is not None:
+        return Plan(value, units, form.drawn or form.estimate, draws, _percentile, form)
+    statistic = weighted(metric, inputs, value, units.counts)
+    if statistic is None:
+        units, inputs = drawn.single_rows()
+        statistic, draws = repeated(metric, inputs, options), affordable(seconds)
+        return Plan(value, units, statistic, draws, _percentile)
+    return Plan(value, units, statistic, draws, _ends(metric, inputs, value, statistic, units))
+
+
+def known_form(metric: Metric, inputs: Inputs, units: Units, value: float) -> Studentised | None:
+    """The metric with its standard error, where that is known and gives its value."""
+    form = metric.form.scaled and metric.form.scaled(inputs)
+    return form if form is not None and same(form.value(units.counts), value) else None
+
+
+def affordable(seconds: float) -> int:
+    """Replicates of a metric that takes so long; 0 when even the least number takes too long."""
+    return next((count for count in FEWER if count * seconds < SECONDS), 0)
+
+
+def draws_for(numbers: int, wanted: int) -> int:
+    """How many draws are affordable, by what one costs (see `numbers_of`) and nothing else."""
+    return max(LEAST_REPLICATES, min(wanted, wanted * ALL_REPLICATES_UP_TO // numbers))
+
+
+def numbers_of(metric: Metric, inputs: Inputs, units: Units) -> int:
+    """What one draw costs: the units, as often as the metric goes over them."""
+    passes = len(inputs["probabilities"][0]) if metric.form.over_classes else 1
+    return len(units.counts) * passes
+
+
+def _ends(metric: Metric, inputs: Inputs, value: float, statistic: Statistic, units: Units) -> Any:
+    """How the interval of a metric comes from its draws (see `Plan.ends`)."""
+    if metric.form.degrees is not None:
+        degrees = metric.form.degrees(inputs)
+        return lambda draws: (by_logit(value, draws, degrees), "logit bootstrap")
+    if metric.form.skewed:
+        return lambda draws: (bca(statistic, units, value, draws), "BCa bootstrap")
+    return _percentile
+
+
+def _percentile(draws: Array) -> tuple[tuple[float, float], str]:
+    return percentile(draws), "percentile bootstrap"

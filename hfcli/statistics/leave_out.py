@@ -8,14 +8,16 @@ moment. Where few rows decide, no method tried holds 95 %, and there is no inter
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from hfcli.metrics.base import Metric
 from hfcli.statistics.proportions import TAIL
-from hfcli.statistics.resamplers import PROPORTIONS
 from hfcli.statistics.sums import floats
 from hfcli.statistics.weights import NUMBERS_AT_ONCE, Array, Inputs, Statistic, Units
+
+if TYPE_CHECKING:
+    from hfcli.statistics.form import Metric
 
 LEAST_ROWS = 20
 LEAST_LABELLED = 50  # of labels and their probabilities
@@ -38,26 +40,24 @@ HEAVIEST = 0.6  # Hill's index of squared errors; 0.5: they have no variance
 FACTOR = 1.5
 MOST_GROUPS = 1_000  # of rows that are left out together
 
-BY_CLASS = frozenset(
-    ["balanced_accuracy", "f1_macro", "precision_macro", "recall_macro", "auroc",
-     "average_precision", "matthews_correlation", "cohen_kappa"]
-)  # fmt: skip
-BY_LABEL = frozenset(
-    f"multilabel_{name}_macro"
-    for name in ("f1", "precision", "recall", "auroc", "average_precision")
-)
-SQUARED = frozenset(["mse", "rmse", "r2"])
-RANKED = frozenset(["spearman"])
-ORDERED = frozenset(
-    ["auroc", "average_precision", "multilabel_auroc_macro", "multilabel_average_precision_macro"]
-)
-LEAST = (
-    (RANKED, LEAST_RANKED),
-    (SQUARED, LEAST_SQUARED),
-    (frozenset(["log_loss"]), LEAST_LOGS),
-    (ORDERED, LEAST_ORDERED),
-)
-BIASED = frozenset(["ece"])  # upwards, the more the fewer rows: 79 to 85 % of intervals held it
+Check = Callable[[Inputs, Inputs], str | None]
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What an interval of a metric's difference needs of the rows.
+
+    Args:
+        rows: the least number of them; None: 50 of labels, 20 of anything else.
+        differing: rows that the systems label differently, or that one of them has wrong.
+        unfit: inputs of both systems -> why there is none, or None.
+        rare: the same by the rows of a class or a label, which is looked at last.
+    """
+
+    rows: int | None = None
+    differing: int = LEAST_DIFFERING
+    unfit: Check | None = None
+    rare: Check | None = None
 
 
 @dataclass(frozen=True)
@@ -82,28 +82,19 @@ def none_because(metric: Metric, a: Inputs, b: Inputs, n: int) -> str | None:
         a, b: inputs of the metrics from the two systems.
         n: rows, or documents.
     """
-    name = metric.name
-    least = _least_rows(metric)
+    needs = metric.form.difference
+    least = needs.rows or (LEAST_LABELLED if _is_of_labels(metric) else LEAST_ROWS)
     if n < least:
         return f"fewer than {least} {'documents' if 'n_tokens' in a else 'rows'}"
-    if name in BIASED:
-        return "chance moves both values by as much"
-    if name in SQUARED and _are_unlike(a, b) and max(map(_tail_index, (a, b))) > HEAVIEST:
-        return "a few errors decide"
-    few = _too_few_differ(metric, a, b)
-    if few is not None:
-        return few
-    if name in BY_CLASS:
-        return _too_few_of_a_class(a)
-    return _too_few_of_a_label(a) if name in BY_LABEL else None
+    return (
+        (needs.unfit and needs.unfit(a, b))
+        or _too_few_differ(metric, a, b)
+        or (needs.rare and needs.rare(a, b))
+    )
 
 
-def _least_rows(metric: Metric) -> int:
-    for names, least in LEAST:
-        if metric.name in names:
-            return least
-    labelled = metric.inputs.get("references") in (int, list) or metric.name in PROPORTIONS
-    return LEAST_LABELLED if labelled else LEAST_ROWS
+def _is_of_labels(metric: Metric) -> bool:
+    return metric.inputs.get("references") in (int, list) or metric.form.is_proportion
 
 
 def jackknife(statistic: Statistic, units: Units, difference: float, groups: int) -> Ends:
@@ -168,25 +159,25 @@ def _blocks(replicates: int, units: int) -> Iterator[slice]:
 
 def _too_few_differ(metric: Metric, a: Inputs, b: Inputs) -> str | None:
     """Of labels, the rows that differ count; of their probabilities, those that are wrong."""
+    least = metric.form.difference.differing
     if "probabilities" in metric.inputs:
         truth = a.get("references", ())
         sides = [side.get("predictions", ()) for side in (a, b)]
         wrong = sum(r not in (x, y) or x != y for r, x, y in zip(truth, *sides, strict=False))
-        least = LEAST_OUT_OF_ORDER if metric.name in ORDERED else LEAST_DIFFERING
         return f"fewer than {least} rows are wrong" if wrong < least else None
     if "predictions" not in metric.inputs:
         return None
     differ = sum(x != y for x, y in zip(a["predictions"], b["predictions"], strict=True))
-    return f"fewer than {LEAST_DIFFERING} rows differ" if differ < LEAST_DIFFERING else None
+    return f"fewer than {least} rows differ" if differ < least else None
 
 
-def _too_few_of_a_class(a: Inputs) -> str | None:
+def _too_few_of_a_class(a: Inputs, b: Inputs) -> str | None:
     counts = sorted(_of_each_class(a["references"]))
     least = LEAST_OF_A_CLASS if len(counts) > 2 else LEAST_OF_TWO_CLASSES
     return f"fewer than {least} rows of a class" if counts and counts[0] < least else None
 
 
-def _too_few_of_a_label(a: Inputs) -> str | None:
+def _too_few_of_a_label(a: Inputs, b: Inputs) -> str | None:
     """By the rarer side of each label: rows that have it, or rows that do not."""
     import numpy as np
 
@@ -224,3 +215,23 @@ def _tail_index(inputs: Inputs) -> float:
     largest = math.ceil(math.sqrt(len(squares)))
     start = float(squares[-largest - 1])
     return float(np.log(squares[-largest:] / start).mean()) if start > 0 else math.inf
+
+
+def _chance_moves_both(a: Inputs, b: Inputs) -> str:
+    """Both are too large, the more the fewer rows: 79 to 85 % of intervals held the difference."""
+    return "chance moves both values by as much"
+
+
+def _few_errors_decide(a: Inputs, b: Inputs) -> str | None:
+    heavy = _are_unlike(a, b) and max(map(_tail_index, (a, b))) > HEAVIEST
+    return "a few errors decide" if heavy else None
+
+
+BY_CLASS = Needs(rare=_too_few_of_a_class)
+BY_LABEL = Needs(rare=_too_few_of_a_label)
+ORDERED = replace(BY_CLASS, rows=LEAST_ORDERED, differing=LEAST_OUT_OF_ORDER)
+ORDERED_BY_LABEL = replace(BY_LABEL, rows=LEAST_ORDERED, differing=LEAST_OUT_OF_ORDER)
+LOGS = Needs(LEAST_LOGS)
+SQUARED = Needs(LEAST_SQUARED, unfit=_few_errors_decide)
+RANKED = Needs(LEAST_RANKED)
+BIASED = Needs(unfit=_chance_moves_both)

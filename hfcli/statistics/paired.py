@@ -11,19 +11,10 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from hfcli.metrics.base import Metric
+from hfcli.statistics.form import Metric, repeated, row_values, value_of, weighted
+from hfcli.statistics.intervals import REPLICATES, affordable, draws_for, numbers_of
 from hfcli.statistics.leave_out import Ends, jackknife, none_because
-from hfcli.statistics.plans import REPLICATES, affordable, draws_for, numbers_of
 from hfcli.statistics.proportions import mcnemar_exact
-from hfcli.statistics.resamplers import (
-    OF_LABELS,
-    PROPORTIONS,
-    fast_form,
-    repeated,
-    row_values,
-    value_of,
-    weighted,
-)
 from hfcli.statistics.sums import mean_of
 from hfcli.statistics.weights import (
     Array,
@@ -158,7 +149,7 @@ def _difference(
     both = (of_a, of_b, difference, ends.low, ends.high, ends.method)
     if not tests:
         return Difference(*both, None, "not made")
-    if metric.name in PROPORTIONS and rows_a is not None and rows_b is not None:
+    if metric.form.is_proportion and rows_a is not None and rows_b is not None:
         p, test = _mcnemar(rows_a, rows_b)
         return Difference(*both, p, test)
     if not pair.permutations:
@@ -182,7 +173,7 @@ def _of_row_values(rows_a: Array, rows_b: Array) -> Pair:
 
 def _of_units(metric: Metric, a: Inputs, b: Inputs, values: tuple[float, float]) -> Pair | None:
     """Of a metric that has a fast form."""
-    if metric.name in OF_LABELS:
+    if metric.form.counts is not None:
         columns = [side[name] for side in (a, b) for name in ("predictions", "references")]
         units = equal_rows_as_units(columns)
     else:
@@ -190,7 +181,7 @@ def _of_units(metric: Metric, a: Inputs, b: Inputs, values: tuple[float, float])
     a, b = _at(metric, a, units), _at(metric, b, units)
     of_a = weighted(metric, a, values[0], units.counts)
     of_b = weighted(metric, b, values[1], units.counts)
-    of_both = fast_form(metric, _one_after_the_other(a, b))
+    of_both = metric.form.statistic(_one_after_the_other(a, b))
     if of_a is None or of_b is None or of_both is None:
         return None
     return _fast(units, of_a, of_b, of_both, numbers_of(metric, a, units))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from hfcli.statistics.sums import correlation
-from hfcli.statistics.weights import Array, Inputs, Statistic
+from hfcli.statistics.sums import correlation, share
+from hfcli.statistics.weights import Array, Inputs, Statistic, group_sums
 
 OfOneClass = Callable[[Array, Array], Statistic]
 
@@ -164,8 +164,6 @@ def _sums_by_value(values: Array) -> tuple[Callable[[Array], Array], Array]:
     """The sums of weights at each distinct value, ascending; and the place of each row's value."""
     import numpy as np
 
-    from hfcli.statistics.labels import group_sums
-
     distinct, codes = np.unique(values, return_inverse=True)
     if len(distinct) < len(values):
         return group_sums(codes, len(distinct)), codes
@@ -177,9 +175,3 @@ def _mean(statistics: Sequence[Statistic]) -> Statistic:
     import numpy as np
 
     return lambda weights: np.mean([statistic(weights) for statistic in statistics], axis=0)
-
-
-def share(above: Array, below: Array, otherwise: float = float("nan")) -> Array:
-    import numpy as np
-
-    return np.divide(above, below, out=np.full(np.shape(below), otherwise), where=below > 0)

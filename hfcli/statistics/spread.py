@@ -7,7 +7,6 @@ mean is known, and goes to zero with more draws.
 from __future__ import annotations
 
 import math
-from statistics import NormalDist
 
 from hfcli.statistics.proportions import TAIL
 from hfcli.statistics.weights import Array, Statistic, Units
@@ -38,6 +37,8 @@ def bca(statistic: Statistic, units: Units, value: float, draws: Array) -> tuple
         value: the statistic on the rows as they are.
         draws: its defined values on draws that are not all the same.
     """
+    from statistics import NormalDist
+
     import numpy as np
 
     normal = NormalDist()

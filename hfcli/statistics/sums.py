@@ -5,10 +5,10 @@ A builder takes a metric's inputs and gives the metric as a function of row weig
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from hfcli.statistics.labels import ratio as ratio_or_zero
 from hfcli.statistics.weights import Array, Inputs, Statistic
 
 
@@ -34,6 +34,13 @@ def ratio(above: str, below: str, transform: Callable[[Array], Array]) -> Any:
     return build
 
 
+def share(above: Array, below: Array, otherwise: float = math.nan) -> Array:
+    """Return above / below, and something else where below is 0."""
+    import numpy as np
+
+    return np.divide(above, below, out=np.full(np.shape(below), otherwise), where=below > 0)
+
+
 def exp(values: Array) -> Array:
     import numpy as np
 
@@ -45,8 +52,6 @@ def same(values: Array) -> Array:
 
 
 def per_bit(values: Array) -> Array:
-    import math
-
     return values / math.log(2)
 
 
@@ -98,7 +103,7 @@ def set_ratio(kinds: Sequence[str], *, macro: bool) -> Any:
         counted: Array = sum(tables[1:], tables[0])
         if not macro:
             hits, counted = hits.sum(axis=1, keepdims=True), counted.sum(axis=1, keepdims=True)
-        return lambda weights: ratio_or_zero(weights @ hits, weights @ counted).mean(axis=1)
+        return lambda weights: share(weights @ hits, weights @ counted, otherwise=0.0).mean(axis=1)
 
     return build
 

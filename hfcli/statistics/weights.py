@@ -96,6 +96,22 @@ def swapped(units: Units, replicates: int, seed: int) -> Iterator[Array]:
             yield random.binomial(units.counts.astype(int), 0.5, shape).astype(float)
 
 
+def group_sums(codes: Array, groups: int) -> Callable[[Array], Array]:
+    """(replicates, units) -> (replicates, groups): the sum over the units of each group."""
+    import numpy as np
+
+    order = np.argsort(codes, kind="stable")
+    present, starts = np.unique(codes[order], return_index=True)
+
+    def sums(weights: Array) -> Array:
+        out = np.zeros((len(weights), groups))
+        if len(present):
+            out[:, present] = np.add.reduceat(weights.take(order, axis=1), starts, axis=1)
+        return out
+
+    return sums
+
+
 def _drawn(random: Any, counts: Array, size: int) -> Array:
     import numpy as np
 

@@ -84,6 +84,7 @@ def draw_texts(draw: random.Random, classes: int) -> Inputs:
 DRAW: dict[str, Callable[[random.Random, int], Inputs]] = {
     "classification": draw_labels,
     "probabilistic": draw_labels,
+    "calibration": draw_labels,
     "multilabel": draw_sets,
     "regression": draw_numbers,
     "language_modeling": draw_documents,

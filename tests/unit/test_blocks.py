@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hfcli.evaluation.measure import sureness
-from hfcli.statistics import neighbours, studentised
+from hfcli.statistics import blocks, studentised
 from hfcli.statistics.blocks import block_length, blocks_of
 from hfcli.tasks.scored_text import PART_TOKENS, parts_of, shared
 
@@ -55,17 +55,17 @@ def test_standard_errors_grow_where_neighbours_are_alike() -> None:
     for i in range(1, 400):
         noise[i] = 0.5 * noise[i - 1] + 0.75**0.5 * noise[i]
     series = np.stack([noise, random.permutation(noise)])
-    assert neighbours.stretch(series) == pytest.approx([(1 + 2 * 0.5) ** 0.5, 1], abs=0.1)
+    assert blocks.stretch(series) == pytest.approx([(1 + 2 * 0.5) ** 0.5, 1], abs=0.1)
     form, counts = studentised.mean(5 + noise), np.ones(400)
-    added = neighbours.contributions(form, counts)
+    added = blocks.contributions(form, counts)
     assert np.corrcoef(added, noise)[0, 1] == pytest.approx(1)
-    found = neighbours.interval_in_order(form, counts, seed=0, draws=2_000)
+    found = blocks.interval_in_order(form, counts, seed=0, draws=2_000)
     assert found is not None
     # As wide as the mean of an endless series is: the draws know what the stretch leaves out.
     half = 1.96 * 3**0.5 * noise.std() / 20 / (5 + noise.mean())
     assert math.log(found[1] / found[0]) / 2 == pytest.approx(half, rel=0.1)
     same = studentised.mean(np.full(400, 3.0))
-    assert neighbours.interval_in_order(same, counts, seed=0, draws=100) is None
+    assert blocks.interval_in_order(same, counts, seed=0, draws=100) is None
 
 
 def test_one_document_has_an_interval_that_says_what_was_drawn() -> None:

@@ -10,11 +10,13 @@ from scipy import stats
 from scipy.special import expit, logit
 
 from hfcli.metrics import shipped_metrics
-from hfcli.statistics import confusions, labels
-from hfcli.statistics.intervals import Interval, intervals
+from hfcli.statistics import confusions
+from hfcli.statistics.intervals import intervals
+from hfcli.statistics.proportions import Interval
 from hfcli.statistics.weights import resampled, rows_as_units
 
 Rows = dict[str, list[int]]
+FORMS = {name: m.form for name, m in shipped_metrics().items() if m.form.counts is not None}
 
 
 def interval(name: str, rows: Rows) -> Interval:
@@ -52,12 +54,13 @@ def test_balanced_accuracy_has_the_variance_of_two_proportions() -> None:
     assert found.method == "delta method, Student's t"
 
 
-@pytest.mark.parametrize("name", sorted(labels.FORMULAS))
+@pytest.mark.parametrize("name", sorted(FORMS))
 def test_variance_and_bias_are_those_of_draws(name: str) -> None:
     """Of many rows, where half a row more or less is nothing."""
     rows = some_rows(400)
-    formula = labels.FORMULAS[name]
-    statistic = labels.label_statistic(rows, formula)
+    formula = FORMS[name].counts
+    assert formula is not None
+    statistic = confusions.label_statistic(rows, formula)
     draws = np.concatenate([statistic(w) for w in resampled(rows_as_units(400), 4_000, 0)])
     value = float(statistic(np.ones((1, 400)))[0])
     true, predicted, counts, classes = confusions._cells(rows)
@@ -80,12 +83,12 @@ def test_no_wrong_row_is_not_perfection(name: str) -> None:
     assert lows == sorted(lows)
     assert 0.2 < lows[0] < lows[-1] < 1
     worst = interval(name, of_classes((0, 20), (0, 20)))
-    assert worst.low == worst.value == labels.LEAST.get(name, 0)
+    assert worst.low == worst.value == FORMS[name].least
     assert worst.high is not None
     assert worst.high < 0.5
 
 
-@pytest.mark.parametrize("name", sorted(labels.FORMULAS))
+@pytest.mark.parametrize("name", sorted(FORMS))
 def test_names_of_labels_and_the_order_of_rows_do_not_matter(name: str) -> None:
     rows = some_rows()
     other = {key: [5 - 2 * label for label in reversed(values)] for key, values in rows.items()}
@@ -94,10 +97,10 @@ def test_names_of_labels_and_the_order_of_rows_do_not_matter(name: str) -> None:
     assert (same.low, same.high) == pytest.approx((one.low, one.high))
 
 
-@pytest.mark.parametrize("name", sorted(labels.FORMULAS))
+@pytest.mark.parametrize("name", sorted(FORMS))
 def test_an_interval_holds_its_value_whatever_the_rows(name: str) -> None:
     """A class of one row, one that is never predicted, one that is only predicted."""
-    random, least = np.random.default_rng(1), labels.LEAST.get(name, 0)
+    random, least = np.random.default_rng(1), FORMS[name].least
     sets: list[dict[str, Any]] = [
         {"references": [0] * 19 + [1], "predictions": [0] * 20},
         {"references": [0] * 20, "predictions": [0] * 19 + [1]},

@@ -84,8 +84,10 @@ ROOMS: dict[str, set[str] | None] = {
     "foreign": {"device", "errors"},
     "transfers": {"errors", "foreign"},
     "hub_client": {"compat", "transfers"},
-    "metrics": {"errors", "faults", "files", "foreign", "hub", "transfers"},
-    "statistics": {"compat", "errors", "metrics"},
+    "statistics": {"errors"},
+    "metrics": {
+        "compat", "errors", "faults", "files", "foreign", "hub", "statistics", "transfers",
+    },
     "tasks": {"errors", "foreign"},
     "recipe": {"errors", "faults", "files", "foreign", "tasks", "metrics"},
     "device": {"errors"},

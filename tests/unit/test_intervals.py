@@ -11,13 +11,12 @@ import pytest
 
 from hfcli.metrics import shipped_metrics
 from hfcli.metrics.base import Metric
-from hfcli.statistics.intervals import Interval, intervals
-from hfcli.statistics.per_class import per_class_intervals
-from hfcli.statistics.proportions import wilson
-from hfcli.statistics.resamplers import value_of
+from hfcli.statistics.form import value_of
+from hfcli.statistics.intervals import intervals
+from hfcli.statistics.proportions import Interval, wilson
 from hfcli.statistics.spread import bca, percentile
 from hfcli.statistics.sums import mean_of
-from hfcli.statistics.weights import equal_rows_as_units, resampled, rows_as_units
+from hfcli.statistics.weights import Inputs, equal_rows_as_units, resampled, rows_as_units
 from tests.helpers import slowness
 
 SETS = 500
@@ -101,6 +100,13 @@ def test_proportions_have_wilsons_interval() -> None:
     assert interval("exact_match", texts).method == "Wilson"
 
 
+def each_class(name: str, rows: Inputs) -> list[Interval]:
+    """The intervals of a metric of three classes."""
+    form = shipped_metrics()[name].form
+    assert form.each_class is not None
+    return form.each_class(rows, [0, 1, 2])
+
+
 def test_each_class_has_intervals_that_hold_the_truth() -> None:
     """Precision, recall and F1 of the three classes, over sets of 150 rows."""
     right, true, found = np.diag(CONFUSION), CONFUSION.sum(axis=1), CONFUSION.sum(axis=0)
@@ -112,7 +118,8 @@ def test_each_class_has_intervals_that_hold_the_truth() -> None:
     held = {name: np.zeros(3) for name in truths}
     for seed in range(SETS):
         rows = labels(np.random.default_rng(seed), 150)
-        for name, classes in per_class_intervals(**rows, labels=[0, 1, 2]).items():
+        for name in truths:
+            classes = each_class(name, rows)
             value = value_of(shipped_metrics()[name], rows, {"labels": [0, 1, 2]})
             assert [each.value for each in classes] == pytest.approx(value)
             for i, each in enumerate(classes):
@@ -125,10 +132,11 @@ def test_each_class_has_intervals_that_hold_the_truth() -> None:
 
 
 def test_a_class_without_rows_has_no_interval() -> None:
-    found = per_class_intervals([0, 0, 1], [0, 0, 0], labels=[0, 1, 2])
-    assert found["recall_per_class"][1].low is None
-    assert found["precision_per_class"][1].high is not None
-    assert {intervals[2].method for intervals in found.values()} == {"no rows"}
+    rows = {"predictions": [0, 0, 1], "references": [0, 0, 0]}
+    assert each_class("recall_per_class", rows)[1].low is None
+    assert each_class("precision_per_class", rows)[1].high is not None
+    for name in ("precision_per_class", "recall_per_class", "f1_per_class"):
+        assert each_class(name, rows)[2].method == "no rows"
 
 
 def test_the_calibration_error_of_true_probabilities_may_be_zero() -> None:

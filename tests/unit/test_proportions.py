@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import random
+from statistics import NormalDist
 
 import pytest
 
-from hfcli.statistics.proportions import holm, mcnemar_exact, wilson
+from hfcli.statistics.proportions import TAIL, Z, holm, mcnemar_exact, wilson
 
 
 @pytest.mark.parametrize(
@@ -47,3 +48,7 @@ def test_holm_is_that_of_statsmodels() -> None:
         expected = multipletests(p_values, method="holm")[1].tolist()
         assert holm(p_values) == pytest.approx(expected, abs=1e-15)
     assert holm([]) == []
+
+
+def test_the_quantile_of_the_normal_distribution_is_its_own() -> None:
+    assert NormalDist().inv_cdf(1 - TAIL) == Z

@@ -11,8 +11,8 @@ import pytest
 from scipy import stats
 
 from hfcli.evaluation.measure import sureness
+from hfcli.metrics.calibration import ece_interval
 from hfcli.statistics import studentised
-from hfcli.statistics.calibration import ece_interval
 from hfcli.statistics.intervals import intervals
 from hfcli.statistics.weights import resampled, rows_as_units
 from tests.unit.test_intervals import chosen, interval

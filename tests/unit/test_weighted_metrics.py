@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from hfcli.metrics import shipped_metrics
 from hfcli.metrics.base import Metric
-from hfcli.statistics.resamplers import repeated, value_of, weighted
+from hfcli.statistics.form import repeated, value_of, weighted
 from hfcli.statistics.weights import Inputs
 
 N = 60
@@ -102,7 +103,7 @@ def test_draws_in_which_a_metric_is_not_defined_are_nan() -> None:
 
 
 def test_a_metric_of_another_definition_is_computed_by_itself() -> None:
-    """A name is no promise: what does not give the metric's value is not used."""
-    mine = Metric("f1_macro", lambda predictions, references: 0.123, {"predictions": int, "references": int}, True, "Mine.")  # noqa: E501  # fmt: skip
+    """A form is no promise: what does not give the metric's value is not used."""
+    mine = replace(SCALARS["f1_macro"], compute=lambda predictions, references: 0.123)
     inputs = rows(SCALARS["f1_macro"], seed=3)
     assert weighted(mine, inputs, value_of(mine, inputs, {}), np.ones(N)) is None

@@ -1,4 +1,4 @@
-"""The expected calibration error under weights, and its interval.
+"""Calibration of a single-label classifier: reliability, the expected calibration error.
 
 The error is a sum of absolute gaps between accuracy and confidence, one a bin. Chance makes every
 gap larger, in the data and again in every draw of them, so that percentiles of draws are about too
@@ -7,19 +7,60 @@ large an error. The interval is about the error less what chance added.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
-from hfcli.statistics.labels import group_sums
+from hfcli.metrics.base import Metric
+from hfcli.metrics.probabilistic import INPUTS, Labels, Probabilities
+from hfcli.statistics.form import Form
+from hfcli.statistics.leave_out import BIASED
 from hfcli.statistics.proportions import CONFIDENCE, Z
 from hfcli.statistics.sums import floats
-from hfcli.statistics.weights import Array, Inputs, Statistic
+from hfcli.statistics.weights import Array, Inputs, Statistic, group_sums
 
-BINS = 15  # as in hfcli.metrics
+BINS = 15
 CHANCES = 1_000
 HALVINGS = 40
 
 
-def ece(inputs: Inputs) -> Statistic:
+def reliability(probabilities: Probabilities, references: Labels) -> list[dict[str, float]]:
+    """How often the most probable class is right, by its probability, in 15 bins of equal width.
+
+    Returns:
+        For every bin (lower, upper] that holds rows, in order: `lower`, `upper`, `confidence`
+        (mean probability), `accuracy`, `count`.
+    """
+    import numpy as np
+
+    if not references:
+        return []
+    table = np.asarray(probabilities, dtype=np.float64)
+    edges = np.linspace(0, 1, BINS + 1)
+    top, right = table.max(axis=1), table.argmax(axis=1) == np.asarray(references)
+    bins = np.digitize(top, edges[1:-1], right=True)
+    return [
+        {
+            "lower": float(edges[i]),
+            "upper": float(edges[i + 1]),
+            "confidence": float(top[bins == i].mean()),
+            "accuracy": float(right[bins == i].mean()),
+            "count": int((bins == i).sum()),
+        }
+        for i in sorted(set(bins.tolist()))
+    ]
+
+
+def ece(probabilities: Probabilities, references: Labels) -> float:
+    """Expected calibration error (Guo et al. 2017), in [0, 1].
+
+    Mean over rows of |accuracy - confidence| of the row's bin, see `reliability`.
+    """
+    bins = reliability(probabilities, references)
+    gaps = [bin_["count"] * abs(bin_["accuracy"] - bin_["confidence"]) for bin_ in bins]
+    return math.fsum(gaps) / len(references) if gaps else math.nan
+
+
+def _weighted_ece(inputs: Inputs) -> Statistic:
     """Sum over bins of |weight of the right rows - sum of the confidences| / all weight."""
     import numpy as np
 
@@ -91,3 +132,31 @@ def _gaps(inputs: Inputs) -> tuple[Array, Array, Callable[[Array], Array]]:
     bins = np.digitize(top, np.linspace(0, 1, BINS + 1)[1:-1], right=True)
     hits = table.argmax(axis=1) == np.asarray(inputs["references"])
     return hits - top, top, group_sums(bins, BINS)
+
+
+METRICS = (
+    Metric(
+        "ece",
+        ece,
+        INPUTS,
+        False,
+        f"Expected calibration error of the most probable class in {BINS} bins of equal width"
+        " (Guo et al. 2017).",
+        Form(
+            weighted=_weighted_ece,
+            closed=ece_interval,
+            closed_by="debiased, delta method",
+            by_chance=ece_by_chance,
+            over_classes=True,
+            difference=BIASED,
+        ),
+    ),
+    Metric(
+        "reliability",
+        reliability,
+        INPUTS,
+        None,
+        f"Confidence, accuracy and count of the {BINS} bins of ece; bins without rows are left"
+        " out.",
+    ),
+)
