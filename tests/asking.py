@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hfcli.cli.questions import Asked, ask_questions
-from hfcli.evaluation.question_target import question_recipe
+from hfcli.cli.eval_request import EvalRequest
+from hfcli.cli.questions import ask_questions
 from hfcli.evaluation.run import EvalOptions
+from hfcli.evaluation.target import Target, question_recipe
+from hfcli.recipe.overrides import Override
 from hfcli.recipe.questions import QuestionRecipe
 from hfcli.results import EvalResult, Event
-
-NOT_GIVEN = dict.fromkeys(("model", "revision", "column_names"))
 
 
 def ignore(_event: Event) -> None:
@@ -24,10 +24,14 @@ def recipe_of(
     task: str, data: Path, *overrides: str, target: Path | None = None, **flags: Any
 ) -> QuestionRecipe:
     """What flags make of it."""
+    model, template = flags.pop("model", None), flags.pop("template", None)
+    values = EvalRequest(**flags).values()
+    if template is not None:
+        values.append(Override.of_flag("--template", "task.template", template))
+    named = Target(path=target, model=model, data=(str(data),), values=tuple(values))
     return question_recipe(
         name=task,
-        target=target,
-        flags={**NOT_GIVEN, "data": [str(data)], **flags},
+        target=named,
         overrides=overrides,
         listener=ignore,
         offline=True,
@@ -47,7 +51,7 @@ def asked(
     """Ask the model the questions in `data`."""
     options = EvalOptions(output_dir=output, offline=True, overwrite=overwrite)
     recipe = recipe_of(task, data, *overrides, model=str(model), **flags)
-    return ask_questions(Asked(recipe, options, listener))
+    return ask_questions(recipe=recipe, options=options, listener=listener)
 
 
 def write_jsonl(path: Path, rows: Sequence[Mapping[str, Any]]) -> Path:

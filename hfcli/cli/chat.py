@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import re
 import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hfcli.cli import options
+from hfcli.cli.options import DecodingFlags, ModelFlags, System
+from hfcli.cli.typed import command_of
 from hfcli.errors import DataError, HfcliError, RecipeError
 
 if TYPE_CHECKING:
@@ -20,74 +22,61 @@ COMMANDS = ("/help", "/reset", "/undo")
 WITH_FILE = ("/save", "/load")
 UNKNOWN = re.compile(r"/[A-Za-z]+")  # all of a line; with more to it, it is text: /etc/hosts
 HELP = """\
-/save FILE   write the conversation as JSON     /undo    take back the last question
-/load FILE   go on with a saved one             /reset   forget everything
+/save FILE   save the conversation as JSON      /undo    remove the last turn
+/load FILE   load a saved conversation          /reset   clear the conversation
 Ctrl-C       stop the answer, keep its text     Ctrl-D   leave"""
 
 
-def chat_command(
-    context: typer.Context,
-    model: options.Model = None,
-    revision: options.Revision = None,
-    adapter: options.Adapter = None,
-    system: options.System = None,
+@dataclass(frozen=True, kw_only=True)
+class ChatRequest(DecodingFlags, ModelFlags):
+    """Chat with a model in the terminal. Earlier turns stay in the KV cache.
+
+    Type /help for the commands. From a pipe, each line is a question; the exit code is that of the
+    first line that failed.
+    """
+
+    max_new_tokens: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Maximum new tokens of an answer. Default: the model's, else 512."
+        ),
+    ] = None
+    system: System = None
     chat_template: Annotated[
         bool,
         typer.Option(
             "--chat-template/--no-chat-template",
-            help="Use the model's chat template, or plain lines for a model without one.",
+            help="Apply the model's chat template, or write plain lines for a model without one.",
         ),
-    ] = True,
-    max_new_tokens: options.MaxAnswerTokens = None,
-    do_sample: options.DoSample = None,
-    temperature: options.Temperature = None,
-    top_k: options.TopK = None,
-    top_p: options.TopP = None,
-    min_p: options.MinP = None,
-    repetition_penalty: options.RepetitionPenalty = None,
-    stop: options.Stop = None,
-    seed: options.Seed = 0,
-    engine: options.Engine = "transformers",
-    device: options.Device = "auto",
-    dtype: options.Dtype = "auto",
-    without: options.Without = None,
-    verbose: options.Verbose = False,
-    load_in: options.LoadIn = None,
-    allow_pickle: options.AllowPickle = False,
-    trust_remote_code: options.TrustRemoteCode = False,
-    offline: options.Offline = False,
-) -> None:
-    """Talk with a model, here and without a server.
-
-    Each turn reads only what is new. /help lists what can be typed beside questions. From a pipe,
-    each line is a question; the exit code is that of the first line that failed.
-    """
-    _chat(dict(context.params))
+    ] = True
 
 
-def _chat(flags: dict[str, Any]) -> None:
+def _chat(request: ChatRequest) -> None:
     from hfcli.cli import validate
     from hfcli.fast import startup as lean
     from hfcli.generation.chat import open_conversation
     from hfcli.render.progress import Reporter
 
-    settings = validate.generation_settings(flags)
-    choice = validate.model_choice(flags)
+    settings = validate.generation_settings(request)
+    choice = validate.model_choice(request)
     lean.allow()
-    with Reporter(stream_text=True, verbose=flags["verbose"]) as listener:
+    with Reporter(stream_text=True, verbose=request.verbose) as listener:
         conversation = open_conversation(
             choice=choice,
             settings=settings,
-            system=flags["system"],
-            chat_template=flags["chat_template"],
-            seed=flags["seed"],
+            system=request.system,
+            chat_template=request.chat_template,
+            seed=request.seed,
             listener=listener,
-            engine=flags["engine"],
-            stops=validate.stop_strings(flags["stop"]),
+            engine=request.engine,
+            stops=validate.stop_strings(request.stop),
         )
     code = converse(conversation)
     if code:
         raise typer.Exit(code)
+
+
+chat_command = command_of(ChatRequest, _chat)
 
 
 def converse(conversation: Conversation) -> int:
@@ -165,13 +154,13 @@ def _ask(conversation: Conversation, text: str) -> None:
     try:
         reply = conversation.say(text, write_model_text)
     except DataError as e:
-        raise DataError(e.message, hint="/undo takes back a question, /reset all") from e
+        raise DataError(e.message, hint="/undo removes the last turn, /reset all turns") from e
     write_out("\n")
     speed = reply.n_new_tokens / reply.seconds if reply.seconds else 0.0
     stopped = ", stopped" if reply.interrupted else ""
     write_err(
-        f"[{reply.n_new_tokens} tokens, {speed:.1f} tokens/s, {reply.n_read} read,"
-        f" {reply.n_kept} kept{stopped}]"
+        f"[{reply.n_new_tokens} tokens, {speed:.1f} tokens/s; prompt: {reply.n_read} new,"
+        f" {reply.n_kept} cached{stopped}]"
     )
 
 
@@ -185,11 +174,11 @@ def _command(conversation: Conversation, line: str) -> None:
             write_err(HELP)
         case "/reset":
             conversation.reset()
-            write_err("forgotten")
+            write_err("conversation cleared")
         case "/undo":
-            write_err("taken back" if conversation.undo() else "there is nothing to take back")
+            write_err("last turn removed" if conversation.undo() else "there is no turn to remove")
         case "/save" | "/load" if not argument:
-            raise RecipeError(f"{name} needs the name of a file")
+            raise RecipeError(f"{name} needs a file name")
         case "/save":
             conversation.save(Path(argument).expanduser())
             write_err(f"{len(conversation.messages)} messages in {argument}")

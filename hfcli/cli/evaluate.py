@@ -2,233 +2,152 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING
 
-import typer
-
-from hfcli.cli import eval_options, options
-from hfcli.cli.variables import command_line, in_order, parameters_in_force
-
-GATES = ("fail_under", "fail_over", "fail_under_ci", "max_drop")
+from hfcli.cli.eval_request import EvalRequest, GateFlags, SuiteFlags
+from hfcli.cli.typed import command_of
+from hfcli.cli.variables import command_line, in_order
+from hfcli.errors import RecipeError
+from hfcli.origins import as_typed, typed_at
 
 if TYPE_CHECKING:
     from hfcli.evaluation.gates import Gates
-    from hfcli.evaluation.run import EvalOptions
+    from hfcli.recipe.overrides import Override
     from hfcli.results import EvalResult, Listener
 
-
-def evaluate_command(
-    context_: typer.Context,
-    target: Annotated[
-        Path | None,
-        typer.Argument(help="A folder written by finetune, or a recipe.", show_default=False),
-    ] = None,
-    overrides: options.Overrides = None,
-    model: options.Model = None,
-    revision: options.Revision = None,
-    data: Annotated[
-        list[str] | None,
-        typer.Option("--data", help="File to evaluate on; repeatable.", show_default=False),
-    ] = None,
-    task: Annotated[
-        str | None,
-        typer.Option(
-            help="Default: what the model's architecture is for. generate-until compares texts"
-            " with references, multiple-choice picks the likeliest of several.",
-            show_default=False,
-        ),
-    ] = None,
-    text_column: Annotated[
-        str | None, typer.Option("--text-column", "--text", show_default=False)
-    ] = None,
-    label_column: Annotated[
-        str | None, typer.Option("--label-column", "--label", show_default=False)
-    ] = None,
-    column_names: Annotated[
-        str | None,
-        typer.Option(
-            help="Names for the columns of files without a header line: text,label.",
-            show_default=False,
-        ),
-    ] = None,
-    encoding: options.Encoding = None,
-    on_bad_row: options.OnBadRow = None,
-    split: Annotated[
-        str | None,
-        typer.Option(
-            help="train, validation or test. Default: test if there is one.", show_default=False
-        ),
-    ] = None,
-    metric: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--metric",
-            help="Shipped metric, a script (.py), or Hub id; repeatable.",
-            show_default=False,
-        ),
-    ] = None,
-    allow_remote_metric: Annotated[
-        bool, typer.Option("--allow-remote-metric", help="Run metric code from the Hub.")
-    ] = False,
-    context: eval_options.Context = None,
-    stride: eval_options.Stride = None,
-    windows: eval_options.Windows = None,
-    prompt_column: eval_options.PromptColumn = None,
-    reference_column: eval_options.ReferenceColumn = None,
-    choices_column: eval_options.ChoicesColumn = None,
-    template: Annotated[
-        Path | None,
-        typer.Option(
-            help="Questions: file with the prompt, {column} in it for the row's values.",
-            show_default=False,
-        ),
-    ] = None,
-    few_shot: eval_options.FewShot = None,
-    num_fewshot: eval_options.NumFewshot = None,
-    max_new_tokens: options.MaxNewTokens = None,
-    temperature: Annotated[
-        float | None, typer.Option(min=0, help="Sample texts. Default: greedy.", show_default=False)
-    ] = None,
-    stop: options.Stop = None,
-    system: options.System = None,
-    chat_template: options.ChatTemplate = None,
-    seed: Annotated[
-        int | None,
-        typer.Option(min=0, max=2**32 - 1, help="Of draws. Default: 42.", show_default=False),
-    ] = None,
-    suite: eval_options.Suite = None,
-    suite_path: eval_options.SuitePath = None,
-    suite_limit: eval_options.SuiteLimit = None,
-    batch_size: Annotated[int | None, typer.Option(min=1, show_default=False)] = None,
-    device: Annotated[
-        str | None, typer.Option(help="auto, cpu, cuda, ...", show_default=False)
-    ] = None,
-    dtype: Annotated[
-        str | None,
-        typer.Option(
-            help="float32 (default), or bfloat16: several times as fast where the processor has it,"
-            " in other digits.",
-            show_default=False,
-        ),
-    ] = None,
-    fail_under: eval_options.FailUnder = None,
-    fail_over: eval_options.FailOver = None,
-    fail_under_ci: eval_options.FailUnderCi = None,
-    baseline: eval_options.Baseline = None,
-    max_drop: eval_options.MaxDrop = None,
-    output_dir: Annotated[
-        Path | None,
-        typer.Option(
-            "--output-dir",
-            "-o",
-            help="Where predictions and report go. Default: in the run, or runs/eval-MODEL-DATA.",
-            show_default=False,
-        ),
-    ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace another evaluation there.")
-    ] = False,
-    set_: options.Set = None,
-    offline: options.Offline = False,
-    json: options.Json = False,
-) -> None:
-    """Score a model: a finished run, a recipe's, or any model on any file.
-
-    hfcli eval runs/mine | hfcli eval recipe.yaml | hfcli eval --model M --data FILE |
-    hfcli eval --model M --data FILE --task generate-until --max-new-tokens 20 |
-    hfcli eval --model M --suite lm-eval:TASK
-    """
-    _evaluate(dict(context_.params))
+# What goes with --suite beside its own flags and the gates.
+WITH_SUITE = {
+    "target", "num_fewshot", "model", "revision", "device", "batch_size", "output_dir",
+    "overwrite", "offline", "json",
+}  # fmt: skip
 
 
-def _evaluate(flags: dict[str, Any]) -> None:
-    from hfcli.cli.suite import refuse_without_suite
+def _evaluate(request: EvalRequest) -> None:
     from hfcli.evaluation.gates import check, parse_gates
     from hfcli.render.progress import Reporter
 
-    gates = parse_gates(**{name: flags[name] or () for name in GATES}, baseline=flags["baseline"])
-    refuse_without_suite(flags)
+    gates = parse_gates(
+        fail_under=request.fail_under or (),
+        fail_over=request.fail_over or (),
+        fail_under_ci=request.fail_under_ci or (),
+        max_drop=request.max_drop or (),
+        baseline=request.baseline,
+    )
+    refuse_without_suite(request)
     with Reporter() as listener:
-        result = _result(flags, gates, listener)
-    _show(result, json=flags["json"])
+        if request.suite is None:
+            result = _score(request, gates, listener)
+        else:
+            result = score_suite(request.suite, request, listener)
+    _show(result, json=request.json)
     check(gates, result.to_report())
 
 
-def _result(flags: dict[str, Any], gates: Gates, listener: Listener) -> EvalResult:
-    from hfcli.cli.suite import score_suite
-    from hfcli.evaluation.question_target import question_task
+def _score(request: EvalRequest, gates: Gates, listener: Listener) -> EvalResult:
+    from hfcli.evaluation.target import Target, question_recipe, question_task, resolve_target
 
-    if flags["suite"]:
-        return score_suite(flags, listener)
-    name = question_task(flags)
-    asked = _options(flags, gates)
-    if name is None:
-        return _scored(flags, asked, listener)
-    return _ask(name, flags, asked, listener)
-
-
-def _scored(flags: dict[str, Any], asked: EvalOptions, listener: Listener) -> EvalResult:
-    from dataclasses import fields
-
-    from hfcli.evaluation.target import EvalFlags, resolve_target
-    from hfcli.fast import startup as lean
-
-    lean.allow()
-    given: dict[str, Any] = {name: flags.get(name) for name in (f.name for f in fields(EvalFlags))}
-    given |= {"data": tuple(flags["data"] or ()), "metrics": tuple(flags["metric"] or ())}
-    typed = EvalFlags(**given)
-    recipe = resolve_target(
-        target=flags["target"],
-        flags=typed,
-        overrides=_overrides(flags),
-        listener=listener,
-        offline=flags["offline"],
+    target = Target(
+        path=request.target,
+        model=request.model,
+        revision=request.revision,
+        data=tuple(request.data or ()),
+        task=request.task,
+        values=tuple(request.values()),
     )
+    name = question_task(target)
+    overrides = overrides_over(target.overrides(), request)
+    if name is None:
+        from hfcli.fast import startup as lean
 
-    from hfcli.evaluation.run import evaluate
+        lean.allow()
+        recipe = resolve_target(
+            target=target, overrides=overrides, listener=listener, offline=request.offline
+        )
+    else:
+        questions = question_recipe(
+            name=name,
+            target=target,
+            overrides=overrides,
+            listener=listener,
+            offline=request.offline,
+        )
 
-    with typed.named_as_typed(recipe=flags["target"] is not None):
-        return evaluate(recipe=recipe, listener=listener, options=asked)
+    from hfcli.cli.questions import ask_questions
+    from hfcli.evaluation.run import EvalOptions, evaluate
 
-
-def _ask(name: str, flags: dict[str, Any], asked: EvalOptions, listener: Listener) -> EvalResult:
-    from hfcli.cli.questions import Asked, ask_questions, recipe_of
-
-    recipe = recipe_of(name, flags, _overrides(flags), listener)
-    return ask_questions(Asked(recipe, asked, listener))
-
-
-def _overrides(flags: dict[str, Any]) -> list[str]:
-    """What was typed over the recipe's values, and of a variable what no typed flag sets."""
-    from hfcli.evaluation.question_target import KEYS
-    from hfcli.evaluation.target import FLAGS
-
-    environment, typed = in_order(flags["overrides"], flags["set_"])
-    if not environment:
-        return typed
-    by_flag = {name: ".".join(filter(None, key)) for name, key in KEYS.items()}
-    by_flag |= {flag[2:].replace("-", "_"): key for key, flag in FLAGS.items()}
-    by_variable = parameters_in_force()
-    own = {
-        key
-        for name, key in by_flag.items()
-        if flags.get(name) not in (None, [], ()) and name not in by_variable
-    }
-    return [*(one for one in environment if one.partition("=")[0] not in own), *typed]
-
-
-def _options(flags: dict[str, Any], gates: Gates) -> EvalOptions:
-    from hfcli.evaluation.run import EvalOptions
-
-    return EvalOptions(
-        output_dir=flags["output_dir"],
-        overwrite=flags["overwrite"],
-        offline=flags["offline"],
-        allow_remote_metric=flags["allow_remote_metric"],
+    options = EvalOptions(
+        output_dir=request.output_dir,
+        overwrite=request.overwrite,
+        offline=request.offline,
+        allow_remote_metric=request.allow_remote_metric,
         command=command_line(),
         gates=gates,
         write_report=write_report,
+    )
+    with typed_at(request.places()):
+        if name is None:
+            return evaluate(recipe=recipe, listener=listener, options=options)
+        return ask_questions(recipe=questions, listener=listener, options=options)
+
+
+def overrides_over(flags: Sequence[Override], request: EvalRequest) -> list[Override]:
+    """Return the overrides that go over the flags; a variable's do not go over a typed flag."""
+    environment, typed = in_order(request.overrides, request.set_)
+    own = {one.key for one in flags if one.origin.startswith("--")}
+    return [*(one for one in environment if one.key not in own), *typed]
+
+
+def refuse_without_suite(request: EvalRequest) -> None:
+    """
+    Raises:
+        RecipeError: flags that only a suite reads, without one.
+    """
+    if request.suite is not None:
+        return
+    for flag, value in (
+        ("--suite-path", request.suite_path),
+        ("--suite-limit", request.suite_limit),
+    ):
+        if value is not None:
+            raise RecipeError(f"{as_typed(flag)} goes with --suite")
+
+
+def score_suite(suite: str, request: EvalRequest, listener: Listener) -> EvalResult:
+    """Run a suite of tasks that bring their own data.
+
+    Raises:
+        RecipeError: flags of a data set, which a suite brings itself.
+    """
+    from hfcli.evaluation.suite import SuiteOptions, evaluate_suite
+
+    own = {one.name for group in (SuiteFlags, GateFlags) for one in fields(group)}
+    for one in fields(request):
+        if one.name not in WITH_SUITE | own and getattr(request, one.name):
+            flag = as_typed(f"--{one.name.rstrip('_').replace('_', '-')}")
+            raise RecipeError(f"{flag} does not go with --suite, whose tasks bring their own data")
+    if request.target is not None and request.model is not None:
+        raise RecipeError("--suite scores one model: name a folder, or give --model")
+    target = None if request.target is None else str(request.target)
+    return evaluate_suite(
+        SuiteOptions(
+            suite=suite,
+            path=request.suite_path,
+            limit=request.suite_limit,
+            num_fewshot=request.num_fewshot,
+            model=request.model or target,
+            revision=request.revision,
+            device=request.device,
+            batch_size=request.batch_size,
+            output_dir=request.output_dir,
+            overwrite=request.overwrite,
+            offline=request.offline,
+            command=command_line(),
+            write_report=write_report,
+        ),
+        listener,
     )
 
 
@@ -250,3 +169,6 @@ def _show(result: EvalResult, *, json: bool) -> None:
         write_json(result.to_dict())
     else:
         show_eval(result)
+
+
+evaluate_command = command_of(EvalRequest, _evaluate)

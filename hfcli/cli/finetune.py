@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hfcli.cli import options
-from hfcli.cli.variables import command_line, in_order, parameters_in_force, variables_in_force
+from hfcli.cli.options import Json, Offline, Overrides, Set, Verbose
+from hfcli.cli.typed import command_of
+from hfcli.cli.variables import command_line, in_order, variables_in_force
+from hfcli.origins import as_typed
 
 if TYPE_CHECKING:
     from hfcli.recipe.load import Draft
@@ -22,23 +24,29 @@ if TYPE_CHECKING:
     from hfcli.training.run import RunOptions
 
 
-def finetune_command(
-    recipe: Annotated[Path, typer.Argument(help="The recipe (YAML).", show_default=False)],
-    overrides: options.Overrides = None,
-    set_: options.Set = None,
+@dataclass(frozen=True, kw_only=True)
+class FinetuneRequest:
+    """Train a model as a recipe says, or as the run.json of an earlier run does.
+
+    The output folder holds the model, the resolved recipe, metrics.jsonl and result.json.
+    """
+
+    recipe: Annotated[Path, typer.Argument(help="The recipe (YAML).", show_default=False)]
+    overrides: Overrides = None
+    set_: Set = None
     output_dir: Annotated[
         str | None,
-        typer.Option("--output-dir", "-o", help="Where the model goes.", show_default=False),
-    ] = None,
+        typer.Option("--output-dir", "-o", help="Folder for the model.", show_default=False),
+    ] = None
     device: Annotated[
         str | None, typer.Option(help="Override the recipe's device.", show_default=False)
-    ] = None,
+    ] = None
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on from the last checkpoint in the output folder.")
-    ] = False,
+        bool, typer.Option("--resume", help="Resume from the last checkpoint in the output folder.")
+    ] = False
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Delete an earlier run in the output folder.")
-    ] = False,
+        bool, typer.Option("--overwrite", help="Replace an earlier run in the output folder.")
+    ] = False
     sweep: Annotated[
         list[str] | None,
         typer.Option(
@@ -50,13 +58,13 @@ def finetune_command(
             " over seeds.",
             show_default=False,
         ),
-    ] = None,
+    ] = None
     dry_run: Annotated[
         bool,
         typer.Option(
-            "--dry-run", help="Load and check everything, say what the run would be, and stop."
+            "--dry-run", help="Load and check everything, show what the run would be, and stop."
         ),
-    ] = False,
+    ] = False
     push_to_hub: Annotated[
         str | None,
         typer.Option(
@@ -64,124 +72,92 @@ def finetune_command(
             help="Push the finished model to this (new, private) repository of the Hub.",
             show_default=False,
         ),
-    ] = None,
-    offline: options.Offline = False,
-    verbose: options.Verbose = False,
-    json: options.Json = False,
-) -> None:
-    """Train a model as a recipe says, or as the run.json of an earlier run does.
-
-    The output folder holds the model, the resolved recipe, metrics.jsonl and result.json.
-    """
-    _finetune(
-        recipe=recipe,
-        overrides=overrides,
-        set_=set_,
-        output_dir=output_dir,
-        device=device,
-        resume=resume,
-        overwrite=overwrite,
-        sweeps=sweep or [],
-        dry_run=dry_run,
-        push_to_hub=push_to_hub,
-        offline=offline,
-        verbose=verbose,
-        json=json,
-    )
+    ] = None
+    offline: Offline = False
+    verbose: Verbose = False
+    json: Json = False
 
 
-def _finetune(
-    *,
-    recipe: Path,
-    overrides: list[str] | None,
-    set_: list[str] | None,
-    output_dir: str | None,
-    device: str | None,
-    resume: bool,
-    overwrite: bool,
-    sweeps: list[str],
-    dry_run: bool,
-    push_to_hub: str | None,
-    offline: bool,
-    verbose: bool,
-    json: bool,
-) -> None:
-    if resume and overwrite:
-        raise typer.BadParameter("--resume and --overwrite exclude each other")
-    if push_to_hub is not None and (offline or dry_run):
-        raise typer.BadParameter("--push-to-hub needs a run and the network")
-    if push_to_hub is not None and sweeps:
-        raise typer.BadParameter("--push-to-hub pushes one run: the best of a sweep, later")
-    given = _given(overrides, set_, {"output_dir": output_dir, "device": device}, sweeps)
+def _finetune(request: FinetuneRequest) -> None:
+    _refuse_clashes(request)
+    overrides = overrides_of(request)
 
     from hfcli.recipe.load import read_recipe, validate
 
-    draft = read_recipe(recipe)
-    if sweeps and dry_run:
-        from hfcli.cli.sweep import plan_of_sweep
-
-        plan_of_sweep(recipe=draft, overrides=given, sweeps=sweeps, offline=offline, json=json)
-    elif sweeps:
-        from hfcli.cli.sweep import run_sweep
-
-        run_sweep(
-            recipe=draft,
-            overrides=given,
-            sweeps=sweeps,
-            resume=resume,
-            overwrite=overwrite,
-            train=lambda one, go_on: _train(
-                one,
-                replace(_options(draft, go_on, False, offline), more_follow=True),
-                verbose,
-            ),
-            json=json,
+    draft = read_recipe(request.recipe)
+    if request.sweep:
+        _sweep(draft, overrides, request.sweep, request)
+        return
+    recipe = validate(draft.merged(overrides))
+    if request.dry_run:
+        show_plan_of(
+            recipe=recipe, offline=request.offline, verbose=request.verbose, json=request.json
         )
     else:
-        loaded = validate(draft.merged(given))
-        if dry_run:
-            show_plan_of(recipe=loaded, offline=offline, verbose=verbose, json=json)
-        else:
-            asked = _options(draft, resume, overwrite, offline)
-            _run(loaded, asked, push_to_hub=push_to_hub, verbose=verbose, json=json)
+        _run(recipe, _options(draft, request), request)
 
 
-def _given(
-    overrides: list[str] | None,
-    set_: list[str] | None,
-    flags: Mapping[str, str | None],
-    sweeps: Sequence[str] = (),
-) -> list[str | Override]:
-    """What is to stand in place of the recipe's values: what was typed goes over variables."""
-    by_variable = parameters_in_force()
-    environment, typed = in_order(overrides, set_)
-    swept = {sweep.partition("=")[0] for sweep in sweeps}
-    environment = [one for one in environment if one.partition("=")[0] not in swept]
-    first = {key: value if key in by_variable else None for key, value in flags.items()}
-    last = {key: None if key in by_variable else value for key, value in flags.items()}
-    return [*with_flags(environment, **first), *with_flags(typed, **last)]
+def _refuse_clashes(request: FinetuneRequest) -> None:
+    resume, overwrite, push = map(as_typed, ("--resume", "--overwrite", "--push-to-hub"))
+    if request.resume and request.overwrite:
+        raise typer.BadParameter(f"{resume} and {overwrite} exclude each other")
+    if request.push_to_hub is not None and (request.offline or request.dry_run):
+        raise typer.BadParameter(f"{push} needs a run and the network")
+    if request.push_to_hub is not None and request.sweep:
+        raise typer.BadParameter(f"{push} pushes one run: the best of a sweep, later")
 
 
-def with_flags(overrides: list[str], **flags: str | None) -> list[str | Override]:
-    """Overrides as they were typed, and the values of flags for the recipe's keys of that name."""
+def _sweep(
+    draft: Draft, overrides: Sequence[Override], sweeps: list[str], request: FinetuneRequest
+) -> None:
+    from hfcli.cli.sweep import plan_of_sweep, run_sweep
+
+    if request.dry_run:
+        plan_of_sweep(
+            recipe=draft,
+            overrides=overrides,
+            sweeps=sweeps,
+            offline=request.offline,
+            json=request.json,
+        )
+        return
+    options = replace(_options(draft, request), overwrite=False, more_follow=True)
+    run_sweep(
+        recipe=draft,
+        overrides=overrides,
+        sweeps=sweeps,
+        resume=request.resume,
+        overwrite=request.overwrite,
+        train=lambda one, resume: _train(one, replace(options, resume=resume), request.verbose),
+        json=request.json,
+    )
+
+
+def overrides_of(request: FinetuneRequest) -> list[Override]:
+    """Return what stands in place of the recipe's values: what was typed goes over variables."""
     from hfcli.recipe.overrides import Override
 
-    typed = [
-        Override.of_flag(f"--{key.replace('_', '-')}", key, value)
-        for key, value in flags.items()
-        if value is not None
-    ]
-    return [*overrides, *typed]
+    environment, typed = in_order(request.overrides, request.set_)
+    swept = {sweep.partition("=")[0] for sweep in request.sweep or ()}
+    environment = [one for one in environment if one.key not in swept]
+    for flag, key, value in (
+        ("--output-dir", "output_dir", request.output_dir),
+        ("--device", "device", request.device),
+    ):
+        if value is not None:
+            one = Override.of_flag(flag, key, value)
+            (typed if one.origin == flag else environment).append(one)
+    return [*environment, *typed]
 
 
-def _options(draft: Draft, resume: bool, overwrite: bool, offline: bool) -> RunOptions:
+def _options(draft: Draft, request: FinetuneRequest) -> RunOptions:
     from hfcli.generation.samples import write_samples
     from hfcli.training.run import RunOptions
 
     return RunOptions(
-        resume=resume,
-        overwrite=overwrite,
-        offline=offline,
+        resume=request.resume,
+        overwrite=request.overwrite,
+        offline=request.offline,
         command=tuple(sys.argv),
         variables=variables_in_force(),
         resume_command=_resume_command(),
@@ -196,23 +172,22 @@ def files_of(draft: Draft) -> tuple[Path, ...]:
     return () if draft.record is not None else (Path(draft.file),)
 
 
-def _run(
-    recipe: Recipe, options: RunOptions, *, push_to_hub: str | None, verbose: bool, json: bool
-) -> None:
+def _run(recipe: Recipe, options: RunOptions, request: FinetuneRequest) -> None:
     """Train, show the result, and push the model where that was asked for."""
     from hfcli.models.publish import check_push, push_folder
     from hfcli.render.streams import write_err, write_json
     from hfcli.render.tables import show_finetune
 
-    if push_to_hub is not None:
-        check_push(repo_id=push_to_hub)  # a typo or a missing login is better known before the run
-    result = _train(recipe, options, verbose)
-    if json:
+    if request.push_to_hub is not None:
+        # A typo or a missing login is better known before the run.
+        check_push(repo_id=request.push_to_hub)
+    result = _train(recipe, options, request.verbose)
+    if request.json:
         write_json(result.to_dict())
     else:
         show_finetune(result)
-    if push_to_hub is not None:
-        pushed = push_folder(folder=Path(result.output_dir), repo_id=push_to_hub)
+    if request.push_to_hub is not None:
+        pushed = push_folder(folder=Path(result.output_dir), repo_id=request.push_to_hub)
         write_err("\n".join([*(f"note: {note}" for note in pushed.notes), f"pushed: {pushed.url}"]))
 
 
@@ -255,3 +230,6 @@ def _resume_command() -> str:
     if "--resume" not in arguments:
         arguments.append("--resume")
     return command_line(arguments)
+
+
+finetune_command = command_of(FinetuneRequest, _finetune)

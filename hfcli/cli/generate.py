@@ -3,136 +3,66 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from hfcli.cli import options
+from hfcli.cli.options import ChatTemplate, DecodingFlags, Encoding, Json, ModelFlags, System
+from hfcli.cli.typed import ShowHelp, command_of
+from hfcli.cli.variables import variables_in_force
+from hfcli.origins import as_typed
 
-FOR_FILES = (
-    "input_format", "output_format", "split", "encoding", "quoting", "prompt_column",
-    "keep_columns", "limit", "on_error", "overwrite", "batch_size",
-)  # fmt: skip
+if TYPE_CHECKING:
+    from hfcli.data.parsed import Quoting
+    from hfcli.generation.bulk_files import BulkFiles
+    from hfcli.generation.run import TextOptions
+
+QUOTING: tuple[Quoting, ...] = ("auto", "always", "never")
+ON_ERROR = ("record", "skip", "fail")
 
 
-def generate_command(
-    context: typer.Context,
-    prompt: Annotated[
-        str | None, typer.Argument(help="The text to continue; - reads stdin.", show_default=False)
-    ] = None,
-    model: options.Model = None,
-    revision: options.Revision = None,
-    adapter: options.Adapter = None,
-    max_new_tokens: options.MaxNewTokens = None,
-    do_sample: options.DoSample = None,
-    temperature: options.Temperature = None,
-    top_k: options.TopK = None,
-    top_p: options.TopP = None,
-    min_p: options.MinP = None,
-    repetition_penalty: options.RepetitionPenalty = None,
-    num_beams: Annotated[
-        int | None, typer.Option(min=1, max=10_000, help="Beam search with n beams.")
-    ] = None,
-    stop: options.Stop = None,
-    num_samples: Annotated[
-        int, typer.Option("--num-samples", "-n", min=1, max=100_000, help="Texts for each prompt.")
-    ] = 1,
-    logprobs: Annotated[
-        int | None,
-        typer.Option(
-            min=0, max=100, help="Record log-probabilities, with so many alternatives a token."
-        ),
-    ] = None,
-    seed: options.Seed = 0,
-    system: options.System = None,
-    chat_template: options.ChatTemplate = None,
-    template: Annotated[
-        Path | None,
-        typer.Option(help="File with a text and {column} or {prompt} in it.", show_default=False),
-    ] = None,
-    prompt_file: Annotated[
-        Path | None,
-        typer.Option("--prompt-file", "-f", help="Read the prompt from it.", show_default=False),
-    ] = None,
-    choices: Annotated[
-        str | None,
-        typer.Option(
-            help="The text must be one of these: a,b,c. Spaces count.", show_default=False
-        ),
-    ] = None,
-    regex: Annotated[
-        str | None, typer.Option(help="The text must match all of it.", show_default=False)
-    ] = None,
-    json_schema: Annotated[
-        Path | None,
-        typer.Option(help="The text must be JSON of this schema (a file).", show_default=False),
-    ] = None,
-    prompt_lookup: Annotated[
-        bool, typer.Option("--prompt-lookup", help="Guess ahead from the prompt; the text stays.")
-    ] = False,
-    draft_model: Annotated[
-        str | None,
-        typer.Option(help="Guess ahead with a smaller model; the text stays.", show_default=False),
-    ] = None,
-    input: Annotated[
-        str | None,
-        typer.Option(
-            "--input",
-            "-i",
-            show_default=False,
-            help="Many prompts: jsonl, json, csv, tsv, parquet or txt file, Hub data set, or -.",
-        ),
-    ] = None,
-    output: Annotated[
-        str | None,
-        typer.Option(
-            "--output",
-            "-o",
-            show_default=False,
-            help="Where their texts go: jsonl, csv or parquet file, or - for stdout.",
-        ),
-    ] = None,
+@dataclass(frozen=True, kw_only=True)
+class FileFlags:
+    """How many prompts are read and their texts written; only with --input and --output."""
+
     input_format: Annotated[
-        str | None, typer.Option(help="Default: by the suffix.", show_default=False)
-    ] = None,
+        str | None, typer.Option(help="Format of --input. Default: its suffix.", show_default=False)
+    ] = None
     output_format: Annotated[
-        str | None, typer.Option(help="Default: by the suffix.", show_default=False)
-    ] = None,
-    split: Annotated[str, typer.Option(help="Of a Hub data set.")] = "train",
-    encoding: options.Encoding = None,
+        str | None,
+        typer.Option(help="Format of --output. Default: its suffix.", show_default=False),
+    ] = None
+    split: Annotated[str, typer.Option(help="Split to read, for Hub datasets.")] = "train"
+    encoding: Encoding = None
     quoting: Annotated[
         str, typer.Option(help="Quotes around cells of a tsv file: auto, always or never.")
-    ] = "auto",
+    ] = "auto"
     prompt_column: Annotated[
         str | None,
-        typer.Option(help="Default: prompt, messages or text.", show_default=False),
-    ] = None,
+        typer.Option(
+            help="Column with the prompt. Default: prompt, messages or text.", show_default=False
+        ),
+    ] = None
     keep_columns: Annotated[
-        bool, typer.Option("--keep-columns", help="Keep the input's other columns.")
-    ] = False,
+        bool, typer.Option("--keep-columns", help="Copy the input's other columns to the output.")
+    ] = False
     limit: Annotated[
-        int | None, typer.Option(min=1, help="Only so many rows.", show_default=False)
-    ] = None,
+        int | None, typer.Option(min=1, help="Maximum number of rows to read.", show_default=False)
+    ] = None
     on_error: Annotated[
         str,
         typer.Option(help="A row that fails: record its error, skip the row, or fail at once."),
-    ] = "record",
+    ] = "record"
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Begin anew whatever OUTPUT holds.")
-    ] = False,
-    batch_size: Annotated[str, typer.Option(help="Rows at a time: auto, or a number.")] = "auto",
-    engine: options.Engine = "transformers",
-    device: options.Device = "auto",
-    dtype: options.Dtype = "auto",
-    without: options.Without = None,
-    verbose: options.Verbose = False,
-    load_in: options.LoadIn = None,
-    allow_pickle: options.AllowPickle = False,
-    trust_remote_code: options.TrustRemoteCode = False,
-    offline: options.Offline = False,
-    json: options.Json = False,
-) -> None:
+        bool, typer.Option("--overwrite", help="Start over, replacing the file OUTPUT.")
+    ] = False
+    batch_size: Annotated[str, typer.Option(help="Rows at a time: auto, or a number.")] = "auto"
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerateRequest(FileFlags, DecodingFlags, ModelFlags):
     """Continue a prompt with a causal language model, or a file of prompts.
 
     The text goes to stdout as it is written, everything else to stderr. stdin is read when it is
@@ -140,25 +70,99 @@ def generate_command(
     where it is a file that another command has read from (while read x), a device, or a pipe
     without data for 10 s; </dev/null keeps it out at once.
 
-    With --input and --output, every row of a file gets its text. An interrupted run goes on where
-    it stopped when the same command is given again.
-    """  # fmt: skip
-    _generate(context=context, flags=dict(context.params))
+    With --input and --output, every row of a file gets its text. An interrupted run resumes when
+    the same command is given again.
+    """
+
+    prompt: Annotated[
+        str | None,
+        typer.Argument(help="The text to continue; - reads stdin.", show_default=False),
+    ] = None
+    prompt_file: Annotated[
+        Path | None,
+        typer.Option("--prompt-file", "-f", help="File with the prompt.", show_default=False),
+    ] = None
+    template: Annotated[
+        Path | None,
+        typer.Option(help="File with a text and {column} or {prompt} in it.", show_default=False),
+    ] = None
+    system: System = None
+    chat_template: ChatTemplate = None
+    num_samples: Annotated[
+        int, typer.Option("--num-samples", "-n", min=1, max=100_000, help="Texts for each prompt.")
+    ] = 1
+    num_beams: Annotated[
+        int | None, typer.Option(min=1, max=10_000, help="Beams of beam search. Default: none.")
+    ] = None
+    logprobs: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=100, help="Record log-probabilities, with this many alternatives a token."
+        ),
+    ] = None
+    choices: Annotated[
+        str | None,
+        typer.Option(
+            help="Constrain the text to one of these: a,b,c. Spaces count.", show_default=False
+        ),
+    ] = None
+    regex: Annotated[
+        str | None,
+        typer.Option(help="Constrain the text to a regular expression.", show_default=False),
+    ] = None
+    json_schema: Annotated[
+        Path | None,
+        typer.Option(help="Constrain the text to JSON; file with the schema.", show_default=False),
+    ] = None
+    prompt_lookup: Annotated[
+        bool,
+        typer.Option(
+            "--prompt-lookup",
+            help="Use prompt-lookup speculative decoding; the output is unchanged.",
+        ),
+    ] = False
+    draft_model: Annotated[
+        str | None,
+        typer.Option(
+            help="Use this smaller model for speculative decoding; the output is unchanged.",
+            show_default=False,
+        ),
+    ] = None
+    input: Annotated[
+        str | None,
+        typer.Option(
+            "--input",
+            "-i",
+            show_default=False,
+            help="Many prompts: jsonl, json, csv, tsv, parquet or txt file, Hub dataset, or -.",
+        ),
+    ] = None
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "--output",
+            "-o",
+            show_default=False,
+            help="File for their texts: jsonl, csv or parquet, or - for stdout.",
+        ),
+    ] = None
+    json: Json = False
 
 
-def _generate(*, context: typer.Context, flags: dict[str, Any]) -> None:
-    if flags["input"] is not None or flags["output"] is not None:
-        _generate_file(flags)
+def _generate(request: GenerateRequest) -> None:
+    if request.input is not None or request.output is not None:
+        _generate_file(request)
         return
-    text = read_prompt(flags["prompt"], flags["prompt_file"])
-    if text is None:
-        _refuse_nothing(context, flags)
-    defaults = {parameter.name: parameter.default for parameter in context.command.params}
-    for name in FOR_FILES:
-        if flags[name] != defaults[name]:
-            flag = name.replace("_", "-")
-            raise typer.BadParameter(f"--{flag} is for many prompts, with --input and --output")
+    from hfcli.cli.stdin import read_prompt
 
+    prompt = read_prompt(request.prompt, request.prompt_file)
+    if prompt is None:
+        _refuse_nothing(request)
+    _refuse_file_flags(request)
+    _generate_text(prompt, request)
+
+
+def _generate_text(prompt: str, request: GenerateRequest) -> None:
     from hfcli.cli import validate
     from hfcli.fast import startup as lean
     from hfcli.generation.run import generate
@@ -167,61 +171,69 @@ def _generate(*, context: typer.Context, flags: dict[str, Any]) -> None:
     from hfcli.render.tables import show_generate
     from hfcli.tasks.templates import fill_template
 
-    template = validate.read_text(flags["template"])
-    if template is not None:
-        text = fill_template(template, {"prompt": text})
-    settings = validate.generation_settings(flags)
-    texts = validate.text_options(flags)
-    choice = validate.model_choice(flags)
+    if request.template is not None:
+        prompt = fill_template(validate.read_text(request.template), {"prompt": prompt})
+    settings = validate.generation_settings(request, num_beams=request.num_beams)
+    options = _text_options(request)
+    choice = validate.model_choice(request)
     lean.allow()
-    with Reporter(stream_text=not flags["json"], verbose=flags["verbose"]) as listener:
+    with Reporter(stream_text=not request.json, verbose=request.verbose) as listener:
         results = generate(
-            prompt=text,
+            prompt=prompt,
             choice=choice,
             settings=settings,
-            options=texts,
-            seed=flags["seed"],
+            options=options,
+            seed=request.seed,
             listener=listener,
-            engine=flags["engine"],
-            prompt_lookup=flags["prompt_lookup"],
-            draft_model=flags["draft_model"],
+            engine=request.engine,
+            prompt_lookup=request.prompt_lookup,
+            draft_model=request.draft_model,
         )
-    if flags["json"]:
+    if request.json:
         records = [result.to_dict() for result in results]
-        write_json(records[0] if texts.num_samples == 1 else records)
+        write_json(records[0] if request.num_samples == 1 else records)
         return
-    if texts.num_samples == 1:
+    if request.num_samples == 1:
         write_out("\n")
     else:
         write_out("\n".join(f"{result.text}\n" for result in results))
-    show_generate(results, guesses=bool(flags["prompt_lookup"] or flags["draft_model"]))
+    show_generate(results, guesses=request.prompt_lookup or request.draft_model is not None)
 
 
-def _refuse_nothing(context: typer.Context, flags: dict[str, Any]) -> NoReturn:
-    """The help where nothing was typed on a terminal.
-
+def _refuse_nothing(request: GenerateRequest) -> NoReturn:
+    """
     Raises:
+        ShowHelp: nothing was typed on a terminal.
         RecipeError: there was a prompt, and nothing in it.
     """
-    typed = any(flags[name] is not None for name in ("prompt", "prompt_file"))
+    from hfcli.errors import RecipeError
+
+    typed = request.prompt is not None or request.prompt_file is not None
     if typed or (sys.stdin is not None and not sys.stdin.isatty()):
-        from hfcli.errors import RecipeError
-
-        raise RecipeError("the prompt is empty", hint="`hfcli generate --help` tells more")
-    typer.echo(context.get_help(), err=True)
-    raise typer.Exit(2)
+        raise RecipeError("the prompt is empty", hint="see `hfcli generate --help`")
+    raise ShowHelp
 
 
-def _generate_file(flags: dict[str, Any]) -> None:
-    for name in ("input", "output"):
-        if flags[name] is None:
-            raise typer.BadParameter("--input and --output go together; - is stdin or stdout")
-    for name in ("prompt", "prompt_file", "num_beams"):
-        if flags[name] is not None:
-            flag = "PROMPT" if name == "prompt" else f"--{name.replace('_', '-')}"
-            raise typer.BadParameter(f"{flag} does not go with --input")
-    if flags["prompt_lookup"] or flags["draft_model"]:
-        raise typer.BadParameter("--prompt-lookup and --draft-model are for a single prompt")
+def _refuse_file_flags(request: GenerateRequest) -> None:
+    for name, default in vars(FileFlags()).items():
+        if getattr(request, name) != default:
+            flag = as_typed(f"--{name.replace('_', '-')}")
+            raise typer.BadParameter(f"{flag} is for many prompts, with --input and --output")
+
+
+def _generate_file(request: GenerateRequest) -> None:
+    if request.input is None or request.output is None:
+        raise typer.BadParameter("--input and --output go together; - is stdin or stdout")
+    for flag, value in (
+        ("PROMPT", request.prompt),
+        ("--prompt-file", request.prompt_file),
+        ("--num-beams", request.num_beams),
+    ):
+        if value is not None:
+            raise typer.BadParameter(f"{as_typed(flag)} does not go with {as_typed('--input')}")
+    if request.prompt_lookup or request.draft_model:
+        flags = " and ".join(map(as_typed, ("--prompt-lookup", "--draft-model")))
+        raise typer.BadParameter(f"{flags} are for a single prompt")
 
     from hfcli.cli import validate
     from hfcli.cli.stdin import tell_if_waiting
@@ -231,55 +243,75 @@ def _generate_file(flags: dict[str, Any]) -> None:
     from hfcli.render.streams import write_err, write_json
     from hfcli.render.tables import describe_bulk
 
-    files = validate.bulk_files(flags)
+    files = _bulk_files(request, request.input, request.output)
     to_stdout = files.output == "-"
     if files.input == "-":
         tell_if_waiting()
     lean.allow()
-    with Reporter(stream_text=to_stdout, verbose=flags["verbose"]) as listener:
+    with Reporter(stream_text=to_stdout, verbose=request.verbose) as listener:
         result = generate_file(
             files=files,
-            choice=validate.model_choice(flags),
-            settings=validate.generation_settings(flags),
-            options=validate.text_options(flags),
-            seed=flags["seed"],
+            choice=validate.model_choice(request),
+            settings=validate.generation_settings(request),
+            options=_text_options(request),
+            seed=request.seed,
             listener=listener,
-            engine=flags["engine"],
-            batch_size=validate.batch_size(flags["batch_size"]),
+            engine=request.engine,
+            batch_size=validate.batch_size(request.batch_size),
         )
-    if flags["json"] and not to_stdout:
+    if request.json and not to_stdout:
         write_json(result.to_dict())
     write_err(describe_bulk(result))
     if result.errors and files.on_error != "skip":
         raise typer.Exit(6)
 
 
-def read_prompt(argument: str | None, file: Path | None = None) -> str | None:
-    """Return stdin, then the file, then the argument; `hfcli.cli.stdin` says when stdin is read.
-
-    Alone, stdin or a file loses one final line end (`echo` and editors add it); before more text
-    it keeps it. None when there is no text at all.
+def _text_options(request: GenerateRequest) -> TextOptions:
+    """Return samples, stop strings, log-probabilities, templates and grammar.
 
     Raises:
-        DataError: stdin or the file cannot be read, or is not UTF-8.
+        RecipeError, DataError: see `hfcli.cli.validate`.
     """
-    from hfcli.cli.stdin import read_stdin
+    from hfcli.cli import validate
+    from hfcli.generation.prompts import PromptOptions
+    from hfcli.generation.run import TextOptions
 
-    typed = "" if argument in (None, "-") else argument or ""
-    own = bool(typed) or file is not None
-    piped = ""
-    if argument == "-" or (sys.stdin is not None and not sys.stdin.isatty()):
-        piped = read_stdin(typed=own and argument != "-")
-    if own and piped:
-        from hfcli.render.streams import write_err
-
-        write_err(f"note: {len(piped):,} characters of stdin stand before the prompt")
-    if file is not None:
-        from hfcli.cli.validate import read_text
-
-        piped = _joined(piped, read_text(file) or "")
-    return _joined(piped, typed) if typed else piped.removesuffix("\n") or None
+    return TextOptions(
+        num_samples=request.num_samples,
+        stops=validate.stop_strings(request.stop),
+        logprobs=request.logprobs,
+        prompt=PromptOptions(request.system, request.chat_template),
+        grammar=validate.grammar(
+            choices=request.choices, regex=request.regex, json_schema=request.json_schema
+        ),
+    )
 
 
-def _joined(before: str, after: str) -> str:
-    return f"{before} {after}" if before and not before[-1].isspace() else before + after
+def _bulk_files(request: GenerateRequest, source: str, target: str) -> BulkFiles:
+    """Return input and output of a bulk run.
+
+    Raises:
+        RecipeError, DataError: an unknown word, or a template that cannot be read.
+    """
+    from hfcli.cli import validate
+    from hfcli.generation.bulk_files import BulkFiles
+
+    return BulkFiles(
+        input=source,
+        output=target,
+        input_format=request.input_format,
+        encoding=validate.encoding(request.encoding),
+        quoting=validate.one_of("--quoting", request.quoting, QUOTING),
+        output_format=request.output_format,
+        split=request.split,
+        prompt_column=request.prompt_column,
+        template=None if request.template is None else validate.read_text(request.template),
+        keep_columns=request.keep_columns,
+        on_error=validate.one_of("--on-error", request.on_error, ON_ERROR),
+        overwrite=request.overwrite,
+        limit=request.limit,
+        environment=variables_in_force(),
+    )
+
+
+generate_command = command_of(GenerateRequest, _generate)

@@ -1,9 +1,7 @@
-"""`hfcli eval` of questions: the rooms that ask and that answer, put together."""
+"""`hfcli eval` of prompt tasks: the rooms that ask and that answer, put together."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,81 +15,44 @@ if TYPE_CHECKING:
     from hfcli.tasks.generate_until import GenerateUntil
 
 
-@dataclass(frozen=True)
-class Asked:
-    """What is asked, how it is started, and who is told."""
-
-    recipe: QuestionRecipe
-    options: EvalOptions
-    listener: Listener
-
-
-def recipe_of(
-    name: str, flags: Mapping[str, Any], overrides: Sequence[str], listener: Listener
-) -> QuestionRecipe:
-    """The recipe that the flags of `hfcli eval` make.
-
-    Raises:
-        RecipeError, DataError: they do not make one; the template cannot be read.
-    """
-    from hfcli.cli.validate import read_text, stop_strings
-    from hfcli.evaluation.question_target import question_recipe
-
-    given = {
-        "template": read_text(flags["template"]),
-        "metrics": flags["metric"],
-        "stop": list(stop_strings(flags["stop"])) or None,
-    }
-    return question_recipe(
-        name=name,
-        target=flags["target"],
-        flags={**flags, **given},
-        overrides=overrides,
-        listener=listener,
-        offline=flags["offline"],
-    )
-
-
-def ask_questions(asked: Asked) -> EvalResult:
-    """The answers of the recipe's model, scored.
+def ask_questions(
+    *, recipe: QuestionRecipe, options: EvalOptions, listener: Listener
+) -> EvalResult:
+    """Return the answers of the recipe's model, scored.
 
     Raises:
         HfcliError: see `hfcli.evaluation.ask`.
     """
     from hfcli.evaluation.ask import ask
 
-    return ask(
-        recipe=asked.recipe,
-        answer=_answer(asked),
-        listener=asked.listener,
-        options=asked.options,
-    )
+    answer = _answer(recipe, options, listener)
+    return ask(recipe=recipe, answer=answer, listener=listener, options=options)
 
 
-def _answer(asked: Asked) -> Answer:
+def _answer(recipe: QuestionRecipe, options: EvalOptions, listener: Listener) -> Answer:
     from hfcli.evaluation.chosen import chosen_answers
     from hfcli.evaluation.texts import written_answers
     from hfcli.tasks.generate_until import GenerateUntil
 
-    recipe = asked.recipe
-    if isinstance(recipe.task, GenerateUntil):
-        task = recipe.task
+    task = recipe.task
+    if isinstance(task, GenerateUntil):
         return partial(
-            written_answers, write=bulk_writer(task, asked), depends=lambda: _told(task, asked)
+            written_answers,
+            write=bulk_writer(task, recipe, options, listener),
+            depends=lambda: _told(task, recipe, options),
         )
-    return partial(chosen_answers, recipe=recipe, options=asked.options, listener=asked.listener)
+    return partial(chosen_answers, recipe=recipe, options=options, listener=listener)
 
 
-def _told(task: GenerateUntil, asked: Asked) -> dict[str, Any]:
+def _told(task: GenerateUntil, recipe: QuestionRecipe, options: EvalOptions) -> dict[str, Any]:
     """What the texts of the recipe's model depend on, known before the model is loaded."""
     from hfcli.models.fingerprint import begin_fingerprint
     from hfcli.models.resolve import resolve_model
 
-    recipe = asked.recipe
     source = resolve_model(
         recipe.model.name_or_path,
         revision=recipe.model.revision,
-        offline=asked.options.offline,
+        offline=options.offline,
     )
     told = task.model_dump(mode="json", exclude_none=True, exclude={"few_shot"})
     decoding = recipe.decoding().model_dump(mode="json")
@@ -108,7 +69,9 @@ def _told(task: GenerateUntil, asked: Asked) -> dict[str, Any]:
     }
 
 
-def bulk_writer(task: GenerateUntil, asked: Asked) -> Write:
+def bulk_writer(
+    task: GenerateUntil, recipe: QuestionRecipe, options: EvalOptions, listener: Listener
+) -> Write:
     """`hfcli generate --input --output`, as an evaluation uses it."""
     from hfcli.device import resolve_device
     from hfcli.evaluation.texts import Written
@@ -119,7 +82,6 @@ def bulk_writer(task: GenerateUntil, asked: Asked) -> Write:
     from hfcli.generation.prompts import PromptOptions
     from hfcli.generation.run import TextOptions
 
-    recipe, options = asked.recipe, asked.options
     choice = ModelChoice(
         name=recipe.model.name_or_path,
         revision=recipe.model.revision,
@@ -137,7 +99,7 @@ def bulk_writer(task: GenerateUntil, asked: Asked) -> Write:
                 stops=task.stop, prompt=PromptOptions(task.system, task.chat_template)
             ),
             seed=recipe.seed,
-            listener=asked.listener,
+            listener=listener,
             batch_size=recipe.evaluation.batch_size,
         )
         told = read_manifest(texts)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hfcli.cli import options
 from hfcli.cli.typed import TypedCommand
 from hfcli.cli.variables import in_order
+
+if TYPE_CHECKING:
+    from hfcli.recipe.overrides import Override
 
 recipes_app = typer.Typer(
     no_args_is_help=True,
@@ -123,7 +127,7 @@ def schema_command() -> None:
     _schema()
 
 
-def _check(*, recipe: Path, overrides: list[str], offline: bool, json: bool) -> None:
+def _check(*, recipe: Path, overrides: Sequence[Override], offline: bool, json: bool) -> None:
     from hfcli.cli.finetune import show_plan_of
     from hfcli.recipe.load import load_recipe
 
@@ -191,7 +195,7 @@ def _init(
         label_column=label_column,
         column_names=None if column_names is None else split_names(column_names, flag),
         encoding=validate.encoding(encoding),
-        on_bad_row=validate.one_of("--on-bad-row", on_bad_row, ("error", "skip")) or "error",
+        on_bad_row=validate.one_of("--on-bad-row", on_bad_row or "error", ("error", "skip")),
         tell=lambda told: write_err(f"note: {told}"),
     )
     text = write_recipe(data=found, model=peek(model), to=target)

@@ -15,6 +15,7 @@ import os
 import select
 import stat
 import sys
+from pathlib import Path
 
 from hfcli.errors import DataError
 
@@ -23,6 +24,33 @@ PATIENCE = 10.0  # seconds for the first data where a prompt was typed
 MOST = 64 * 2**20  # bytes of a prompt, more than any model reads
 CHUNK = 65536
 WAITING = "waiting for stdin; Ctrl-D or </dev/null ends it"
+
+
+def read_prompt(argument: str | None, file: Path | None = None) -> str | None:
+    """Return stdin, then the file, then the argument.
+
+    Alone, stdin or a file loses one final line end (`echo` and editors add it); before more text
+    it keeps it. None when there is no text at all.
+
+    Raises:
+        DataError: stdin or the file cannot be read, or is not UTF-8.
+    """
+    typed = "" if argument in (None, "-") else argument or ""
+    own = bool(typed) or file is not None
+    piped = ""
+    if argument == "-" or (sys.stdin is not None and not sys.stdin.isatty()):
+        piped = read_stdin(typed=own and argument != "-")
+    if own and piped:
+        _say(f"note: {len(piped):,} characters of stdin stand before the prompt")
+    if file is not None:
+        from hfcli.cli.validate import read_text
+
+        piped = _joined(piped, read_text(file))
+    return _joined(piped, typed) if typed else piped.removesuffix("\n") or None
+
+
+def _joined(before: str, after: str) -> str:
+    return f"{before} {after}" if before and not before[-1].isspace() else before + after
 
 
 def read_stdin(*, typed: bool) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,8 +23,8 @@ SOME_FAILED = 6
 def run_sweep(
     *,
     recipe: Path | Draft,
-    overrides: list[str | Override],
-    sweeps: list[str],
+    overrides: Sequence[str | Override],
+    sweeps: Sequence[str],
     resume: bool,
     overwrite: bool,
     train: Callable[[Recipe, bool], FinetuneResult],
@@ -69,8 +69,8 @@ def run_sweep(
 def plan_of_sweep(
     *,
     recipe: Path | Draft,
-    overrides: list[str | Override],
-    sweeps: list[str],
+    overrides: Sequence[str | Override],
+    sweeps: Sequence[str],
     offline: bool,
     json: bool,
 ) -> None:

@@ -1,4 +1,4 @@
-"""Values of a command line as they were typed, checked before a command sees them.
+"""Commands whose flags are the fields of a request, and their values as they were typed.
 
 A name of a file may be any bytes, and `~` at its start is the home folder, as the shell makes it
 where no `=` stands before it. Any other text is UTF-8. Flags that were not typed may come from the
@@ -7,15 +7,19 @@ environment (`hfcli.cli.variables`).
 
 from __future__ import annotations
 
+import inspect
 import os
+from collections.abc import Callable
+from dataclasses import MISSING, fields
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, get_type_hints
 
 import typer.core
 
 from hfcli.cli import variables
 from hfcli.errors import RecipeError
+from hfcli.origins import as_typed
 from hfcli.transfers import hub_seconds
 
 # Arguments and options, by their name in Python, that name a file, a folder, or a model.
@@ -28,6 +32,41 @@ FILES = frozenset({
 
 PATH_TYPES = ("path", "file", "directory")  # names of the type that Typer gives to Path parameters
 GIVEN = "hfcli.variables"
+
+
+Request = TypeVar("Request")
+
+
+def command_of(request: type[Request], work: Callable[[Request], None]) -> Callable[..., None]:
+    """Return the function that Typer makes a command of.
+
+    Args:
+        request: a dataclass: its fields are the command's arguments and options, its docstring is
+            the help.
+        work: what the command does.
+    """
+    hints = get_type_hints(request, include_extras=True)
+
+    def command(**values: Any) -> None:
+        work(request(**values))
+
+    parameters = [
+        inspect.Parameter(
+            one.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=inspect.Parameter.empty if one.default is MISSING else one.default,
+            annotation=hints[one.name],
+        )
+        for one in fields(request)  # type: ignore[arg-type]
+    ]
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = hints
+    command.__doc__ = request.__doc__
+    return command
+
+
+class ShowHelp(Exception):  # noqa: N818 - not an error of anyone
+    """Raised by a command that was given nothing to do: its help is shown, and it exits with 2."""
 
 
 class TypedCommand(typer.core.TyperCommand):
@@ -57,7 +96,11 @@ class TypedCommand(typer.core.TyperCommand):
         variables.tell_unknown(ctx)
         hub_seconds()  # a wrong value is an error before anything waits
         with variables.in_force(ctx.meta[GIVEN]):
-            return super().invoke(ctx)
+            try:
+                return super().invoke(ctx)
+            except ShowHelp:
+                typer.echo(ctx.get_help(), err=True)
+                raise typer.Exit(2) from None
 
 
 def _is_path(parameter: Any) -> bool:
@@ -79,7 +122,7 @@ def _refuse_empty_files(parameters: list[Any], args: list[str]) -> None:
             return
         flag = before if word == "" else word.removesuffix("=") if word.endswith("=") else ""
         if flag in flags and flag.startswith("-"):
-            raise RecipeError(f"{flag}: an empty name")
+            raise RecipeError(f"{as_typed(flag)}: an empty name")
 
 
 def _shown_name(parameter: Any) -> str:
@@ -100,9 +143,9 @@ def _checked(value: Any, name: str, flag: str) -> Any:
 
 def _file(value: str, flag: str) -> str:
     if not value:
-        raise RecipeError(f"{flag}: an empty name")
+        raise RecipeError(f"{as_typed(flag)}: an empty name")
     if "\0" in value:
-        raise RecipeError(f"{flag}: not a file name: it holds the character NUL")
+        raise RecipeError(f"{as_typed(flag)}: not a file name: it holds the character NUL")
     return os.path.expanduser(value)
 
 
@@ -110,5 +153,5 @@ def _text(value: str, flag: str) -> str:
     try:
         value.encode()
     except UnicodeEncodeError as e:
-        raise RecipeError(f"{flag}: not UTF-8 text", hint="give it in UTF-8") from e
+        raise RecipeError(f"{as_typed(flag)}: not UTF-8 text", hint="give it in UTF-8") from e
     return value

@@ -7,19 +7,22 @@ what they would mean there. A typed flag wins. An empty variable counts as not s
 from __future__ import annotations
 
 import os
-import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from hfcli import shell
-from hfcli.errors import HfcliError, did_you_mean
+from hfcli.errors import did_you_mean
+from hfcli.origins import as_typed, typed_at
 from hfcli.render.streams import write_err
+
+if TYPE_CHECKING:
+    from hfcli.recipe.overrides import Override
 
 PREFIX = "HFCLI_"
 # Variables that are not a flag of one command, and what they set.
@@ -197,24 +200,14 @@ def in_force(variables: Sequence[Variable]) -> Iterator[None]:
 @contextmanager
 def named(variables: Sequence[Variable]) -> Iterator[None]:
     """Errors about a flag that a variable gave name the variable."""
-    try:
-        yield
-    except typer.BadParameter as e:
-        parameter = getattr(e.param, "name", None)
-        hint = next((one.name for one in variables if one.parameter == parameter), None)
-        e.param_hint = e.param_hint or hint
-        e.message = _renamed(e.message, variables)
-        raise
-    except HfcliError as e:
-        e.lines = [_renamed(line, variables) for line in e.lines]
-        raise
-
-
-def _renamed(text: str, variables: Sequence[Variable]) -> str:
-    for one in variables:
-        flags = "|".join(map(re.escape, one.flags))
-        text = re.sub(rf"(?<![\w-])(?:{flags})(?![\w-])", one.name, text)
-    return text
+    with typed_at({flag: one.name for one in variables for flag in one.flags}):
+        try:
+            yield
+        except typer.BadParameter as e:
+            parameter = getattr(e.param, "name", None)
+            hint = next((one.name for one in variables if one.parameter == parameter), None)
+            e.param_hint = e.param_hint or hint
+            raise
 
 
 def parameters_in_force() -> frozenset[str]:
@@ -229,9 +222,16 @@ def variables_in_force() -> dict[str, str]:
 
 def in_order(
     overrides: Sequence[str] | None, set_: Sequence[str] | None
-) -> tuple[list[str], list[str]]:
-    """Return the overrides of a recipe that a variable gives, and those that were typed."""
-    given, typed = list(set_ or ()), list(overrides or ())
+) -> tuple[list[Override], list[Override]]:
+    """Return the overrides of a recipe that a variable gives, and those that were typed.
+
+    Raises:
+        RecipeError: one is not key=value.
+    """
+    from hfcli.recipe.overrides import parse_override
+
+    given = [parse_override(text, as_typed("--set")) for text in set_ or ()]
+    typed = [parse_override(text) for text in overrides or ()]
     return (given, typed) if "set_" in parameters_in_force() else ([], [*typed, *given])
 
 

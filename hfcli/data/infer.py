@@ -17,6 +17,7 @@ from hfcli.data.shapes import Shape, Wanted, shape_of
 from hfcli.data.survey import Survey, survey
 from hfcli.data.tables import OTHER_DELIMITER, SEPARATORS, only_one_column
 from hfcli.errors import DataError, RecipeError, did_you_mean
+from hfcli.origins import as_typed
 from hfcli.recipe.facts import DataFacts
 from hfcli.tasks import task_classes
 from hfcli.tasks.labels import YES_OR_NO
@@ -108,7 +109,9 @@ def _labels_of(seen: Survey, shape: Shape) -> dict[str, int] | None:
 
 def _wanted(task: str | None, text: str | None, label: str | None) -> Wanted:
     if label is not None and label == text:
-        raise RecipeError("--text-column and --label-column must be two columns")
+        raise RecipeError(
+            f"{as_typed('--text-column')} and {as_typed('--label-column')} must be two columns"
+        )
     known = task_classes()
     labelled = [cls for cls in known.values() if "label_column" in cls.model_fields]
     if task is None:
@@ -116,9 +119,11 @@ def _wanted(task: str | None, text: str | None, label: str | None) -> Wanted:
     if task not in known:
         near = did_you_mean(task, known)
         tail = f"did you mean {near}?" if near else f"known: {', '.join(known)}"
-        raise RecipeError(f"--task: unknown task {task!r}, {tail}")
+        raise RecipeError(f"{as_typed('--task')}: unknown task {task!r}, {tail}")
     if label is not None and known[task] not in labelled:
-        raise RecipeError(f"--label-column does not go with --task {task}")
+        raise RecipeError(
+            f"{as_typed('--label-column')} does not go with {as_typed('--task')} {task}"
+        )
     return Wanted(known[task], text, label)
 
 

@@ -16,6 +16,7 @@ from hfcli.data.files import FileOptions, Row, expand, parse_rows
 from hfcli.data.parsed import is_nothing
 from hfcli.data.spool import spool
 from hfcli.errors import DataError, did_you_mean
+from hfcli.origins import as_typed
 from hfcli.recipe.schema import DataSection
 from hfcli.shown import shown
 from hfcli.tasks.base import ORIGIN, RowCounts, Task
@@ -154,7 +155,10 @@ class Source:
         if more == others and any(name not in row for name in self.task.columns()):
             return problem  # the column is missing, not its values
         tail = f" (and {more:,} more row(s) lack a value)" if more else ""
-        hint = problem.hint or "complete the rows, or leave them out: data.on_bad_row: skip"
+        hint = (
+            problem.hint
+            or f"complete the rows, or leave them out: {as_typed('data.on_bad_row')}: skip"
+        )
         return DataError(f"{problem.message}{tail}", hint=hint)
 
 
@@ -210,5 +214,9 @@ def check_columns(present: Iterable[str], task: Task | Question, origin: str) ->
         raise DataError(
             f"{origin}: no column {name!r}; it has {shown(present)}",
             hint=(f"did you mean {near}? " if near else "")
-            + task.how_to_name.format(key=key, flag=key.replace("_", "-")),
+            + task.how_to_name.format(
+                key=as_typed(f"task.{key}"),
+                flag=key.replace("_", "-"),
+                names=as_typed("data.column_names"),
+            ),
         )

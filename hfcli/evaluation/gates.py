@@ -10,6 +10,7 @@ from typing import Any
 
 from hfcli.errors import DataError, GateError, RecipeError, did_you_mean
 from hfcli.metrics import higher_is_better
+from hfcli.origins import as_typed
 from hfcli.user_text import parse_json, read_text
 
 Limits = dict[str, float]
@@ -48,12 +49,12 @@ def parse_gates(
         RecipeError: a flag that is not METRIC=NUMBER, or max_drop without baseline.
     """
     if bool(max_drop) != (baseline is not None):
-        raise RecipeError("--max-drop and --baseline go together")
+        raise RecipeError(f"{as_typed('--max-drop')} and {as_typed('--baseline')} go together")
     return Gates(
-        _limits("--fail-under", fail_under),
-        _limits("--fail-over", fail_over),
-        _limits("--fail-under-ci", fail_under_ci),
-        _limits("--max-drop", max_drop),
+        _limits(as_typed("--fail-under"), fail_under),
+        _limits(as_typed("--fail-over"), fail_over),
+        _limits(as_typed("--fail-under-ci"), fail_under_ci),
+        _limits(as_typed("--max-drop"), max_drop),
         baseline,
     )
 
@@ -105,7 +106,7 @@ def check(gates: Gates, report: Mapping[str, Any]) -> None:
         if low is not None and not low >= limit:
             failed.append(f"the lower bound of {name} is {low:.4f}, under {limit:g}")
         elif low is None and name in metrics:
-            unknown.append(f"--fail-under-ci {name}: this metric has no interval")
+            unknown.append(f"{as_typed('--fail-under-ci')} {name}: this metric has no interval")
     if gates.baseline is not None:
         before = _read_metrics(gates.baseline)
         unknown += _lacking(gates.max_drop, before, str(gates.baseline))

@@ -25,6 +25,7 @@ from hfcli.evaluation.suite_results import Suite, read_results
 from hfcli.models.fingerprint import begin_fingerprint, weights_fingerprint
 from hfcli.models.load import LoadedModel, ensure_filler, load_model
 from hfcli.models.resolve import ModelSource, resolve_model
+from hfcli.origins import as_typed
 from hfcli.process import check_single_process
 from hfcli.results import EvalResult, Listener, Note
 from hfcli.tasks.text_generation import TextGeneration
@@ -80,7 +81,7 @@ def evaluate_suite(options: SuiteOptions, listener: Listener) -> EvalResult:
     names = parse_suite(options.suite)
     require_harness()
     if options.path is not None and not options.path.is_dir():
-        raise DataError(f"--suite-path {options.path}: no such folder")
+        raise DataError(f"{as_typed('--suite-path')} {options.path}: no such folder")
     source = resolve_model(options.model, revision=options.revision, offline=options.offline)
     with _folder(options, names, source) as folder:
         path = folder.take(_told(options, names, source))
@@ -151,7 +152,7 @@ def parse_suite(text: str) -> list[str]:
     names = [name.strip() for name in tasks.split(",") if name.strip()]
     if harness != HARNESS or not colon or not names:
         raise RecipeError(
-            f"--suite {text}: expected {HARNESS}:TASK[,TASK]",
+            f"{as_typed('--suite')} {text}: expected {HARNESS}:TASK[,TASK]",
             hint=f"for example --suite {HARNESS}:hellaswag,arc_easy",
         )
     return list(dict.fromkeys(names))

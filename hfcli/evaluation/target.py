@@ -1,194 +1,215 @@
 """What the user named -> a recipe whose model is the one to score. Scores nothing itself.
 
 A target is a finished run's folder, a recipe, or nothing, with `--model` and `--data` instead.
-Flags are merged into plain data before the one validation that recipes go through.
+Flags are values of recipe keys, merged before the one validation that recipes go through. Prompt
+tasks have a recipe of their own, made from flags; a target says which model gets the prompts.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hfcli.errors import HfcliError, RecipeError, RunError
+from hfcli.errors import RecipeError, RunError, did_you_mean
 from hfcli.models.resolve import resolve_model
 from hfcli.models.task import guess_task, task_settings
-from hfcli.recipe.load import Draft, load_recipe, nearby, validate
-from hfcli.recipe.overrides import Override, split_names
+from hfcli.origins import as_typed
+from hfcli.recipe.load import Draft, load_recipe, nearby, validate, validate_as
+from hfcli.recipe.overrides import Override
+from hfcli.recipe.questions import QuestionRecipe
 from hfcli.recipe.schema import Recipe
 from hfcli.results import Listener, Note
+from hfcli.tasks import question_classes, task_names
 
 RECIPE_FILE = "recipe.yaml"
 RESULT_FILE = "result.json"
-FLAGS = {
-    "task.text_column": "--text-column",
-    "task.label_column": "--label-column",
-    "task.context": "--context",
-    "task.stride": "--stride",
-    "task.windows": "--windows",
-    "evaluation.split": "--split",
-    "evaluation.metrics": "--metric",
-    "evaluation.batch_size": "--batch-size",
-    "device": "--device",
-    "model": "--model",
-    "model.dtype": "--dtype",
-    "data": "--data",
-    "data.column_names": "--column-names",
-    "data.encoding": "--encoding",
-    "data.on_bad_row": "--on-bad-row",
-}
+# Keys that flags give to prompt tasks only.
+ONLY_PROMPTS = frozenset({
+    "task.prompt_column", "task.reference_column", "task.choices_column", "task.template",
+    "task.few_shot", "task.num_fewshot", "task.stop", "task.system", "task.chat_template",
+    "generation.max_new_tokens", "generation.temperature", "seed",
+})  # fmt: skip
 
 
 @dataclass(frozen=True)
-class EvalFlags:
-    """The flags of `hfcli eval`; None means not given."""
+class Target:
+    """What is scored, as it was named.
 
+    Attributes:
+        path: a run's folder or a recipe.
+        model, revision: of the model, whatever the recipe builds or starts from.
+        data: files, whatever the recipe's data are.
+        task: name of the task, where there is no recipe.
+        values: of recipe keys, each with its flag.
+    """
+
+    path: Path | None = None
     model: str | None = None
     revision: str | None = None
     data: tuple[str, ...] = ()
     task: str | None = None
-    text_column: str | None = None
-    label_column: str | None = None
-    column_names: str | None = None
-    split: str | None = None
-    metrics: tuple[str, ...] = ()
-    batch_size: int | None = None
-    device: str | None = None
-    dtype: str | None = None
-    context: int | None = None
-    stride: int | None = None
-    windows: str | None = None
-    encoding: str | None = None
-    on_bad_row: str | None = None
+    values: tuple[Override, ...] = ()
 
     def overrides(self) -> list[Override]:
-        """The flags as values of recipe keys."""
-        values: dict[str, Any] = {
-            "task.text_column": self.text_column,
-            "task.label_column": self.label_column,
-            "evaluation.split": self.split,
-            "evaluation.metrics": list(self.metrics) if self.metrics else None,
-            "evaluation.batch_size": self.batch_size,
-            "device": self.device,
-            "task.context": self.context,
-            "task.stride": self.stride,
-            "task.windows": self.windows,
-        }
+        """Return all of it as values of recipe keys."""
+        given = list(self.values)
         if self.model is not None:
-            # Whatever the recipe builds or starts from, this is what is scored.
-            values["model"] = self.model_value(self.model)
-        elif self.dtype is not None:
-            values["model.dtype"] = self.dtype
+            named = _given(name_or_path=self.model, revision=self.revision)
+            given.insert(0, Override.of_flag("--model", "model", named))
         if self.data:
-            # The data named here is what is scored, whatever the recipe had.
-            values |= {"data": {"test": list(self.data)}, "evaluation.split": "test"}
-        if self.column_names is not None:
-            values["data.column_names"] = split_names(self.column_names, "--column-names")
-        values |= {"data.encoding": self.encoding, "data.on_bad_row": self.on_bad_row}
-        return [
-            Override.of_flag(FLAGS[key], key, value)
-            for key, value in values.items()
-            if value is not None
-        ]
-
-    def model_value(self, name: str) -> dict[str, str]:
-        """The model section that scores the model `name`, and nothing else of a recipe's."""
-        revision = self.revision if name == self.model else None
-        named = {"name_or_path": name, "revision": revision, "dtype": self.dtype}
-        return {k: v for k, v in named.items() if v is not None}
-
-    @contextmanager
-    def named_as_typed(self, *, recipe: bool) -> Iterator[None]:
-        """Errors that name a key name its flag: alone where it was typed, else beside the key.
-
-        Args:
-            recipe: there is one, so that a value may stand under its key.
-        """
-        typed = {override.key for override in self.overrides()}
-
-        def named(found: re.Match[str]) -> str:
-            key = found[0]
-            return FLAGS[key] if key in typed or not recipe else f"{key} ({FLAGS[key]})"
-
-        keys = "|".join(re.escape(key) for key in FLAGS if "." in key)
-        pattern = re.compile(rf"(?<![\w.])(?:{keys})(?![\w.]*\w)")
-        try:
-            yield
-        except HfcliError as e:
-            e.lines = [pattern.sub(named, line) for line in e.lines]
-            e.hint = e.hint and pattern.sub(named, e.hint)
-            raise
+            given.insert(0, Override.of_flag("--data", "data", {"test": list(self.data)}))
+            given.append(Override.of_flag("--split", "evaluation.split", "test"))
+        return given
 
 
 def resolve_target(
     *,
-    target: Path | None,
-    flags: EvalFlags,
+    target: Target,
     overrides: Sequence[str | Override],
     listener: Listener,
     offline: bool,
 ) -> Recipe:
-    """The recipe to evaluate, its `model.name_or_path` being what is scored.
+    """Return the recipe to evaluate, its `model.name_or_path` being what is scored.
 
     Raises:
         RecipeError: nothing to evaluate was named or is there, or the recipe is wrong.
         RunError: the folder holds no finished run.
     """
-    merged: list[str | Override] = [*flags.overrides(), *overrides]
-    if target is None:
-        return _from_flags(flags, merged, listener, offline)
-    if target.is_dir():
-        return _from_run(target, flags, merged)
-    if not target.exists():
-        other = f"for a model: hfcli eval --model {target} --data FILE"
-        raise RecipeError(f"{target}: no such run or recipe", hint=nearby(target) or other)
-    recipe = load_recipe(target, merged)
+    merged = [*target.overrides(), *overrides]
+    path = target.path
+    if path is None:
+        return _from_flags(target, merged, listener, offline)
+    if path.is_dir():
+        return _from_run(path, target, merged)
+    if not path.exists():
+        other = f"for a model: hfcli eval --model {path} --data FILE"
+        raise RecipeError(f"{path}: no such run or recipe", hint=nearby(path) or other)
+    recipe = load_recipe(path, merged)
     run = recipe.output_dir
-    if flags.model is None and run is not None and (run / RESULT_FILE).is_file():
+    if target.model is None and run is not None and (run / RESULT_FILE).is_file():
         listener(Note(f"evaluating the run this recipe made: {run}"))
-        return load_recipe(target, [*merged, _model_override(run, flags)])
+        return load_recipe(path, [_model_override(run), *merged])
     if recipe.model.name_or_path is None:
-        raise RunError(f"{run}: holds no finished run", hint=f"run `hfcli finetune {target}` first")
+        raise RunError(
+            f"{run}: there is no finished run", hint=f"run `hfcli finetune {path}` first"
+        )
     return recipe
 
 
-def _from_run(folder: Path, flags: EvalFlags, overrides: Sequence[str | Override]) -> Recipe:
+def _from_run(folder: Path, target: Target, overrides: Sequence[str | Override]) -> Recipe:
     recipe = folder / RECIPE_FILE
     if not recipe.is_file():
         raise RunError(
-            f"{folder}: was not written by hfcli finetune (no {RECIPE_FILE})",
+            f"{folder}: was not written by hfcli finetune ({RECIPE_FILE} is missing)",
             hint=f"for any other model: hfcli eval --model {folder} --data FILE",
         )
     if not (folder / RESULT_FILE).is_file():
         raise RunError(
-            f"{folder}: the run is not finished (no {RESULT_FILE})",
-            hint="go on with `hfcli finetune RECIPE --resume`",
+            f"{folder}: the run is not finished ({RESULT_FILE} is missing)",
+            hint="`hfcli finetune RECIPE --resume` resumes it",
         )
-    model = [] if flags.model is not None else [_model_override(folder, flags)]
-    return load_recipe(recipe, [*overrides, *model])
+    model = [] if target.model is not None else [_model_override(folder)]
+    return load_recipe(recipe, [*model, *overrides])
 
 
-def _model_override(folder: Path, flags: EvalFlags) -> Override:
-    return Override.of_flag("--set model", "model", flags.model_value(str(folder.absolute())))
+def _model_override(folder: Path) -> Override:
+    """The model section that scores this folder, and nothing else of the recipe's."""
+    return Override(("model",), {"name_or_path": str(folder.absolute())}, str(folder))
 
 
 def _from_flags(
-    flags: EvalFlags, overrides: Sequence[str | Override], listener: Listener, offline: bool
+    target: Target, overrides: Sequence[str | Override], listener: Listener, offline: bool
 ) -> Recipe:
-    if not flags.data:
+    if not target.data:
         raise RecipeError(
             "nothing to evaluate: name a run's folder, a recipe, or --model and --data",
             hint="for example: hfcli eval --model bundled --data book.txt",
         )
-    source = resolve_model(flags.model, revision=flags.revision, offline=offline)
+    source = resolve_model(target.model, revision=target.revision, offline=offline)
     if source.note:
         listener(Note(source.note))
-    task = flags.task or guess_task(source)
+    task = target.task or guess_task(source)
     data: dict[str, Any] = {
         "task": {"name": task, **task_settings(source, task)},
-        "model": {"name_or_path": flags.model or source.name},
+        "model": {"name_or_path": target.model or source.name},
     }
     return validate(Draft.from_flags(data, overrides))
+
+
+def question_task(target: Target) -> str | None:
+    """Return the prompt task: as named, or the only one that has a given column; else None.
+
+    Raises:
+        RecipeError: an unknown name, or flags of prompt tasks without one.
+    """
+    known, name = question_classes(), target.task
+    given = [one for one in target.values if one.key in ONLY_PROMPTS]
+    if name is None:
+        keys = {str(one.path[-1]) for one in given} - _shared()
+        own = [task for task, cls in known.items() if keys & {*cls.model_fields}]
+        name = own[0] if len(own) == 1 else None
+    if name is not None and name not in (*known, *task_names()):
+        names = [*task_names(), *known]
+        near = did_you_mean(name, names)
+        tail = f"did you mean {near}?" if near else f"known: {', '.join(names)}"
+        raise RecipeError(f"{as_typed('--task')}: unknown task {name!r}, {tail}")
+    if name in known:
+        return name
+    if given:
+        tasks = " or --task ".join(known)
+        raise RecipeError(f"{given[0].origin} goes with prompt tasks: --task {tasks}")
+    return None
+
+
+def question_recipe(
+    *,
+    name: str,
+    target: Target,
+    overrides: Sequence[str | Override],
+    listener: Listener,
+    offline: bool,
+) -> QuestionRecipe:
+    """Return the recipe of a prompt task.
+
+    Args:
+        name: of the task.
+        target: its path, a run's folder or a recipe, gives the model.
+        overrides: keys of `QuestionRecipe`, over the target's values.
+        listener: gets notes.
+        offline: open no socket.
+
+    Raises:
+        RecipeError: no data, or anything that is wrong with flags and overrides.
+        RunError: the folder holds no finished run.
+    """
+    if not target.data:
+        raise RecipeError(f"--task {name} needs --data FILE")
+    model, revision = target.model, target.revision
+    if target.path is not None:
+        chosen = Target(path=target.path, model=model, revision=revision)
+        of_target = resolve_target(
+            target=chosen, overrides=[], listener=listener, offline=offline
+        ).model
+        model, revision = of_target.name_or_path, of_target.revision
+    elif model is None:
+        source = resolve_model(None, offline=offline)
+        model = source.name
+        if source.note:
+            listener(Note(source.note))
+    data: dict[str, Any] = {
+        "task": {"name": name},
+        "model": _given(name_or_path=model, revision=revision),
+        "data": {"test": list(target.data)},
+    }
+    return validate_as(QuestionRecipe, Draft.from_flags(data, [*target.values, *overrides]))
+
+
+def _shared() -> set[str]:
+    """Keys that every prompt task has."""
+    return set.intersection(*({*cls.model_fields} for cls in question_classes().values()))
+
+
+def _given(**values: str | None) -> dict[str, str]:
+    return {name: value for name, value in values.items() if value is not None}

@@ -14,6 +14,7 @@ from hfcli.models.adapter import resolve_chain
 from hfcli.models.load import LoadedModel, load_model, weight_bytes
 from hfcli.models.options import LoadOptions
 from hfcli.models.resolve import ModelSource, resolve_model
+from hfcli.origins import as_typed
 from hfcli.results import Choice, Listener, Note
 from hfcli.tasks.text_generation import TextGeneration
 
@@ -181,13 +182,14 @@ def draft_choice(choice: ModelChoice, name: str) -> ModelChoice:
 
 def _check_commit(source: ModelSource, base: ModelSource | None, revision: str | None) -> None:
     """A branch or tag can be moved to other code overnight; a commit cannot."""
+    flag = as_typed("--trust-remote-code")
     if source.revision is not None and revision != source.revision:
         raise ModelError(
-            f"{source.name}: --trust-remote-code runs code from the Hub, and needs its commit",
+            f"{source.name}: {flag} runs code from the Hub, and needs its commit",
             hint=f"read that code, then add --revision {source.revision}",
         )
     if base is not None and base.revision is not None:
         raise ModelError(
-            f"{source.name}: --trust-remote-code would run code of its base {base.name}",
+            f"{source.name}: {flag} would run code of its base {base.name}",
             hint=f"--model {base.name} --revision {base.revision} --adapter {source.name}",
         )

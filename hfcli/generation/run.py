@@ -28,11 +28,15 @@ from hfcli.generation.settings import (
 )
 from hfcli.generation.structured import Grammar, constraint_factory
 from hfcli.models.load import LoadedModel
+from hfcli.origins import as_typed
 from hfcli.recipe.generation import GenerationSettings
 from hfcli.results import GenerateResult, Listener, Note, TextPiece
 
 if TYPE_CHECKING:
     from transformers import GenerationConfig
+
+
+GRAMMAR_FLAGS = ("--choices", "--regex", "--json-schema")
 
 
 @dataclass(frozen=True)
@@ -225,16 +229,16 @@ def _beams(
 ) -> list[Finished]:
     request = requests[0]
     clashes = {
-        "--logprobs": request.logprobs is not None,
-        "--choices, --regex and --json-schema": request.constraint is not None,
+        as_typed("--logprobs"): request.logprobs is not None,
+        ", ".join(map(as_typed, GRAMMAR_FLAGS)): request.constraint is not None,
     }
     for flag, given in clashes.items():
         if given:
             raise RecipeError(f"{flag} cannot be combined with beam search (num_beams)")
     if len(requests) > (config.num_beams or 1):
         raise RecipeError(
-            f"--num-samples {len(requests)}: beam search with {config.num_beams} beams finds"
-            f" {config.num_beams} texts",
+            f"{as_typed('--num-samples')} {len(requests)}: beam search with {config.num_beams}"
+            f" beams finds {config.num_beams} texts",
             hint="raise --num-beams, or sample without it",
         )
     return beam_search(loaded, requests, config, on_text)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from hfcli.device import Placement
 from hfcli.errors import ModelError, RunError
 from hfcli.models.resolve import ModelSource
+from hfcli.origins import as_typed
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -43,10 +44,11 @@ def quantization(load_in: str | None, source: ModelSource, placement: Placement)
     if load_in is None:
         return {}
     if source.gguf_file:
-        raise ModelError(f"{source.name}: --load-in does not go with a GGUF file")
+        raise ModelError(f"{source.name}: {as_typed('--load-in')} does not go with a GGUF file")
     if importlib.util.find_spec("bitsandbytes") is None:
         raise RunError(
-            f"--load-in {load_in} needs bitsandbytes", hint="pip install 'hfcli[quantized]'"
+            f"{as_typed('--load-in')} {load_in} needs bitsandbytes",
+            hint="pip install 'hfcli[quantized]'",
         )
     from transformers import BitsAndBytesConfig
 
@@ -67,8 +69,8 @@ def check_quantized(model: PreTrainedModel, source: ModelSource) -> None:
         state: Any = getattr(getattr(module, "weight", None), "quant_state", None)
         if state is not None and state.shape[1] % state.blocksize:
             raise ModelError(
-                f"{source.name}: --load-in 4bit on a CPU takes blocks of {state.blocksize} numbers,"
-                f" and the rows of {name} have {state.shape[1]}",
+                f"{source.name}: {as_typed('--load-in')} 4bit on a CPU takes blocks of"
+                f" {state.blocksize} numbers, and the rows of {name} have {state.shape[1]}",
                 hint="--load-in 8bit",
             )
 

@@ -194,11 +194,11 @@ def _apply(draft: Draft, override: Override) -> None:
             target[part] = {}
         target = target[part]
         if not isinstance(target, dict):
-            raise RecipeError(f"{override.flag}: {part} is a value, not a section")
-    target[path[-1]] = override.value
+            raise RecipeError(f"{override.origin}: {part} is a value, not a section")
+    target[path[-1]] = copy.deepcopy(override.value)
     draft.overridden.add(path)
     draft.origins = {k: v for k, v in draft.origins.items() if k[: len(path)] != path}
-    draft.origins[path] = override.flag
+    draft.origins[path] = override.origin
 
 
 def _absolute_paths(draft: Draft) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hfcli.errors import RecipeError
+from hfcli.origins import as_typed
 from hfcli.recipe.yaml_file import Path, YamlError, parse_scalar
 
 EXAMPLE = "training.learning_rate=1e-4"
@@ -23,17 +24,17 @@ class Override:
     Attributes:
         path: the key, section by section.
         value: plain data.
-        flag: what errors call it: `--output-dir`, or `--set training.max_steps`.
+        origin: where it was typed: `--output-dir`, `--set training.max_steps`, or a variable.
     """
 
     path: Path
     value: Any
-    flag: str
+    origin: str
 
     @classmethod
     def of_flag(cls, flag: str, key: str, value: Any) -> Override:
         """Return what `flag` with `value` means for the recipe's `key`, a dotted name."""
-        return cls(tuple(key.split(".")), value, flag)
+        return cls(tuple(key.split(".")), value, as_typed(flag))
 
     @property
     def key(self) -> str:
@@ -43,6 +44,9 @@ class Override:
 
 def parse_override(text: str, flag: str = "--set") -> Override:
     """Return what `a.b=VALUE` means; VALUE is read as YAML.
+
+    Args:
+        flag: what it was typed for, or the variable that gave it.
 
     Raises:
         RecipeError: it is not key=value, or VALUE is not YAML.
@@ -72,11 +76,12 @@ def split_names(text: str, flag: str) -> list[str]:
     Raises:
         RecipeError: a name is empty, or a quote is not closed.
     """
+    typed = f"{as_typed(flag)} {text}"
     try:
         rows = list(csv.reader([text], skipinitialspace=True, strict=True))
     except csv.Error as e:
-        raise RecipeError(f"{flag} {text}: not names with commas between them ({e})") from e
+        raise RecipeError(f"{typed}: not names with commas between them ({e})") from e
     names = [name.strip() for name in rows[0]] if rows else []
     if not names or not all(names):
-        raise RecipeError(f"{flag} {text}: expected names with commas between them: text,label")
+        raise RecipeError(f"{typed}: expected names with commas between them: text,label")
     return names

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from hfcli.errors import RecipeError
+from hfcli.origins import as_typed
 from hfcli.recipe.load import Draft, read_recipe, validate
 from hfcli.recipe.overrides import Override, as_overrides, parse_override
 from hfcli.recipe.schema import Recipe
@@ -24,7 +25,8 @@ from hfcli.recipe.yaml_file import YamlError, split_list
 
 MOST_RUNS = 5_000
 LONGEST_NAME = 120  # characters; file systems take 255 bytes, and some of them no more than 143
-EXAMPLE = "--sweep training.learning_rate=5e-5,1e-4"
+FLAG = "--sweep"
+EXAMPLE = "training.learning_rate=5e-5,1e-4"
 Setting = tuple[str, str]  # key, and value as it was typed
 Axis = list[tuple[Setting, Override]]
 
@@ -103,6 +105,7 @@ def run_name(settings: Sequence[Setting]) -> str:
 
 
 def _axes(sweeps: Sequence[str], overrides: Sequence[Override]) -> list[Axis]:
+    flag = as_typed(FLAG)
     problems: list[str] = []
     axes: list[Axis] = []
     taken = {override.key for override in overrides}
@@ -111,31 +114,31 @@ def _axes(sweeps: Sequence[str], overrides: Sequence[Override]) -> list[Axis]:
         try:
             values = split_list(text)
         except YamlError as e:
-            problems.append(f"--sweep {sweep}: {e}")
+            problems.append(f"{flag} {sweep}: {e}")
             continue
         if not equals or not values:
-            problems.append(f"--sweep {sweep}: a sweep is key=value,value, such as {EXAMPLE[8:]}")
+            problems.append(f"{flag} {sweep}: a sweep is key=value,value, such as {EXAMPLE}")
         elif key == "output_dir":
-            problems.append("--sweep output_dir: every run has its own folder under output_dir")
+            problems.append(f"{flag} output_dir: every run has its own folder under output_dir")
         elif other := next((other for other in taken if _overlap(key, other)), None):
             told = "is set twice" if other == key else f"and {other} set the same key"
-            problems.append(f"--sweep {key}: {told}")
+            problems.append(f"{flag} {key}: {told}")
         taken.add(key)
         axes.append([((key, value), _swept(key, value, problems)) for value in values])
     if problems:
         raise RecipeError(problems)
     n_runs = math.prod(map(len, axes))
     if n_runs > MOST_RUNS:
-        raise RecipeError(f"--sweep: {n_runs:,} runs, more than {MOST_RUNS:,}")
+        raise RecipeError(f"{flag}: {n_runs:,} runs, more than {MOST_RUNS:,}")
     return axes
 
 
 def _swept(key: str, value: str, problems: list[str]) -> Override:
     try:
-        return parse_override(f"{key}={value}", "--sweep")
+        return parse_override(f"{key}={value}", as_typed(FLAG))
     except RecipeError as e:
         problems += e.lines
-        return Override((key,), None, "--sweep")
+        return Override((key,), None, as_typed(FLAG))
 
 
 def _overlap(key: str, other: str) -> bool:
@@ -160,7 +163,9 @@ def _together(errors: dict[str, RecipeError], n_runs: int) -> RecipeError:
         for line in error.lines:
             runs_of.setdefault(line, []).append(name)
     lines = [
-        line if len(names) == n_runs or line.startswith("--sweep") else f"{line} (run {names[0]})"
+        line
+        if len(names) == n_runs or line.startswith(as_typed(FLAG))
+        else f"{line} (run {names[0]})"
         for line, names in runs_of.items()
     ]
     return RecipeError(lines, hint=next(iter(errors.values())).hint)
@@ -175,6 +180,6 @@ def _check_distinct(runs: Sequence[SweptRun]) -> None:
         same = run.recipe.model_copy(update={"output_dir": None})
         first = seen.setdefault(repr(same.model_dump()), run.name)
         if first != run.name or named[run.name] > 1:
-            problems.append(f"--sweep: {first} and {run.name} are the same run")
+            problems.append(f"{as_typed(FLAG)}: {first} and {run.name} are the same run")
     if problems:
         raise RecipeError(list(dict.fromkeys(problems)))

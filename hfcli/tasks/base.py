@@ -72,8 +72,7 @@ class Task(BaseModel):
     generates: ClassVar[bool] = False  # whether its models write text
     first_key: ClassVar[str] = "text_column"  # that names a column no other key does
     how_to_name: ClassVar[str] = (
-        "set task.{key} to the right one; if the file has no header line, name its columns with"
-        " data.column_names"
+        "set {key} to the right one; if the file has no header line, name its columns with {names}"
     )
     tokens_at_once: ClassVar[int | None] = None  # most of a scoring batch; None: any number
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from hfcli.errors import DataError, RecipeError
+from hfcli.origins import as_typed
 from hfcli.tasks import document_scores
 from hfcli.tasks.base import (
     IGNORE,
@@ -284,8 +285,8 @@ class TextGeneration(Task):
         """
         if self.stride is not None and self.stride > context:
             raise RecipeError(
-                f"task.stride is {self.stride}, but a window holds {context} tokens",
-                hint=f"set task.stride to {context} or less",
+                f"{as_typed('task.stride')} is {self.stride}, but a window holds {context} tokens",
+                hint=f"set {as_typed('task.stride')} to {context} or less",
             )
 
 

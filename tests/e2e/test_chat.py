@@ -86,7 +86,7 @@ class Terminal:
         return self.process.wait(timeout=60)
 
 
-DONE = r"\[(\d+) tokens, [\d.]+ tokens/s, (\d+) read, (\d+) kept(, stopped)?\]"
+DONE = r"\[(\d+) tokens, [\d.]+ tokens/s; prompt: (\d+) new, (\d+) cached(, stopped)?\]"
 
 
 def test_a_conversation_on_a_terminal(tiny_chat: Path, tmp_path: Path) -> None:  # noqa: F811
@@ -104,12 +104,12 @@ def test_a_conversation_on_a_terminal(tiny_chat: Path, tmp_path: Path) -> None: 
     messages = json.loads(saved.read_text())
     assert [m["role"] for m in messages] == ["system", *["user", "assistant"] * 2]
     assert messages[3]["content"] == "Bread"
-    chat.say("/undo", "taken back")
-    chat.say("/save", "needs the name of a file")
+    chat.say("/undo", "last turn removed")
+    chat.say("/save", "needs a file name")
     chat.say("/nonsense", "unknown command")
     chat.say(f"/load {saved}", "5 messages from")
     chat.say("/load nowhere.json", "error: nowhere.json: cannot be read")
-    chat.say("/reset", "forgotten")
+    chat.say("/reset", "conversation cleared")
     chat.press("\x03")
     chat.wait_for("Ctrl-D leaves")
     chat.wait_for("> ")

@@ -71,10 +71,10 @@ def test_success_is_zero_and_a_bug_keeps_its_traceback(monkeypatch: pytest.Monke
     import sys
 
     code = (
-        "import sys, hfcli.cli.finetune as f\n"
+        "import sys, hfcli.recipe.load as load\n"
         "sys.argv = ['hfcli', 'finetune', 'x.yaml']\n"
-        "def bug(**kwargs): raise KeyError('a bug')\n"
-        "f._finetune = bug\n"
+        "def bug(path): raise KeyError('a bug')\n"
+        "load.read_recipe = bug\n"
         "from hfcli.cli.app import main\n"
         "main()\n"
     )

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from hfcli.cli import stdin
-from hfcli.cli.generate import read_prompt
+from hfcli.cli.stdin import read_prompt
 from hfcli.errors import DataError
 
 ASK = (
-    "import sys; from hfcli.cli import stdin; from hfcli.cli.generate import read_prompt\n"
+    "import sys; from hfcli.cli import stdin; from hfcli.cli.stdin import read_prompt\n"
     "stdin.SILENCE, stdin.PATIENCE = 0.3, 0.9\n"
     "print(repr(read_prompt(sys.argv[1] if len(sys.argv) > 1 else None)))\n"
 )

@@ -17,7 +17,7 @@ from hfcli.errors import RunError
 from hfcli.evaluation.outcomes import read_predictions
 from hfcli.evaluation.predictions import metric_inputs
 from hfcli.evaluation.run import EvalOptions, evaluate
-from hfcli.evaluation.target import EvalFlags, resolve_target
+from hfcli.evaluation.target import Target, resolve_target
 from hfcli.metrics import shipped_metrics
 from hfcli.render.streams import finite
 from hfcli.results import EvalResult, Event, RowsScored
@@ -54,7 +54,7 @@ def scored(
             raise Killed
 
     recipe = resolve_target(
-        target=folder, flags=EvalFlags(), overrides=overrides, listener=listen, offline=True
+        target=Target(path=folder), overrides=overrides, listener=listen, offline=True
     )
     chosen = EvalOptions(output_dir=output, offline=True, **options)
     return evaluate(recipe=recipe, listener=listen, options=chosen)

@@ -13,7 +13,7 @@ import pytest
 
 from hfcli.errors import RunError
 from hfcli.evaluation import run
-from hfcli.evaluation.target import EvalFlags, resolve_target
+from hfcli.evaluation.target import Target, resolve_target
 from hfcli.fast import startup as lean
 from hfcli.tasks.base import RowCounts
 from tests.helpers import ROOT, is_pinned
@@ -24,7 +24,7 @@ import json, sys
 from pathlib import Path
 from types import ModuleType
 from hfcli.evaluation.run import EvalOptions, evaluate
-from hfcli.evaluation.target import EvalFlags, resolve_target
+from hfcli.evaluation.target import Target, resolve_target
 from hfcli.fast import startup as lean
 from hfcli.results import RowsScored
 
@@ -38,8 +38,9 @@ def listen(event):
     global early
     if isinstance(event, RowsScored) and early is None:
         early = here("evaluate", "sklearn", "scipy", "sympy", "torch._dynamo")
-flags = EvalFlags(model=model, data=(data,), device="cpu", windows="full")
-recipe = resolve_target(target=None, flags=flags, overrides=[], listener=listen, offline=True)
+target = Target(model=model, data=(data,))
+chosen = ["device=cpu", "task.windows=full"]
+recipe = resolve_target(target=target, overrides=chosen, listener=listen, offline=True)
 options = EvalOptions(output_dir=Path(output), offline=True)
 result = evaluate(recipe=recipe, listener=listen, options=options)
 import scipy.special
@@ -104,7 +105,7 @@ def test_imports_are_as_usual_after_an_evaluation_however_it_ends(
     data = tmp_path / "d.csv"
     data.write_text("text\nA boat.\n")
     recipe = resolve_target(
-        target=None, flags=EvalFlags(model="bundled", data=(str(data),)), overrides=[],
+        target=Target(model="bundled", data=(str(data),)), overrides=[],
         listener=lambda _event: None, offline=True,
     )  # fmt: skip
     options = run.EvalOptions(output_dir=tmp_path / "out", offline=True)

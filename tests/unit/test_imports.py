@@ -63,9 +63,10 @@ WORK = {
     "data",
     "models",
 }
-EVERYWHERE = {"shell", "shown", "user_text"}  # text of users: every room may use them
+EVERYWHERE = {"origins", "shell", "shown", "user_text"}  # every room may use them
 # Room -> the rooms it may import at module level; None: everything.
 ROOMS: dict[str, set[str] | None] = {
+    "origins": set(),
     "shell": set(),
     "compat": set(),
     "shown": set(),

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from hfcli.cli.eval_request import EvalRequest
 from hfcli.errors import DataError, RecipeError
-from hfcli.evaluation.question_target import question_recipe, question_task
 from hfcli.evaluation.questions import Questions, read_questions
+from hfcli.evaluation.target import Target, question_recipe, question_task
 from hfcli.recipe.load import dump_recipe, load_recipe
 from hfcli.tasks import question_classes, task_names
 from hfcli.tasks.generate_until import GenerateUntil
@@ -26,6 +27,12 @@ def questions(task: str, rows: list[dict[str, Any]], path: Path, *overrides: str
     data = write_jsonl(path / "data.jsonl", rows)
     recipe = recipe_of(task, data, "model.name_or_path=bundled", *overrides)
     return read_questions(task=recipe.task, data=recipe.data, seed=recipe.seed)
+
+
+def named(flags: dict[str, Any]) -> str | None:
+    """The prompt task that flags name."""
+    request = EvalRequest(**flags)
+    return question_task(Target(task=request.task, values=tuple(request.values())))
 
 
 def test_names_are_those_of_the_classes_and_of_no_recipe() -> None:
@@ -46,21 +53,21 @@ def test_names_are_those_of_the_classes_and_of_no_recipe() -> None:
     ],
 )
 def test_a_column_of_one_task_only_names_it(given: dict[str, Any], task: str | None) -> None:
-    assert question_task({"task": None, **given}) == task
+    assert named(given) == task
 
 
 @pytest.mark.parametrize(
     ("given", "message"),
     [
         ({"task": "multiple-choise"}, "did you mean multiple-choice"),
-        ({"prompt_column": "q"}, "--prompt-column goes with questions"),
-        ({"seed": 0}, "--seed goes with questions"),
-        ({"task": "text-classification", "stop": ["."]}, "--stop goes with questions"),
+        ({"prompt_column": "q"}, "--prompt-column goes with prompt tasks"),
+        ({"seed": 0}, "--seed goes with prompt tasks"),
+        ({"task": "text-classification", "stop": ["."]}, "--stop goes with prompt tasks"),
     ],
 )
 def test_flags_without_their_task_are_refused(given: dict[str, Any], message: str) -> None:
     with pytest.raises(RecipeError, match=message):
-        question_task({"task": None, **given})
+        named(given)
 
 
 @pytest.mark.parametrize(
@@ -74,7 +81,7 @@ def test_flags_without_their_task_are_refused(given: dict[str, Any], message: st
         (UNTIL, {"template": "{q}", "prompt_column": "q"}, [], "either template or prompt_column"),
         (UNTIL, {}, ["task.stopp=x"], "did you mean stop"),
         (UNTIL, {}, ["generation.num_beams=2"], "beam search is not for files"),
-        (UNTIL, {"metrics": ["exact_mach"]}, [], "did you mean exact_match"),
+        (UNTIL, {"metric": ["exact_mach"]}, [], "did you mean exact_match"),
     ],
 )
 def test_wrong_flags_say_what_is_right(
@@ -234,6 +241,5 @@ def test_the_model_of_a_run_or_a_recipe_is_asked(tmp_path: Path) -> None:
     assert recipe_of(UNTIL, data, target=tmp_path, model="m").model.name_or_path == "m"
     with pytest.raises(RecipeError, match="needs --data FILE"):
         question_recipe(
-            name=UNTIL, target=tmp_path, flags={"data": []}, overrides=[], listener=ignore,
-            offline=True,
+            name=UNTIL, target=Target(path=tmp_path), overrides=[], listener=ignore, offline=True,
         )  # fmt: skip

@@ -105,10 +105,9 @@ def test_an_empty_stop_string_is_refused() -> None:
 
 
 def test_choices_are_kept_as_they_are_typed() -> None:
-    flags = {"choices": " States, x ,a b", "regex": None, "json_schema": None}
-    made = grammar(flags)
+    made = grammar(choices=" States, x ,a b")
     assert made is not None
     assert made.choices == (" States", " x ", "a b")
     for empty in ("", "a,", "a, ,b"):
         with pytest.raises(RecipeError, match="--choices"):
-            grammar({**flags, "choices": empty})
+            grammar(choices=empty)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from hfcli.cli import suite as cli
+from hfcli.cli import evaluate as cli
+from hfcli.cli.eval_request import EvalRequest
 from hfcli.errors import GateError, HfcliError, RecipeError, RunError
 from hfcli.evaluation import suite
 from hfcli.evaluation.gates import check, parse_gates
@@ -130,18 +132,19 @@ def test_without_the_extra_the_error_names_the_command(monkeypatch: pytest.Monke
     assert caught.value.hint == "pip install 'hfcli[lm-eval]'"
 
 
-GIVEN: dict[str, Any] = {
-    "target": None, "suite": "lm-eval:quiz", "suite_path": Path("mine"), "suite_limit": 7,
-    "model": "m", "revision": None, "device": "cpu", "batch_size": 3, "output_dir": None,
-    "overwrite": False, "offline": True, "json": True, "data": None, "metric": [],
-}  # fmt: skip
+SUITE = "lm-eval:quiz"
+GIVEN = EvalRequest(
+    suite=SUITE, suite_path=Path("mine"), suite_limit=7, model="m", device="cpu", batch_size=3,
+    offline=True, json=True, metric=[],
+)  # fmt: skip
 
 
 def test_flags_are_translated(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[suite.SuiteOptions] = []
     monkeypatch.setattr(suite, "evaluate_suite", lambda options, _listener: seen.append(options))
-    cli.score_suite(GIVEN, lambda _event: None)
-    cli.score_suite({**GIVEN, "model": None, "target": Path("runs/mine"), "num_fewshot": 5}, print)
+    cli.score_suite(SUITE, GIVEN, lambda _event: None)
+    of_run = replace(GIVEN, model=None, target=Path("runs/mine"), num_fewshot=5)
+    cli.score_suite(SUITE, of_run, print)
     assert (seen[0].suite, seen[0].path, seen[0].limit) == ("lm-eval:quiz", Path("mine"), 7)
     assert (seen[0].model, seen[0].device, seen[0].batch_size) == ("m", "cpu", 3)
     assert (seen[0].num_fewshot, seen[0].offline) == (None, True)
@@ -158,10 +161,10 @@ def test_flags_are_translated(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_flags_of_a_data_set_are_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(HfcliError, match=message):
-        cli.score_suite({**GIVEN, **changes}, lambda _event: None)
+        cli.score_suite(SUITE, replace(GIVEN, **changes), lambda _event: None)
 
 
 def test_flags_of_a_suite_want_one() -> None:
     cli.refuse_without_suite(GIVEN)
     with pytest.raises(RecipeError, match="--suite-path goes with --suite"):
-        cli.refuse_without_suite({**GIVEN, "suite": None})
+        cli.refuse_without_suite(replace(GIVEN, suite=None))

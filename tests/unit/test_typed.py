@@ -14,10 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hfcli.cli.app import app
-from hfcli.cli.finetune import with_flags
+from hfcli.cli.eval_request import EvalRequest
+from hfcli.cli.finetune import FinetuneRequest, overrides_of
 from hfcli.cli.typed import FILES, TypedCommand
 from hfcli.errors import RecipeError
-from hfcli.evaluation.target import EvalFlags
+from hfcli.evaluation.target import Target
 from hfcli.recipe.load import Draft, load_recipe
 from hfcli.recipe.overrides import parse_override, split_names
 from tests.helpers import RECIPES
@@ -72,17 +73,18 @@ def test_every_command_checks_its_texts() -> None:
 
 @pytest.mark.parametrize("value", ODD)
 def test_the_output_folder_is_what_was_typed(value: str) -> None:
-    recipe = load_recipe(RECIPE, with_flags([], output_dir=value, device=None))
+    recipe = load_recipe(RECIPE, overrides_of(FinetuneRequest(recipe=RECIPE, output_dir=value)))
     assert recipe.output_dir == Path(os.path.normpath(Path.cwd() / value))
 
 
 @pytest.mark.parametrize("value", ODD)
 def test_the_flags_of_an_evaluation_are_what_was_typed(value: str, tmp_path: Path) -> None:
-    flags = EvalFlags(
-        text_column=value, label_column=value, split=value, device=value, model=value,
-        data=(value,), metrics=(value,), windows=value, revision=value,
+    request = EvalRequest(
+        text_column=value, label_column=value, split=value, device=value, metric=[value],
+        windows=value,
     )  # fmt: skip
-    draft = Draft.from_flags({}, flags.overrides())
+    target = Target(model=value, data=(value,), revision=value, values=tuple(request.values()))
+    draft = Draft.from_flags({}, target.overrides())
     assert draft.data["task"] == {"text_column": value, "label_column": value, "windows": value}
     assert draft.data["model"] == {"name_or_path": value, "revision": value}
     assert draft.data["data"] == {"test": [value]}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ import typer
 
 from hfcli.cli import variables
 from hfcli.cli.app import app
-from hfcli.cli.evaluate import _overrides
-from hfcli.cli.finetune import _given, _resume_command
+from hfcli.cli.eval_request import EvalRequest
+from hfcli.cli.evaluate import overrides_over
+from hfcli.cli.finetune import FinetuneRequest, _resume_command, overrides_of
 from hfcli.errors import RecipeError
 from hfcli.recipe.load import load_recipe
 from tests.helpers import RECIPES, hfcli
@@ -172,13 +174,17 @@ def set_by_variable() -> Iterator[None]:
 
 @pytest.mark.usefixtures("set_by_variable")
 def test_a_recipe_is_overridden_by_variables_and_these_by_what_is_typed() -> None:
-    flags = {"output_dir": "typed", "device": "cuda"}
-    recipe = load_recipe(RECIPE, _given(None, ["seed=5", "output_dir=given"], flags))
+    flags = FinetuneRequest(recipe=RECIPE, output_dir="typed", device="cuda")
+    request = replace(flags, set_=["seed=5", "output_dir=given"])
+    recipe = load_recipe(RECIPE, overrides_of(request))
     assert (recipe.seed, recipe.device, recipe.output_dir) == (5, "cuda", Path.cwd() / "typed")
-    recipe = load_recipe(RECIPE, _given(["device=cpu", "seed=6"], ["seed=5"], flags))
+    request = replace(flags, overrides=["device=cpu", "seed=6"], set_=["seed=5"])
+    recipe = load_recipe(RECIPE, overrides_of(request))
     assert (recipe.seed, recipe.device) == (6, "cpu")
-    given = _given(None, ["seed=5", "device=cpu"], {}, ["seed=1,2"])
-    assert given == ["device=cpu"], "a typed sweep goes over a variable, too"
+    swept = FinetuneRequest(recipe=RECIPE, set_=["seed=5", "device=cpu"], sweep=["seed=1,2"])
+    assert [one.key for one in overrides_of(swept)] == ["device"], (
+        "a typed sweep goes over a variable, too"
+    )
 
 
 @pytest.mark.parametrize(
@@ -210,7 +216,7 @@ def test_a_command_says_what_it_does_not_know_and_what_it_took() -> None:
     assert taken.stderr == ""
     wrong = hfcli("generate", "x", env={"HFCLI_GENERATE_DTYPE": "int3"})
     assert wrong.returncode == 2
-    assert wrong.stderr.startswith("error: HFCLI_GENERATE_DTYPE: unknown type 'int3'")
+    assert wrong.stderr.startswith("error: HFCLI_GENERATE_DTYPE: unknown value 'int3'")
     assert "Usage" in hfcli("generate", "--help", env={"HFCLI_GENERATE_JSON": "maybe"}).stdout
 
 
@@ -224,14 +230,17 @@ def test_a_command_line_is_one_for_a_shell() -> None:
 
 
 def test_a_typed_flag_of_eval_goes_over_a_variable_with_overrides() -> None:
-    flags: dict[str, Any] = {
-        "overrides": ["seed=1"], "set_": ["device=cuda", "task.context=8", "seed=2"],
-        "device": "cpu", "context": None,
-    }  # fmt: skip
+    request = EvalRequest(
+        overrides=["seed=1"], set_=["device=cuda", "task.context=8", "seed=2"], device="cpu"
+    )
+
+    def over() -> list[tuple[str, Any]]:
+        return [(one.key, one.value) for one in overrides_over(request.values(), request)]
+
     given = [variables.Variable("HFCLI_EVAL_SET", "", "set_", ("--set",), ())]
     with variables.in_force(given):
-        assert _overrides(flags) == ["task.context=8", "seed=2", "seed=1"]
-    assert _overrides(flags) == ["seed=1", "device=cuda", "task.context=8", "seed=2"]
+        assert over() == [("task.context", 8), ("seed", 2), ("seed", 1)]
+    assert over() == [("seed", 1), ("device", "cuda"), ("task.context", 8), ("seed", 2)]
 
 
 def test_the_command_that_resumes_wins_over_the_variable_that_overwrites(

@@ -17,6 +17,7 @@ from hfcli.generation.llama_rows import LlamaModel
 from hfcli.generation.loading import ModelChoice, find_model
 from hfcli.models.load import LoadedModel
 from hfcli.models.tokenizer import load_gguf_tokenizer, load_tokenizer
+from hfcli.origins import as_typed
 from hfcli.results import Listener
 
 INSTALL = "pip install 'hfcli[llama-cpp]'"
@@ -31,7 +32,7 @@ def open_engine(options: EngineOptions) -> TransformersEngine:
         ModelError: not a GGUF file, or one that cannot be loaded.
     """
     if options.draft_model is not None:
-        raise RecipeError("the engine llama-cpp does not take --draft-model")
+        raise RecipeError(f"the engine llama-cpp does not take {as_typed('--draft-model')}")
     return TransformersEngine(load_llama(options.choice, options.listener), options)
 
 
@@ -54,11 +55,12 @@ def load_llama(choice: ModelChoice, listener: Listener) -> LoadedModel:
 
 
 def _refuse(choice: ModelChoice) -> None:
+    dtype = f"{as_typed('--dtype')} {choice.dtype}: its weights stay as the file has them"
     refused = {
-        "--adapter": choice.adapter is not None,
-        "--load-in": choice.load_in is not None,
-        "--trust-remote-code": choice.trust_remote_code,
-        f"--dtype {choice.dtype}: its weights stay as the file has them": choice.dtype != "auto",
+        as_typed("--adapter"): choice.adapter is not None,
+        as_typed("--load-in"): choice.load_in is not None,
+        as_typed("--trust-remote-code"): choice.trust_remote_code,
+        dtype: choice.dtype != "auto",
     }
     for flag, given in refused.items():
         if given:

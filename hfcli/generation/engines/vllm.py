@@ -22,6 +22,7 @@ from hfcli.models.load import LoadedModel
 from hfcli.models.options import LoadOptions, needs_pickle
 from hfcli.models.resolve import ModelSource
 from hfcli.models.tokenizer import load_tokenizer
+from hfcli.origins import as_typed
 
 INSTALL = "pip install 'hfcli[vllm]'"
 WINDOW = 4096  # requests handed over together; vLLM schedules among them
@@ -56,11 +57,11 @@ def engine_arguments(source: ModelSource, options: EngineOptions) -> dict[str, A
     choice = options.choice
     refused = {
         "an adapter folder; merge it first": source.adapter_base() is not None,
-        "--prompt-lookup": options.prompt_lookup,
-        "--draft-model": options.draft_model is not None,
-        "--adapter": choice.adapter is not None,
-        "--load-in": choice.load_in is not None,
-        f"--device {choice.device}": choice.device not in ("auto", "cuda"),
+        as_typed("--prompt-lookup"): options.prompt_lookup,
+        as_typed("--draft-model"): options.draft_model is not None,
+        as_typed("--adapter"): choice.adapter is not None,
+        as_typed("--load-in"): choice.load_in is not None,
+        f"{as_typed('--device')} {choice.device}": choice.device not in ("auto", "cuda"),
     }
     for flag, given in refused.items():
         if given:
