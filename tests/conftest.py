@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import inspect
 import os
+import shutil
 import signal
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,17 @@ os.environ.pop("HFCLI_MODEL", None)
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Empty caches, so that no test depends on this machine's.
+
+    Set before tests are collected, because libraries read HF_HOME once, when they are imported.
+    """
+    home = tempfile.mkdtemp(prefix="hfcli-tests-")
+    config.add_cleanup(lambda: shutil.rmtree(home, ignore_errors=True))
+    os.environ["HF_HOME"] = home
+    os.environ["HFCLI_CACHE"] = os.path.join(home, "hfcli")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """On Windows, skip tests that use what it lacks, and say what that is."""
     for item in items:
@@ -44,15 +57,6 @@ SENTENCES = (
     "Nobody answered, for the wind had taken every word.",
     "In the morning the market opened and bread was sold.",
 )
-
-
-@pytest.fixture(scope="session", autouse=True)
-def hub_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Empty caches, so that no test depends on this machine's."""
-    home = tmp_path_factory.mktemp("hf-home")
-    os.environ["HF_HOME"] = str(home)
-    os.environ["HFCLI_CACHE"] = str(home / "hfcli")
-    return home
 
 
 @pytest.fixture
@@ -86,13 +90,13 @@ def build_gpt2(folder: Path, *, n_positions: int) -> Path:
     """Save a random GPT-2 and a tokenizer trained on a few sentences."""
     import torch
     from transformers import GPT2Config, GPT2LMHeadModel
+    from transformers.pytorch_utils import Conv1D
 
     from hfcli.models.scratch import train_tokenizer
 
     tokenizer: Any = train_tokenizer(SENTENCES * 4, 300, n_positions)
     tokenizer.pad_token = None
     tokenizer.save_pretrained(folder)
-    torch.manual_seed(0)
     config = GPT2Config(
         vocab_size=len(tokenizer),
         n_positions=n_positions,
@@ -103,7 +107,20 @@ def build_gpt2(folder: Path, *, n_positions: int) -> Path:
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
     )
-    GPT2LMHeadModel(config).save_pretrained(folder)
+    model: Any = GPT2LMHeadModel(config)
+
+    def draw(module: Any) -> None:
+        if isinstance(module, (Conv1D, torch.nn.Embedding)):
+            torch.nn.init.normal_(module.weight, std=0.3)
+        elif hasattr(module, "c_proj"):
+            torch.nn.init.normal_(module.c_proj.weight, std=0.3 / (2 * 2) ** 0.5)
+
+    # What transformers 5.23 draws, in its order; 5.4 draws other numbers, and texts would differ.
+    torch.manual_seed(0)
+    for weight in (p for p in model.parameters() if p.dim() > 1):
+        torch.empty_like(weight).normal_()
+    model.transformer.apply(draw)
+    model.save_pretrained(folder)
     return folder
 
 

@@ -27,7 +27,6 @@ from hfcli.models.merge import merge_adapter
 from hfcli.models.resolve import ModelSource
 from hfcli.recipe.generation import GenerationSettings
 from hfcli.results import BulkResult
-from tests.helpers import is_pinned
 from tests.integration.test_training import run, write_recipe
 
 POISON = "~"  # its embedding is NaN, and no other prompt has it
@@ -121,8 +120,6 @@ def test_a_row_may_fail_in_the_middle_of_its_text(
 
     monkeypatch.setattr(Batch, "_take", spoil)
     result, found = bulk(one_token, tmp_path / "mixed", PROMPTS)
-    if not spoiled and not is_pinned():
-        pytest.skip("with these versions the random model's text ends before its fourth token")
     assert spoiled
     assert result.errors == 1
     assert found[1]["error"] is not None
