@@ -30,9 +30,9 @@ LENGTHS = (1, 7, 33, 90)  # of the texts it is tried with, in tokens
 class Rows(Protocol):
     """Rows of a model in memory; see `hfcli.generation.slots`."""
 
-    def admit(self, ids: Sequence[Sequence[int]]) -> Tensor: ...
-    def fork(self, row: int, copies: int) -> None: ...
-    def extend(self, tokens: Sequence[Sequence[int]]) -> Tensor: ...
+    def prefill(self, ids: Sequence[Sequence[int]]) -> Tensor: ...
+    def expand(self, row: int, copies: int) -> None: ...
+    def decode(self, tokens: Sequence[Sequence[int]]) -> Tensor: ...
 
 
 def rows_stand_apart(model: PreTrainedModel, open_rows: Callable[[], Rows], longest: int) -> bool:
@@ -76,8 +76,8 @@ def _logits(open_rows: Callable[[], Rows], texts: Sequence[Sequence[int]], rows:
     import torch
 
     slots = open_rows()
-    read = slots.admit(texts)
+    read = slots.prefill(texts)
     if rows > len(texts):
-        slots.fork(0, rows - len(texts))
-    step = slots.extend([[0]] * rows)[: len(texts), 0]
+        slots.expand(0, rows - len(texts))
+    step = slots.decode([[0]] * rows)[: len(texts), 0]
     return torch.stack((read, step))

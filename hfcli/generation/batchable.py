@@ -19,7 +19,7 @@ from hfcli.compat.transformers import attention_kind
 from hfcli.device import out_of_memory
 from hfcli.foreign import is_foreign
 from hfcli.generation.one_row import OneRow, WholeRow
-from hfcli.generation.slots import Rows, Slots
+from hfcli.generation.slots import DecoderState, Slots
 from hfcli.models.attention import plain_attention, windows_of
 
 if TYPE_CHECKING:
@@ -51,14 +51,14 @@ REFUSED = (
 )  # fmt: skip
 
 
-def open_rows(
+def open_decoder_state(
     model: PreTrainedModel,
     longest: int,
     forward: Forward | None = None,
     *,
     apart: bool = False,
     rows: int = 1,
-) -> Rows:
+) -> DecoderState:
     """Return the memory that fits the model, for rows of at most `longest` tokens.
 
     Args:
@@ -66,7 +66,7 @@ def open_rows(
         apart: see `Slots`.
         rows: most there will be, for libraries that want to know.
     """
-    own = getattr(model, "open_rows", None)
+    own = getattr(model, "open_decoder_state", None)
     if own is not None:  # weights that another library holds
         return own(rows)  # type: ignore[no-any-return]
     if not is_batchable(model, longest, forward):
@@ -117,7 +117,7 @@ def _cached_difference(rows: OneRow, size: int) -> float:
     for n in CACHED:
         part = text[start : start + n]
         if part:
-            read = rows.extend([part]) if start else rows.admit([part])[:, None]
+            read = rows.decode([part]) if start else rows.prefill([part])[:, None]
             found.append(read[0])
         start += n
     expected = _alone(rows.model, text)[min(CACHED[0], size) - 1 :]
@@ -198,11 +198,11 @@ def _differ_at_most(model: PreTrainedModel, lengths: Sequence[int]) -> float:
 
     texts = _texts(model, [length + STEPS for length in lengths])
     slots = Slots(model)
-    found = [slots.admit([text[:n] for text, n in zip(texts, lengths, strict=True)])]
+    found = [slots.prefill([text[:n] for text, n in zip(texts, lengths, strict=True)])]
     if not slots.cache.layers:  # takes a cache, as all models do, and leaves it empty
         return math.inf
     for step in range(STEPS):
-        read = slots.extend([[text[n + step]] for text, n in zip(texts, lengths, strict=True)])
+        read = slots.decode([[text[n + step]] for text, n in zip(texts, lengths, strict=True)])
         found.append(read[:, 0])
     together = torch.stack(found, 1)
     worst = 0.0
@@ -215,11 +215,11 @@ def _guessed(model: PreTrainedModel, text: Sequence[int]) -> float:
     """The same for several tokens of a single row, after wrong ones were taken back."""
     slots = Slots(model)
     start = len(text) - GUESSES
-    slots.admit([text[: max(1, start)]])
-    slots.extend([text[:GUESSES]])
-    slots.rewind(0, max(1, start))
+    slots.prefill([text[: max(1, start)]])
+    slots.decode([text[:GUESSES]])
+    slots.truncate(0, max(1, start))
     tail = text[max(1, start) :]
-    return _difference(slots.extend([tail])[0], _alone(model, text)[-len(tail) :])
+    return _difference(slots.decode([tail])[0], _alone(model, text)[-len(tail) :])
 
 
 def _texts(model: PreTrainedModel, lengths: Sequence[int]) -> list[list[int]]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from hfcli import files
 from hfcli.errors import DataError, RecipeError
 from hfcli.foreign import forward_errors
-from hfcli.generation.batchable import open_rows
+from hfcli.generation.batchable import open_decoder_state
 from hfcli.generation.engines import open_engine
 from hfcli.generation.engines.base import EngineOptions
 from hfcli.generation.engines.transformers import TransformersEngine
@@ -100,7 +100,7 @@ class Conversation:
 
     def _forget(self) -> None:
         longest = context_length(self.loaded.tokenizer, self.loaded.model)
-        self._memory = open_rows(self.loaded.model, longest, self.forward)
+        self._memory = open_decoder_state(self.loaded.model, longest, self.forward)
         self._read: list[int] = []
 
     def undo(self) -> bool:
@@ -184,13 +184,13 @@ class Conversation:
         while kept < min(len(self._read), len(ids) - 1) and self._read[kept] == ids[kept]:
             kept += 1
         memory: Any = self._memory
-        if kept and memory.rewind(0, kept):
-            logits = memory.extend([ids[kept:]])[:, -1]
+        if kept and memory.truncate(0, kept):
+            logits = memory.decode([ids[kept:]])[:, -1]
         else:
             kept = 0
             if memory.lengths:
-                memory.leave(0)
-            logits = memory.admit([ids])
+                memory.free(0)
+            logits = memory.prefill([ids])
         self._read = ids
         request = row.request
         while True:
@@ -199,7 +199,7 @@ class Conversation:
             row.take(token)
             if row.finish_reason:
                 return kept
-            logits = memory.extend([[token]])[:, -1]
+            logits = memory.decode([[token]])[:, -1]
             self._read.append(token)
 
 

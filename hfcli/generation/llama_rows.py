@@ -64,7 +64,7 @@ class LlamaModel:
         """Logits of every position of one text, (1, tokens, vocabulary) float32."""
         return SimpleNamespace(logits=LlamaRows(self).read(input_ids.tolist(), every=True))
 
-    def open_rows(self, rows: int = 1) -> LlamaRows:
+    def open_decoder_state(self, rows: int = 1) -> LlamaRows:
         """An empty memory for so many rows."""
         return LlamaRows(self, rows)
 
@@ -85,7 +85,7 @@ class LlamaModel:
 
 
 class LlamaRows:
-    """See `hfcli.generation.slots.Rows`: row i is llama.cpp's sequence i.
+    """See `hfcli.generation.slots.DecoderState`: row i is llama.cpp's sequence i.
 
     Args:
         model: what reads.
@@ -106,31 +106,31 @@ class LlamaRows:
         if self._context:
             self.lib.llama_free(self._context)
 
-    def admit(self, ids: Sequence[Sequence[int]]) -> Tensor:
-        """As Slots.admit."""
+    def prefill(self, ids: Sequence[Sequence[int]]) -> Tensor:
+        """As Slots.prefill."""
         logits: Tensor = self.read(ids, first=len(self.lengths))[:, -1]
         return logits
 
-    def extend(self, tokens: Sequence[Sequence[int]]) -> Tensor:
-        """As Slots.extend."""
+    def decode(self, tokens: Sequence[Sequence[int]]) -> Tensor:
+        """As Slots.decode."""
         return self.read(tokens, every=True)
 
-    def fork(self, row: int, copies: int) -> None:
-        """As Slots.fork."""
+    def expand(self, row: int, copies: int) -> None:
+        """As Slots.expand."""
         first, length = len(self.lengths), self.lengths[row]
         self._make_room(first + copies, length)
         for i in range(first, first + copies):
             self._copy(row, i)
         self.lengths += [length] * copies
 
-    def rewind(self, row: int, length: int) -> bool:
-        """As Slots.rewind; models with a state of fixed size cannot."""
+    def truncate(self, row: int, length: int) -> bool:
+        """As Slots.truncate; models with a state of fixed size cannot."""
         done = self.lib.llama_memory_seq_rm(self._memory, row, length, -1)
         self.lengths[row] = length if done else self.lengths[row]
         return bool(done)
 
-    def leave(self, row: int) -> None:
-        """As Slots.leave."""
+    def free(self, row: int) -> None:
+        """As Slots.free."""
         last = len(self.lengths) - 1
         self.lib.llama_memory_seq_rm(self._memory, row, -1, -1)
         if row != last:
@@ -139,10 +139,10 @@ class LlamaRows:
             self.lengths[row] = self.lengths[last]
         self.lengths.pop()
 
-    def alone(self, ids: Sequence[int]) -> Tensor:
+    def recompute(self, ids: Sequence[int]) -> Tensor:
         """As Slots.alone."""
         self.computed += len(ids)
-        return LlamaRows(self.model).admit([ids])
+        return LlamaRows(self.model).prefill([ids])
 
     def read(
         self, tokens: Sequence[Sequence[int]], *, first: int = 0, every: bool = False

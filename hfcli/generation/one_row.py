@@ -35,19 +35,19 @@ class OneRow(ModelRows):
         self.lengths: list[int] = []
         self.cache: Any = None
 
-    def admit(self, ids: Sequence[Sequence[int]]) -> Tensor:
-        """As Slots.admit, for a single row."""
+    def prefill(self, ids: Sequence[Sequence[int]]) -> Tensor:
+        """As Slots.prefill, for a single row."""
         (row,) = ids
         self.cache = None
         self.lengths = [0]
         return self._read(row)[:, -1]
 
-    def fork(self, row: int, copies: int) -> None:
+    def expand(self, row: int, copies: int) -> None:
         """Not possible here."""
         raise NotImplementedError
 
-    def extend(self, tokens: Sequence[Sequence[int]]) -> Tensor:
-        """As Slots.extend."""
+    def decode(self, tokens: Sequence[Sequence[int]]) -> Tensor:
+        """As Slots.decode."""
         import torch
 
         (row,) = tokens
@@ -71,11 +71,11 @@ class OneRow(ModelRows):
         self.lengths[0] += n
         return output.logits.float()  # type: ignore[no-any-return]
 
-    def rewind(self, row: int, length: int) -> bool:
+    def truncate(self, row: int, length: int) -> bool:
         """Whether it was possible: a sliding window has forgotten what came before it."""
         return length == self.lengths[row]
 
-    def leave(self, row: int) -> None:
+    def free(self, row: int) -> None:
         """Forget the row."""
         self.lengths.pop(row)
         self.cache = None
@@ -84,10 +84,10 @@ class OneRow(ModelRows):
 class WholeRow(OneRow):
     """One row, read from its start for every token: slow, and right for any cache."""
 
-    def admit(self, ids: Sequence[Sequence[int]]) -> Tensor:
-        """As OneRow.admit."""
+    def prefill(self, ids: Sequence[Sequence[int]]) -> Tensor:
+        """As OneRow.prefill."""
         self._ids: list[int] = []
-        return super().admit(ids)
+        return super().prefill(ids)
 
     def _read(self, tokens: Sequence[int]) -> Tensor:
         import torch
@@ -99,7 +99,7 @@ class WholeRow(OneRow):
         logits = self.model(input_ids=inputs, use_cache=False).logits[:, -len(tokens) :]
         return logits.float()  # type: ignore[no-any-return]
 
-    def rewind(self, row: int, length: int) -> bool:
+    def truncate(self, row: int, length: int) -> bool:
         """Forget what the row read after its first `length` tokens."""
         del self._ids[length:]
         self.lengths[row] = length

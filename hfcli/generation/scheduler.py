@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Protocol
 from hfcli.device import out_of_memory
 from hfcli.errors import RunError
 from hfcli.generation.admission import MemoryBudget
-from hfcli.generation.batchable import open_rows
+from hfcli.generation.batchable import open_decoder_state
 from hfcli.generation.request import Counts
 from hfcli.generation.row import Row, without
 from hfcli.generation.sampling import Sampled, sample_tokens
-from hfcli.generation.slots import Rows
+from hfcli.generation.slots import DecoderState
 from hfcli.generation.speculate import Proposer
 from hfcli.results import Listener, Note
 from hfcli.tasks.numbers import NanLogitsError, nan_logits
@@ -71,9 +71,9 @@ class Batch:
         self.filling = True
         self.spoiled = False  # there is NaN in the memory
 
-    def _fresh(self) -> Rows:
+    def _fresh(self) -> DecoderState:
         engine = self.engine
-        return open_rows(
+        return open_decoder_state(
             engine.loaded.model, engine.longest, engine.forward,
             apart=engine.apart, rows=self.budget.rows,
         )  # fmt: skip
@@ -101,7 +101,7 @@ class Batch:
             self._begin_again(waiting)
         for i in range(len(self.rows) - 1, -1, -1):
             if self.rows[i].finish_reason:
-                self._leave(i)
+                self._free(i)
         return done
 
     def _next_to_read(self, waiting: Sequence[Row]) -> list[Row]:
@@ -128,11 +128,11 @@ class Batch:
                 prompts.append(ids)
                 copies.append(0)
         first = len(self.memory.lengths)
-        logits = self.memory.admit(prompts)
+        logits = self.memory.prefill(prompts)
         order = list(range(len(prompts)))
         for i, n in enumerate(copies):
             if n:
-                self.memory.fork(first + i, n)
+                self.memory.expand(first + i, n)
                 order += [i] * n
         by_prompt = {prompt: [r for r in new if tuple(r.ids) == prompt] for prompt in prompts}
         rows = [by_prompt[prompts[i]].pop(0) for i in order]
@@ -150,14 +150,14 @@ class Batch:
         if proposer is not None and len(self.rows) == 1 and self.memory.most is None:
             self._speculate(proposer)
             return
-        logits = self.memory.extend([[row.new[-1]] for row in self.rows])
+        logits = self.memory.decode([[row.new[-1]] for row in self.rows])
         self._take(self.rows, logits[:, -1])
 
     def _speculate(self, proposer: Proposer) -> None:
         (row,) = self.rows
         room = row.request.max_new_tokens - len(row.new) - 1
         draft = proposer.propose(row, room) if room > 0 else []
-        logits = self.memory.extend([[row.new[-1], *draft]])
+        logits = self.memory.decode([[row.new[-1], *draft]])
         right = 0
         for i in range(len(draft) + 1):
             self._take([row], logits[:, i])
@@ -169,7 +169,7 @@ class Batch:
             proposer.learn(len(draft), right)
         self.counts.drafted += len(draft)
         self.counts.accepted += right
-        self.memory.rewind(0, len(row.ids) - 1)
+        self.memory.truncate(0, len(row.ids) - 1)
 
     def _take(self, rows: Sequence[Row], logits: Tensor) -> None:
         try:
@@ -201,18 +201,20 @@ class Batch:
 
     def _is_broken(self) -> bool:
         """Whether the model has numbers for none of a few texts of one token."""
-        return not any(bool(self.memory.alone([i]).max().isfinite()) for i in range(TOKENS_TRIED))
+        return not any(
+            bool(self.memory.recompute([i]).max().isfinite()) for i in range(TOKENS_TRIED)
+        )
 
     def _sample(self, rows: Sequence[Row], logits: Tensor) -> list[int]:
         chosen = _pick(rows, logits, exact=self.engine.exact)
         tokens = chosen.tokens
         for i in chosen.ambiguous:
-            alone = self.memory.alone(rows[i].ids)
+            alone = self.memory.recompute(rows[i].ids)
             tokens[i] = _pick([rows[i]], alone, exact=False).tokens[0]
         return tokens
 
-    def _leave(self, i: int) -> None:
-        self.memory.leave(i)
+    def _free(self, i: int) -> None:
+        self.memory.free(i)
         self.rows[i] = self.rows[-1]
         self.rows.pop()
 

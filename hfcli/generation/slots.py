@@ -26,19 +26,19 @@ if TYPE_CHECKING:
 CACHE_NAMES = ("cache", "cache_params", "past_key_values")  # the newest first
 
 
-class Rows(Protocol):
+class DecoderState(Protocol):
     """What the decoding loops need; both kinds of memory have it."""
 
     lengths: list[int]
     most: int | None
     computed: int
 
-    def admit(self, ids: Sequence[Sequence[int]]) -> Tensor: ...
-    def fork(self, row: int, copies: int) -> None: ...
-    def extend(self, tokens: Sequence[Sequence[int]]) -> Tensor: ...
-    def rewind(self, row: int, length: int) -> bool: ...
-    def leave(self, row: int) -> None: ...
-    def alone(self, ids: Sequence[int]) -> Tensor: ...
+    def prefill(self, ids: Sequence[Sequence[int]]) -> Tensor: ...
+    def expand(self, row: int, copies: int) -> None: ...
+    def decode(self, tokens: Sequence[Sequence[int]]) -> Tensor: ...
+    def truncate(self, row: int, length: int) -> bool: ...
+    def free(self, row: int) -> None: ...
+    def recompute(self, ids: Sequence[int]) -> Tensor: ...
 
 
 def cache_name(model: PreTrainedModel) -> str:
@@ -60,7 +60,7 @@ class ModelRows:
         self._last_only = {"logits_to_keep": 1} if "logits_to_keep" in parameters else {}
         self.cache_name = cache_name(model)
 
-    def alone(self, ids: Sequence[int]) -> Tensor:
+    def recompute(self, ids: Sequence[int]) -> Tensor:
         """(1, vocabulary) float32 logits after `ids`, computed for them alone and from scratch."""
         import torch
 
@@ -94,7 +94,7 @@ class Slots(ModelRows):
         self.view = View()
         self.cache = slot_cache(self.view)
 
-    def admit(self, ids: Sequence[Sequence[int]]) -> Tensor:
+    def prefill(self, ids: Sequence[Sequence[int]]) -> Tensor:
         """Read new rows from their start; (new rows, vocabulary) float32 logits after each."""
         import torch
 
@@ -135,14 +135,14 @@ class Slots(ModelRows):
         rows = torch.arange(n, device=inputs.device)
         return output.logits[rows, torch.searchsorted(kept, ends)]  # type: ignore[no-any-return]
 
-    def fork(self, row: int, copies: int) -> None:
+    def expand(self, row: int, copies: int) -> None:
         """Add rows that have read what `row` has."""
         first = len(self.lengths)
         self.view.live = max(self.lengths)
         self.view.copy(row, range(first, first + copies), self.lengths[row])
         self.lengths += [self.lengths[row]] * copies
 
-    def extend(self, tokens: Sequence[Sequence[int]]) -> Tensor:
+    def decode(self, tokens: Sequence[Sequence[int]]) -> Tensor:
         """Read q more tokens of every row; (rows, q, vocabulary) float32 logits after each."""
         import torch
 
@@ -179,12 +179,12 @@ class Slots(ModelRows):
         )
         return output.logits  # type: ignore[no-any-return]
 
-    def rewind(self, row: int, length: int) -> bool:
+    def truncate(self, row: int, length: int) -> bool:
         """Forget what `row` read after its first `length` tokens."""
         self.lengths[row] = length
         return True
 
-    def leave(self, row: int) -> None:
+    def free(self, row: int) -> None:
         """Take a row out; the last row gets its number."""
         last = len(self.lengths) - 1
         if row != last:

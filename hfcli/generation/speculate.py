@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from hfcli.generation.batchable import open_rows
+from hfcli.generation.batchable import open_decoder_state
 from hfcli.generation.sampling import sample_tokens
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ class DraftModel:
         self, model: PreTrainedModel, longest: int, forward: Forward | None = None
     ) -> None:
         self.longest = longest
-        self.memory = open_rows(model, longest, forward)
+        self.memory = open_decoder_state(model, longest, forward)
         self._read: list[int] = []
 
     def propose(self, row: Row, limit: int) -> list[int]:
@@ -131,7 +131,7 @@ class DraftModel:
             drafted.append(token)
             if token in request.eos or len(drafted) == limit:
                 break
-            logits = self.memory.extend([[token]])[:, -1]
+            logits = self.memory.decode([[token]])[:, -1]
             self._read.append(token)
         return drafted
 
@@ -143,12 +143,12 @@ class DraftModel:
         common = 0
         while common < min(len(self._read), len(ids) - 1) and self._read[common] == ids[common]:
             common += 1
-        if common and self.memory.rewind(0, common):
-            logits = self.memory.extend([ids[common:]])[:, -1]
+        if common and self.memory.truncate(0, common):
+            logits = self.memory.decode([ids[common:]])[:, -1]
         else:
             if self.memory.lengths:
-                self.memory.leave(0)
-            logits = self.memory.admit([ids])
+                self.memory.free(0)
+            logits = self.memory.prefill([ids])
         self._read = list(ids)
         return logits
 

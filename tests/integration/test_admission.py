@@ -83,7 +83,7 @@ def test_little_memory_changes_no_text_and_is_not_exceeded(
         "hfcli.generation.admission.free_memory", lambda device: int(allowed / MEMORY_SHARE) + 1
     )
     held: set[tuple[int, int]] = set()
-    extend = Slots.extend
+    extend = Slots.decode
 
     def watched(self: Slots, tokens: Any) -> Any:
         logits = extend(self, tokens)
@@ -91,7 +91,7 @@ def test_little_memory_changes_no_text_and_is_not_exceeded(
         held.add((rows, columns))
         return logits
 
-    monkeypatch.setattr(Slots, "extend", watched)
+    monkeypatch.setattr(Slots, "decode", watched)
     tight = TransformersEngine(engine.loaded, engine.options)
     assert {f.request.number: f.ids for f in tight.run(requests)} == expected
     assert max(columns for _, columns in held) == 192
@@ -110,21 +110,21 @@ def test_room_for_many_short_rows_never_becomes_room_for_many_long_ones(
         return rows, columns
 
     with torch.inference_mode():
-        slots.admit([[2, 3]] * 30)
+        slots.prefill([[2, 3]] * 30)
         assert held() == (30, 64)
         for _ in range(29):
-            slots.leave(0)
+            slots.free(0)
         for _ in range(100):
-            slots.extend([[4]])
+            slots.decode([[4]])
         assert held() == (1, 128)
-        slots.leave(0)
-        slots.admit([[2] * 60] * 30)
+        slots.free(0)
+        slots.prefill([[2] * 60] * 30)
         assert held() == (30, 64)
-        slots.admit([[2] * 70])
-        logits = slots.extend([[5]] * 31)
+        slots.prefill([[2] * 70])
+        logits = slots.decode([[5]] * 31)
         assert held() == (31, 128)
         for row, length in ((0, 60), (29, 60), (30, 70)):
-            alone = slots.alone([2] * length + [5])
+            alone = slots.recompute([2] * length + [5])
             assert torch.allclose(logits[row], alone, atol=1e-4)
 
 

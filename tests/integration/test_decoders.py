@@ -62,11 +62,11 @@ def made(config: dict[str, Any], dtype: torch.dtype = torch.float32) -> Any:
 def passes(slots: Slots) -> list[torch.Tensor]:
     """Logits of prompts of several lengths, then of one and of several tokens, of three rows and
     of one."""
-    found = [slots.admit(PROMPTS)]
-    found += [slots.extend(tokens) for tokens in ([[5], [6], [7]], [[5, 8], [6, 9], [7, 2]])]
-    slots.leave(0)
-    slots.leave(0)
-    found += [slots.extend([[4]]), slots.extend([[4, 5, 6]])]
+    found = [slots.prefill(PROMPTS)]
+    found += [slots.decode(tokens) for tokens in ([[5], [6], [7]], [[5, 8], [6, 9], [7, 2]])]
+    slots.free(0)
+    slots.free(0)
+    found += [slots.decode([[4]]), slots.decode([[4, 5, 6]])]
     return found
 
 

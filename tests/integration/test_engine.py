@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from hfcli.generation.batchable import open_rows
+from hfcli.generation.batchable import open_decoder_state
 from hfcli.generation.engines.base import EngineOptions
 from hfcli.generation.engines.transformers import TransformersEngine, open_engine
 from hfcli.generation.loading import ModelChoice
@@ -102,9 +102,9 @@ def test_models_without_plain_attention_write_the_same_row_by_row(
     engine = open_tiny(batch_size=4)
     requests = requests_for(engine, SAMPLED)
     before = texts(engine, requests)
-    assert isinstance(open_rows(engine.loaded.model, 64), Slots)
+    assert isinstance(open_decoder_state(engine.loaded.model, 64), Slots)
     monkeypatch.setattr("hfcli.generation.batchable.plain_attention", lambda model, longest: False)
-    assert isinstance(open_rows(engine.loaded.model, 64), OneRow)
+    assert isinstance(open_decoder_state(engine.loaded.model, 64), OneRow)
     assert texts(open_tiny(batch_size=4), requests) == before
 
 
@@ -124,8 +124,8 @@ def test_memory_that_runs_out_in_a_trial_says_nothing_about_the_model(
     with monkeypatch.context() as patched:
         patched.setattr(model, "forward", full)
         patched.setattr("hfcli.generation.batchable.plain_attention", lambda model, longest: True)
-        assert isinstance(open_rows(model, 64), OneRow)
-    assert isinstance(open_rows(model, 64), Slots)
+        assert isinstance(open_decoder_state(model, 64), OneRow)
+    assert isinstance(open_decoder_state(model, 64), Slots)
 
 
 @pytest.mark.parametrize("decoding", [SamplingParams(), SAMPLED], ids=["greedy", "sampled"])
@@ -231,14 +231,14 @@ def test_out_of_memory_halves_the_batch_and_changes_no_text(
     requests = requests_for(engine, SAMPLED)
     expected = texts(engine, requests)
     tight = TransformersEngine(engine.loaded, replace(engine.options, listener=notes.append))
-    extend = Slots.extend
+    extend = Slots.decode
 
     def out_of_memory(self: Slots, tokens: Sequence[Sequence[int]]) -> Any:
         if len(tokens) > 2:
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
         return extend(self, tokens)
 
-    monkeypatch.setattr(Slots, "extend", out_of_memory)
+    monkeypatch.setattr(Slots, "decode", out_of_memory)
     assert texts(tight, requests) == expected
     assert tight.counts.batch_size <= 2
     assert notes

@@ -132,7 +132,7 @@ def options(name: Path | str, **more: Any) -> EngineOptions:
 
 
 def last(rows: Any, ids: list[int]) -> torch.Tensor:
-    return LlamaRows(rows.model).admit([ids])[0]
+    return LlamaRows(rows.model).prefill([ids])[0]
 
 
 def test_rows_keep_their_tokens_through_growth_forks_and_leaving(
@@ -140,28 +140,28 @@ def test_rows_keep_their_tokens_through_growth_forks_and_leaving(
 ) -> None:
     monkeypatch.setattr(llama_rows, "FIRST_COLUMNS", 4)
     monkeypatch.setattr(llama_rows, "TOKENS_AT_ONCE", 4)
-    rows = LlamaModel("tiny.gguf", gpu=False).open_rows(5)
-    told = rows.admit(ROWS)
+    rows = LlamaModel("tiny.gguf", gpu=False).open_decoder_state(5)
+    told = rows.prefill(ROWS)
     assert rows.lengths == [3, 1, 5]
     for i, ids in enumerate(ROWS):
         assert torch.equal(told[i], last(rows, ids))
-    rows.fork(1, 2)
+    rows.expand(1, 2)
     expected = [*ROWS, ROWS[1], ROWS[1]]
-    told = rows.extend([[20 + i, 30 + i] for i in range(5)])
+    told = rows.decode([[20 + i, 30 + i] for i in range(5)])
     expected = [[*ids, 20 + i, 30 + i] for i, ids in enumerate(expected)]
     for i, ids in enumerate(expected):
         assert torch.equal(told[i, 0], last(rows, ids[:-1]))
         assert torch.equal(told[i, 1], last(rows, ids))
-    rows.leave(0)  # the last row takes its number
+    rows.free(0)  # the last row takes its number
     expected = [expected[-1], *expected[1:-1]]
-    assert rows.rewind(2, 4)
+    assert rows.truncate(2, 4)
     expected[2] = expected[2][:4]
-    told = rows.extend([[40 + i] for i in range(4)])
+    told = rows.decode([[40 + i] for i in range(4)])
     for i, ids in enumerate(expected):
         assert torch.equal(told[i, 0], last(rows, [*ids, 40 + i]))
     expected = [[*ids, 40 + i] for i, ids in enumerate(expected)]
     more = [50, 51, 52, 53]
-    told = rows.extend([more for _ in expected])
+    told = rows.decode([more for _ in expected])
     for i, ids in enumerate(expected):
         assert torch.equal(told[i, -1], last(rows, [*ids, *more]))
     assert rows.lengths == [len(ids) + len(more) for ids in expected]

@@ -112,8 +112,8 @@ class TransformersEngine:
         if not self.packs_apart or self.forward is None:
             return False
         model = self.loaded.model
-        open_rows = partial(Slots, model, self.forward, apart=True)
-        return rows_stand_apart(model, open_rows, self.longest)
+        open_decoder_state = partial(Slots, model, self.forward, apart=True)
+        return rows_stand_apart(model, open_decoder_state, self.longest)
 
     @property
     def keeps_promise(self) -> bool:
