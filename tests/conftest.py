@@ -92,7 +92,7 @@ def build_gpt2(folder: Path, *, n_positions: int) -> Path:
     from transformers import GPT2Config, GPT2LMHeadModel
     from transformers.pytorch_utils import Conv1D
 
-    from hfcli.models.scratch import train_tokenizer
+    from hfcli.models.init_model import train_tokenizer
 
     tokenizer: Any = train_tokenizer(SENTENCES * 4, 300, n_positions)
     tokenizer.pad_token = None

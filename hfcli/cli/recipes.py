@@ -179,8 +179,8 @@ def _init(
     overwrite: bool,
 ) -> None:
     from hfcli.cli import validate
-    from hfcli.data.infer import look
-    from hfcli.models.peek import peek
+    from hfcli.data.inspect_data import inspect_data
+    from hfcli.models.inspect_model import inspect_model
     from hfcli.recipe.files import write_new
     from hfcli.recipe.overrides import split_names
     from hfcli.recipe.starter import write_recipe
@@ -188,7 +188,7 @@ def _init(
 
     flag = "--column-names"
     target = Path("recipe.yaml" if output == "-" else output)
-    found = look(
+    found = inspect_data(
         patterns=data,
         task=task,
         text_column=text_column,
@@ -198,7 +198,7 @@ def _init(
         on_bad_row=validate.one_of("--on-bad-row", on_bad_row or "error", ("error", "skip")),
         tell=lambda told: write_err(f"note: {told}"),
     )
-    text = write_recipe(data=found, model=peek(model), to=target)
+    text = write_recipe(data=found, model=inspect_model(model), to=target)
     if output == "-":
         write_out(text)
         return

@@ -16,13 +16,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
+from hfcli.data.arrow_file import rows_hash
 from hfcli.data.files import check_known, unreadable
 from hfcli.data.hub import load_hub_split
 from hfcli.data.parsed import DEEPEST as DEEPEST
 from hfcli.data.parsed import FileOptions, Parsed, Quoting, Unreadable
 from hfcli.data.raw_files import DAMAGED, FileName, check_file, open_bytes
 from hfcli.data.row_readers import A_LINE_A_ROW, CHUNK, READERS, is_text
-from hfcli.data.spool import rows_hash
 from hfcli.errors import DataError
 from hfcli.shown import shown
 

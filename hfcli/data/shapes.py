@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from hfcli.data.survey import MAX_DISTINCT, Column, Survey
+from hfcli.data.profile import MAX_DISTINCT, Column, Profile
 from hfcli.errors import DataError, did_you_mean
 from hfcli.tasks.base import Task
 from hfcli.tasks.labels import OTHER_TYPES, YES_OR_NO
@@ -78,7 +78,7 @@ class Shape:
         return [name for name in self.columns if name not in (self.label, *self.labels)]
 
 
-def shape_of(seen: Survey, wanted: Wanted) -> Shape:
+def shape_of(seen: Profile, wanted: Wanted) -> Shape:
     """The first shape that fits.
 
     Raises:
@@ -104,7 +104,7 @@ def shape_of(seen: Survey, wanted: Wanted) -> Shape:
     raise DataError(f"no column holds texts; there are {seen.describe()}")
 
 
-def _messages(seen: Survey, wanted: Wanted) -> Shape | None:
+def _messages(seen: Profile, wanted: Wanted) -> Shape | None:
     """A column of lists of turns, each with a role and a content."""
     if wanted.text or not wanted.allows(TextGeneration):
         return None
@@ -118,12 +118,12 @@ def _messages(seen: Survey, wanted: Wanted) -> Shape | None:
     return None
 
 
-def _holds_tools(seen: Survey) -> bool:
+def _holds_tools(seen: Profile) -> bool:
     values = [row[TOOLS] for row in seen.sample if row.get(TOOLS)]
     return bool(values) and all(isinstance(value, list | str) for value in values)
 
 
-def _labelled(seen: Survey, wanted: Wanted) -> Shape | None:
+def _labelled(seen: Profile, wanted: Wanted) -> Shape | None:
     """Texts with a label whose column is named, by the user or by custom."""
     if not wanted.allows(TextClassification):
         return None
@@ -136,7 +136,7 @@ def _labelled(seen: Survey, wanted: Wanted) -> Shape | None:
     return _classification(seen, wanted, fitting[0]) if fitting else None
 
 
-def _one_column_a_label(seen: Survey, wanted: Wanted) -> Shape | None:
+def _one_column_a_label(seen: Profile, wanted: Wanted) -> Shape | None:
     """Texts beside several columns of 0 and 1, each of which is a label."""
     if not wanted.allows(TextClassification) or wanted.label is not None:
         return None
@@ -153,7 +153,7 @@ def _is_yes_or_no(column: Column) -> bool:
     return bool(column.values) and {value.lower() for value in column.values} <= {*YES_OR_NO}
 
 
-def _prompts(seen: Survey, wanted: Wanted) -> Shape | None:
+def _prompts(seen: Profile, wanted: Wanted) -> Shape | None:
     """A prompt and what should follow it."""
     names = _two_of(PROMPTS, seen)
     if names is None or wanted.text or not wanted.allows(TextGeneration):
@@ -164,7 +164,7 @@ def _prompts(seen: Survey, wanted: Wanted) -> Shape | None:
     return _supported(TextGeneration, keys, "prompts and completions")
 
 
-def _few_values(seen: Survey, wanted: Wanted) -> Shape | None:
+def _few_values(seen: Profile, wanted: Wanted) -> Shape | None:
     """Texts beside one column of few different values."""
     if not wanted.allows(TextClassification):
         return None
@@ -175,7 +175,7 @@ def _few_values(seen: Survey, wanted: Wanted) -> Shape | None:
     return _classification(seen, wanted, fitting[0]) if fitting else None
 
 
-def _plain(seen: Survey, wanted: Wanted) -> Shape | None:
+def _plain(seen: Profile, wanted: Wanted) -> Shape | None:
     """Texts by themselves."""
     if not wanted.allows(TextGeneration):
         return None
@@ -193,12 +193,12 @@ def _plain(seen: Survey, wanted: Wanted) -> Shape | None:
 
 
 # In the order in which they are tried.
-SHAPES: tuple[Callable[[Survey, Wanted], Shape | None], ...] = (
+SHAPES: tuple[Callable[[Profile, Wanted], Shape | None], ...] = (
     _messages, _labelled, _one_column_a_label, _prompts, _few_values, _plain,
 )  # fmt: skip
 
 
-def _classification(seen: Survey, wanted: Wanted, label: str) -> Shape:
+def _classification(seen: Profile, wanted: Wanted, label: str) -> Shape:
     column = seen.columns[label]
     if not set(column.kinds) <= {"str", "int", "bool"} or len(column.values) > MAX_DISTINCT:
         raise DataError(
@@ -237,7 +237,7 @@ def _supported(
     return Shape(task, keys, label)
 
 
-def _text_column(seen: Survey, without: Sequence[str] = ()) -> str | None:
+def _text_column(seen: Profile, without: Sequence[str] = ()) -> str | None:
     """The column whose name says text, else the one with by far the longest texts."""
     texts = [c for c in seen.columns.values() if c.is_text and c.name not in without]
     named = [c.name for name in TEXT_NAMES for c in texts if c.name.lower() == name]
@@ -253,7 +253,7 @@ def _text_column(seen: Survey, without: Sequence[str] = ()) -> str | None:
     return longest.name
 
 
-def _like_labels(column: Column, seen: Survey) -> bool:
+def _like_labels(column: Column, seen: Profile) -> bool:
     return (
         set(column.kinds) <= {"str", "int", "bool"}
         and 2 <= len(column.values) <= min(MAX_LABELS, seen.rows // 3)
@@ -261,7 +261,7 @@ def _like_labels(column: Column, seen: Survey) -> bool:
     )
 
 
-def _two_of(known: Sequence[tuple[str, str]], seen: Survey) -> tuple[str, str] | None:
+def _two_of(known: Sequence[tuple[str, str]], seen: Profile) -> tuple[str, str] | None:
     by_name = {c.name.lower(): c.name for c in seen.columns.values() if c.is_text}
     found = next((two for two in known if set(two) <= set(by_name)), None)
     return (by_name[found[0]], by_name[found[1]]) if found else None

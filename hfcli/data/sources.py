@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hfcli.data.arrow_file import write_rows
 from hfcli.data.files import FileOptions, Row, expand, parse_rows
 from hfcli.data.parsed import is_nothing
-from hfcli.data.spool import spool
 from hfcli.errors import DataError, did_you_mean
 from hfcli.origins import as_typed
 from hfcli.recipe.schema import DataSection
@@ -61,7 +61,7 @@ class Source:
         """
         section = self.section
         if section.path is None:
-            return spool(lambda: self._file_rows(expand(wanted)))
+            return write_rows(lambda: self._file_rows(expand(wanted)))
         from hfcli.data.hub import load_hub_split, open_hub_split
 
         where = f"{section.path} [{'+'.join(wanted)}]"
@@ -95,7 +95,7 @@ class Source:
             for _, row in self._usable(found):
                 yield row
 
-        return spool(read, None if self.task.changes_rows else rows.features)
+        return write_rows(read, None if self.task.changes_rows else rows.features)
 
     def _streamed(self, stream: HubStream, where: str) -> Dataset:
         columns = self.task.columns()
@@ -112,7 +112,7 @@ class Source:
                 check_columns(row, self.task, where)
                 yield {name: row[name] for name in columns}
 
-        return spool(read, None if self.task.changes_rows else stream.features_of(columns))
+        return write_rows(read, None if self.task.changes_rows else stream.features_of(columns))
 
     def _file_rows(self, paths: Sequence[Path]) -> Iterator[Row]:
         options = options_of(self.section, self.tell)
@@ -122,7 +122,7 @@ class Source:
     def _usable(self, found: Iterator[Read]) -> Iterator[tuple[str, Row]]:
         """The rows as the task stores them; others are an error, or counted and left out."""
         task, left = self.task, False
-        self.account.skipped, self.account.skipped_rows = 0, []  # spool may begin again
+        self.account.skipped, self.account.skipped_rows = 0, []  # write_rows may begin again
         for origin, row in found:
             problem = row if isinstance(row, DataError) else problem_of(row, task, origin)
             if problem is None and not isinstance(row, DataError):

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from hfcli.data.arrow_file import Row, write_rows
 from hfcli.data.sources import ROWS_AT_ONCE, Source
-from hfcli.data.spool import Row, spool
 from hfcli.errors import DataError
 from hfcli.recipe.schema import DataSection
 from hfcli.tasks.base import RowCounts, Task
@@ -208,7 +208,7 @@ def _mapped(rows: Dataset, column: str, change: Callable[[str], str]) -> Dataset
                 row = {n: cell.as_py() for n, cell in zip(batch.column_names, cells, strict=True)}
                 yield {**row, column: change(row[column])}
 
-    return spool(read, rows.features)
+    return write_rows(read, rows.features)
 
 
 def _sampled(by_name: dict[str, Dataset], limit: int | None, seed: int) -> dict[str, Dataset]:

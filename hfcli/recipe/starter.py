@@ -1,6 +1,6 @@
 """Facts about data and a model -> the text of a recipe, with what was seen and why beside it.
 
-Reads no file and no model; `hfcli.data.infer` and `hfcli.models.peek` find the facts.
+Reads no file and no model: `hfcli.data.inspect_data` and `hfcli.models.inspect_model` do.
 """
 
 from __future__ import annotations

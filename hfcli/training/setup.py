@@ -13,17 +13,17 @@ from pathlib import Path
 from typing import Any
 
 from hfcli.data import cache
+from hfcli.data.arrow_file import rows_hash
 from hfcli.data.inputs import Unchanged, hashes_by_split, inputs_of
 from hfcli.data.prepare import check_losses, prepare
 from hfcli.data.splits import SPLIT_NAMES, Splits, load_splits
-from hfcli.data.spool import rows_hash
 from hfcli.device import Placement, resolve_dtype
 from hfcli.models.fingerprint import begin_fingerprint
 from hfcli.models.freeze import freeze_layers
+from hfcli.models.init_model import build_model
 from hfcli.models.load import LoadedModel, ensure_padding, load_model
 from hfcli.models.lora import add_lora
 from hfcli.models.resolve import ModelSource, resolve_model
-from hfcli.models.scratch import build_model
 from hfcli.recipe.schema import DataSection, Recipe
 from hfcli.tasks.base import Prepared, RowCounts, Task, Tools
 from hfcli.tasks.labels import look_alikes

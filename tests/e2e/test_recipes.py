@@ -10,7 +10,7 @@ import pytest
 from hfcli.tasks.text_classification import TextClassification
 from hfcli.tasks.text_generation import TextGeneration
 from tests.helpers import hfcli, write_csv
-from tests.unit.test_infer import Rows, rows, text, write
+from tests.unit.test_inspect_data import Rows, rows, text, write
 
 STEPS = "training.max_steps=2"
 ROWS = [(f"the boat {i} lay still", ("calm", "storm")[i % 2]) for i in range(24)]

@@ -10,7 +10,7 @@ CHAT = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}"
 
 
 def _tokenizer(folder: Path, positions: int) -> Any:
-    from hfcli.models.scratch import train_tokenizer
+    from hfcli.models.init_model import train_tokenizer
 
     tokenizer: Any = train_tokenizer(SENTENCES * 4, 300, positions)
     tokenizer.chat_template = CHAT

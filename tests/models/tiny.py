@@ -180,7 +180,7 @@ def causal_kinds() -> list[str]:
 
 def tokenizer() -> Any:
     """A tokenizer of the vocabulary's size."""
-    from hfcli.models.scratch import train_tokenizer
+    from hfcli.models.init_model import train_tokenizer
     from tests.conftest import SENTENCES
 
     return train_tokenizer(SENTENCES * 4, VOCABULARY, POSITIONS)

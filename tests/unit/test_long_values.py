@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from hfcli.data.infer import look
+from hfcli.data.inspect_data import inspect_data
 from hfcli.data.splits import load_splits
 from hfcli.errors import HfcliError
 from hfcli.evaluation.questions import read_questions
@@ -63,7 +63,7 @@ USES: dict[str, Callable[[Path], object]] = {
     "single": lambda path: split(path, "single_label_classification"),
     "several": lambda path: split(path, "multi_label_classification"),
     "number": lambda path: split(path, "regression"),
-    "no column": lambda path: look(patterns=[str(path)], label_column="nope"),
+    "no column": lambda path: inspect_data(patterns=[str(path)], label_column="nope"),
     "no prompt": lambda path: ask(path, {"name": "generate-until"}),
     "template": lambda path: ask(path, {"name": "generate-until", "template": "{nope}"}),
     "choices": lambda path: ask(

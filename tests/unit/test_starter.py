@@ -10,10 +10,10 @@ from typing import Any
 import jsonschema
 import pytest
 
-from hfcli.data.infer import look
+from hfcli.data.inspect_data import inspect_data
 from hfcli.data.splits import load_splits
 from hfcli.errors import DataError, ModelError
-from hfcli.models.peek import peek
+from hfcli.models.inspect_model import inspect_model
 from hfcli.models.resolve import BUNDLED_FOLDER
 from hfcli.recipe.facts import ModelFacts, TokenFacts
 from hfcli.recipe.json_schema import recipe_schema
@@ -22,19 +22,21 @@ from hfcli.recipe.schema import Recipe
 from hfcli.recipe.starter import write_recipe
 from hfcli.recipe.starting_points import for_labels, for_texts, held_out
 from hfcli.recipe.yaml_file import parse_yaml
-from tests.unit.test_infer import READ, Rows, rows, text, write
+from tests.unit.test_inspect_data import READ, Rows, rows, text, write
 
 NASTY = "a\nseed: 1\u2028#\x85'\": {"
 
 
 def made(folder: Path, data: Rows, model: str = "bundled", **flags: Any) -> Recipe:
     """The recipe for some rows, written and loaded."""
-    return load_recipe(written(folder, look(patterns=[write(folder, data)], **flags), model))
+    return load_recipe(
+        written(folder, inspect_data(patterns=[write(folder, data)], **flags), model)
+    )
 
 
 def written(folder: Path, facts: Any, model: str = "bundled") -> Path:
     path = folder / "recipe.yaml"
-    path.write_text(write_recipe(data=facts, model=peek(model), to=path), encoding="utf-8")
+    path.write_text(write_recipe(data=facts, model=inspect_model(model), to=path), encoding="utf-8")
     return path
 
 
@@ -76,7 +78,7 @@ def test_texts_are_held_out_too(count: int, tmp_path: Path) -> None:
 def test_a_validation_file_is_taken_and_nothing_held_out(tmp_path: Path) -> None:
     data = rows(text=text, label=["a", "b"])
     files = [write(tmp_path, data, name) for name in ("train.jsonl", "dev.jsonl")]
-    recipe = load_recipe(written(tmp_path, look(patterns=files)))
+    recipe = load_recipe(written(tmp_path, inspect_data(patterns=files)))
     assert recipe.data.validation == [files[1]]
     assert "validation_size" not in (tmp_path / "recipe.yaml").read_text(encoding="utf-8")
 
@@ -85,7 +87,7 @@ def test_two_rows_of_each_label_are_enough_and_a_single_row_is_not(tmp_path: Pat
     data = [{"text": text(i), "label": "ab"[i % 2]} for i in range(4)]
     assert made(tmp_path, data, label_column="label").data.validation_size == 0.5
     one = replace(
-        look(patterns=[write(tmp_path, rows(text=text))]), rows=1, keys={"prompt": "text"}
+        inspect_data(patterns=[write(tmp_path, rows(text=text))]), rows=1, keys={"prompt": "text"}
     )
     with pytest.raises(DataError, match=r"1 row\(s\) are too few"):
         held_out(one)
@@ -96,7 +98,7 @@ def test_names_and_labels_cannot_break_out_of_their_place(tmp_path: Path) -> Non
     data = [{NASTY: text(i), **row, "other\nkey: 1": "x"} for i, row in enumerate(labels)]
     file = Path(write(tmp_path, data))
     file = file.rename(tmp_path / "we: [ird] #name.jsonl")
-    facts = look(patterns=[str(file)], text_column=NASTY, label_column="label")
+    facts = inspect_data(patterns=[str(file)], text_column=NASTY, label_column="label")
     recipe = load_recipe(written(tmp_path, facts))
     assert recipe.task.columns() == (NASTY, "label")
     assert recipe.data.train == [str(file)]
@@ -112,7 +114,11 @@ def test_paths_are_relative_to_the_recipe_as_they_were_to_the_current_folder(
     write(tmp_path, rows(text=text))
     to = tmp_path / "a" / "b" / "mine.yaml"
     to.parent.mkdir(parents=True)
-    to.write_text(write_recipe(data=look(patterns=["rows.jsonl"]), model=peek("model"), to=to))
+    to.write_text(
+        write_recipe(
+            data=inspect_data(patterns=["rows.jsonl"]), model=inspect_model("model"), to=to
+        )
+    )
     recipe = load_recipe(to)
     assert recipe.data.train == [str(tmp_path / "rows.jsonl")]
     assert recipe.model.name_or_path == str(tmp_path / "model")
@@ -191,7 +197,7 @@ def test_wider_models_learn_at_lower_rates(tmp_path: Path) -> None:
     rates = []
     for width in (256, 384, 768, 2048):
         folder = model_folder(tmp_path / str(width), hidden_size=width)
-        assert peek(str(folder)).width == width
+        assert inspect_model(str(folder)).width == width
         rates.append(made(tmp_path, rows(text=text), model=str(folder)).training.learning_rate)
     assert rates == [5e-4, 1e-4, 5e-5, 2e-5]
 
@@ -215,7 +221,11 @@ def model_folder(folder: Path, **config: Any) -> Path:
 
 def test_a_model_is_looked_at_without_loading_it(tmp_path: Path) -> None:
     folder = model_folder(tmp_path / "bert")
-    bundled, bert, unknown = peek("bundled"), peek(str(folder)), peek("some/model")
+    bundled, bert, unknown = (
+        inspect_model("bundled"),
+        inspect_model(str(folder)),
+        inspect_model("some/model"),
+    )
     assert (bundled.context, bundled.width, bundled.is_local) == (512, 256, False)
     assert (bert.context, bert.width, bert.is_local) == (62, 32, True)
     assert bert.count_tokens(["the wind the wind", ""]) == [6, 2]
@@ -223,15 +233,15 @@ def test_a_model_is_looked_at_without_loading_it(tmp_path: Path) -> None:
     (tmp_path / "adapter").mkdir()
     adapter = {"base_model_name_or_path": str(folder)}
     (tmp_path / "adapter" / "adapter_config.json").write_text(json.dumps(adapter))
-    assert replace(peek(str(tmp_path / "adapter")), count_tokens=bert.count_tokens) == replace(
-        bert, name=str(tmp_path / "adapter"), count_tokens=bert.count_tokens
-    )
+    assert replace(
+        inspect_model(str(tmp_path / "adapter")), count_tokens=bert.count_tokens
+    ) == replace(bert, name=str(tmp_path / "adapter"), count_tokens=bert.count_tokens)
 
 
 def test_what_is_no_model_is_a_known_error(tmp_path: Path) -> None:
     for name in ("./nowhere", str(tmp_path)):
         with pytest.raises(ModelError):
-            peek(name)
+            inspect_model(name)
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(ModelError, match="not JSON"):
-        peek(str(tmp_path))
+        inspect_model(str(tmp_path))

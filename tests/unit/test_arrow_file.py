@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from hfcli.data import spool as spooling
-from hfcli.data.spool import rows_hash, spool
+from hfcli.data import arrow_file
+from hfcli.data.arrow_file import rows_hash, write_rows
 
 BIG = 2**70
 # Values of a column -> what comes back, whatever was written before the last was seen.
@@ -39,14 +39,14 @@ def reader(values: list[Any]) -> Callable[[], Iterator[dict[str, Any]]]:
     return lambda: ({"x": value, "row": i} for i, value in enumerate(values))
 
 
-@pytest.mark.parametrize("chunk_size", [1, 2 * spooling.CELL_SIZE * 2, 10**6])
+@pytest.mark.parametrize("chunk_size", [1, 2 * arrow_file.CELL_SIZE * 2, 10**6])
 @pytest.mark.parametrize("name", COLUMNS)
 def test_a_column_comes_back_in_its_one_type(
     name: str, chunk_size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(spooling, "CHUNK_SIZE", chunk_size)
+    monkeypatch.setattr(arrow_file, "CHUNK_SIZE", chunk_size)
     values, expected = COLUMNS[name]
-    rows = spool(reader(values))
+    rows = write_rows(reader(values))
     found = list(rows["x"])
     assert found == expected
     assert [type(value) for value in found] == [type(value) for value in expected]
@@ -57,15 +57,15 @@ def test_types_that_are_known_are_kept() -> None:
     from datasets import ClassLabel, Features, Value
 
     features = Features({"x": ClassLabel(names=["calm", "storm"]), "row": Value("int32")})
-    rows = spool(reader([1, 0]), features)
+    rows = write_rows(reader([1, 0]), features)
     assert rows.features == features
     assert list(rows["x"]) == [1, 0]
 
 
 def test_no_rows_are_an_empty_data_set() -> None:
-    assert len(spool(lambda: iter(()))) == 0
+    assert len(write_rows(lambda: iter(()))) == 0
 
 
 def test_equal_rows_have_equal_hashes() -> None:
-    one, again, other = (rows_hash(spool(reader([1, 2, last]))) for last in (3, 3, 4))
+    one, again, other = (rows_hash(write_rows(reader([1, 2, last]))) for last in (3, 3, 4))
     assert one == again != other

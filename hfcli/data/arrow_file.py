@@ -31,7 +31,7 @@ class _OtherKind(Exception):  # noqa: N818 - a reason to begin again, not an err
         self.kinds = kinds
 
 
-def spool(read: Callable[[], Iterable[Row]], features: Features | None = None) -> Dataset:
+def write_rows(read: Callable[[], Iterable[Row]], features: Features | None = None) -> Dataset:
     """Write rows to a file of this process, and give them as a data set.
 
     Arrow has one type a column, of 64 bits: numbers of both kinds become floats, other mixtures

@@ -84,7 +84,7 @@ class Column:
 
 
 @dataclass
-class Survey:
+class Profile:
     """What was seen in all rows.
 
     Args:
@@ -108,13 +108,13 @@ class Survey:
         return ", ".join(f"{c.name} ({c.describe()})" for c in self.columns.values())
 
 
-def survey(
+def profile(
     paths: Sequence[Path],
     options: FileOptions,
     *,
     skip_bad_rows: bool = False,
     needed: Collection[str] = (),
-) -> Survey:
+) -> Profile:
     """Read files, up to `MAX_ROWS` rows of them.
 
     Args:
@@ -150,7 +150,7 @@ def survey(
         _check_header(columns, paths[0])
     suffixes = frozenset(FileName.of(path).suffix for path in paths)
     complete = next(rows, None) is None
-    return Survey(sample.seen, complete, columns, sample.rows(), suffixes, left_out)
+    return Profile(sample.seen, complete, columns, sample.rows(), suffixes, left_out)
 
 
 def _all_rows(

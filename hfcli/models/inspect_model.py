@@ -23,7 +23,7 @@ CONTEXT_KEYS = ("n_positions", "max_position_embeddings", "n_ctx")
 WIDTH_KEYS = ("hidden_size", "n_embd", "d_model", "dim")
 
 
-def peek(name: str) -> ModelFacts:
+def inspect_model(name: str) -> ModelFacts:
     """Look at a model without loading it.
 
     Raises:
@@ -38,7 +38,7 @@ def peek(name: str) -> ModelFacts:
         return _facts(name, is_local, BUNDLED_FOLDER, {})
     base = source.adapter_base()
     if base is not None:
-        return replace(peek(base), name=name, is_local=is_local)
+        return replace(inspect_model(base), name=name, is_local=is_local)
     config = {} if source.gguf_file else _json(source.folder / "config.json")
     return _facts(name, is_local, source.folder, config)
 

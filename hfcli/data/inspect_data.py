@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from hfcli.data.files import FileOptions, expand
+from hfcli.data.profile import Profile, profile
 from hfcli.data.shapes import Shape, Wanted, shape_of
-from hfcli.data.survey import Survey, survey
 from hfcli.data.tables import OTHER_DELIMITER, SEPARATORS, only_one_column
 from hfcli.errors import DataError, RecipeError, did_you_mean
 from hfcli.origins import as_typed
@@ -30,7 +30,7 @@ SPLIT_WORDS = {
 COMPLETE = "remove or complete the row, or leave such rows out: --on-bad-row skip"
 
 
-def look(
+def inspect_data(
     *,
     patterns: Sequence[str],
     task: str | None = None,
@@ -61,12 +61,12 @@ def look(
     names = tuple(name.strip() for name in column_names) if column_names else None
     skips = on_bad_row == "skip"
     how = FileOptions(names, encoding=encoding, tell=tell)
-    seen = survey(expand(files["train"]), how, skip_bad_rows=skips)
+    seen = profile(expand(files["train"]), how, skip_bad_rows=skips)
     _check_separator(seen, text_column)
     shape = shape_of(seen, wanted)
     if skips:
         quiet = FileOptions(names, encoding=encoding)  # all was told the first time
-        seen = survey(expand(files["train"]), quiet, skip_bad_rows=True, needed=shape.columns)
+        seen = profile(expand(files["train"]), quiet, skip_bad_rows=True, needed=shape.columns)
         if seen.left_out:
             tell(f"{seen.left_out:,} row(s) that cannot be read or lack a value are left out")
     else:
@@ -94,7 +94,7 @@ def look(
     )
 
 
-def _labels_of(seen: Survey, shape: Shape) -> dict[str, int] | None:
+def _labels_of(seen: Profile, shape: Shape) -> dict[str, int] | None:
     """Rows of each label, the commonest first."""
     if shape.label is not None:
         return dict(seen.columns[shape.label].values.most_common())
@@ -138,7 +138,7 @@ def _by_split(patterns: Sequence[str]) -> dict[str, list[str]]:
     return files if files["train"] else {"train": list(patterns)}
 
 
-def _check_separator(seen: Survey, text_column: str | None) -> None:
+def _check_separator(seen: Profile, text_column: str | None) -> None:
     """A table separated by something else than commas looks like one column of texts."""
     name = next(iter(seen.columns), "")
     found = next((mark for mark in SEPARATORS if mark in name), None)
@@ -149,7 +149,7 @@ def _check_separator(seen: Survey, text_column: str | None) -> None:
         )
 
 
-def _check_filled(seen: Survey, shape: Shape) -> None:
+def _check_filled(seen: Profile, shape: Shape) -> None:
     # Texts by themselves may be blank: finetune leaves them out, and says so.
     blank_too = list(shape.keys) != ["text_column"]
     for name in shape.columns:

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from hfcli.data import survey as survey_module
+from hfcli.data import profile as survey_module
 from hfcli.data.files import FileOptions
-from hfcli.data.infer import look
-from hfcli.data.survey import survey
+from hfcli.data.inspect_data import inspect_data
+from hfcli.data.profile import profile
 from hfcli.errors import DataError, HfcliError, RecipeError
 from hfcli.recipe.facts import DataFacts
 from hfcli.tasks.text_classification import TextClassification
@@ -170,7 +170,7 @@ def write(folder: Path, data: Rows, name: str = "rows.jsonl") -> str:
 
 
 def look_at(folder: Path, data: Rows, **flags: Any) -> DataFacts:
-    return look(patterns=[write(folder, data)], **flags)
+    return inspect_data(patterns=[write(folder, data)], **flags)
 
 
 @pytest.mark.parametrize(("data", "task", "keys"), READ.values(), ids=READ.keys())
@@ -210,9 +210,9 @@ def test_a_table_with_other_separators_is_not_taken_for_one_column_of_texts(
     lines = [f"text{mark}label", *(f"{LONG} {i}{mark}{'ab'[i % 2]}" for i in range(12))]
     path.write_text("\n".join(lines), encoding="utf-8")
     with pytest.raises(DataError, match="separates the columns") as caught:
-        look(patterns=[str(path)])
+        inspect_data(patterns=[str(path)])
     assert "--text-column" in str(caught.value.hint)
-    found = look(patterns=[str(path)], text_column=f"text{mark}label")
+    found = inspect_data(patterns=[str(path)], text_column=f"text{mark}label")
     assert found.task is TextGeneration
 
 
@@ -221,7 +221,7 @@ def test_utf_16_is_named_where_it_is(tmp_path: Path) -> None:
     for encoding, said in (("utf-16", "iconv -f utf-16"), ("latin1", "iconv -f latin1")):
         path.write_bytes(f"text,label\n{LONG}é,a\n".encode(encoding))
         with pytest.raises(DataError) as caught:
-            look(patterns=[str(path)])
+            inspect_data(patterns=[str(path)])
         assert said in str(caught.value.hint)
 
 
@@ -252,9 +252,9 @@ def test_a_header_line_that_is_a_row_is_noticed(suffix: str, tmp_path: Path) -> 
     mark = {".tsv": "\t", ".csv": ","}[suffix]
     path.write_text("".join(f"{LONG} {i}{mark}{i % 2}\n" for i in range(8)), encoding="utf-8")
     with pytest.raises(DataError, match=":1: looks like a row") as caught:
-        look(patterns=[str(path)])
+        inspect_data(patterns=[str(path)])
     assert "--column-names" in str(caught.value.hint)
-    found = look(patterns=[str(path)], column_names=["text", "label"])
+    found = inspect_data(patterns=[str(path)], column_names=["text", "label"])
     assert (found.rows, found.labels) == (8, {"0": 4, "1": 4})
 
 
@@ -262,19 +262,19 @@ def test_files_are_split_by_their_names(tmp_path: Path) -> None:
     data = rows(text=text, label=["a", "b"])
     names = ["my-train.jsonl", "dev.jsonl", "test_1.jsonl", "more.jsonl", "contest.jsonl"]
     files = [write(tmp_path, data, name) for name in names]
-    found = look(patterns=files)
+    found = inspect_data(patterns=files)
     assert found.files == {
         "train": [files[0], files[3], files[4]],
         "validation": [files[1]],
         "test": [files[2]],
     }
     assert found.rows == 36  # of the training files
-    assert look(patterns=files[2:3]).files == {"train": files[2:3]}
+    assert inspect_data(patterns=files[2:3]).files == {"train": files[2:3]}
 
 
 def test_a_txt_file_is_one_text(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text(f"{LONG}\n\n{LONG}\n", encoding="utf-8")
-    found = look(patterns=[str(tmp_path / "*.txt")])
+    found = inspect_data(patterns=[str(tmp_path / "*.txt")])
     assert (found.rows, found.is_plain_text, found.has_rows) == (1, True, False)
 
 
@@ -285,17 +285,17 @@ def test_every_row_is_counted_and_a_fixed_sample_kept(
     data = rows(200, text=text, label=["a", "b"])
     data[77]["text"] = LONG * 20
     path = Path(write(tmp_path, data))
-    seen = survey([path], FileOptions())
+    seen = profile([path], FileOptions())
     assert (seen.rows, seen.complete) == (200, True)
     assert seen.columns["label"].values == {"a": 100, "b": 100}
     assert seen.columns["text"].characters == sum(len(row["text"]) for row in data)
     assert len(seen.sample) in (10, 11)
     assert data[77] in seen.sample
-    assert seen.sample == survey([path], FileOptions()).sample
+    assert seen.sample == profile([path], FileOptions()).sample
     monkeypatch.setattr(survey_module, "MAX_ROWS", 150)
-    assert not survey([path], FileOptions()).complete
+    assert not profile([path], FileOptions()).complete
     monkeypatch.setattr(survey_module, "MAX_ROWS", 200)
-    assert survey([path], FileOptions()).complete
+    assert profile([path], FileOptions()).complete
 
 
 def test_rows_that_are_left_out_are_not_counted_among_those_to_train_on(tmp_path: Path) -> None:
@@ -305,6 +305,6 @@ def test_rows_that_are_left_out_are_not_counted_among_those_to_train_on(tmp_path
     lines = [*map(json.dumps, [*good, *bad]), "{"]
     path.write_text("\n".join(lines))
     told: list[str] = []
-    found = look(patterns=[str(path)], on_bad_row="skip", tell=told.append)
+    found = inspect_data(patterns=[str(path)], on_bad_row="skip", tell=told.append)
     assert (found.rows, found.labels) == (12, {"calm": 6, "storm": 6})
     assert told == ["3 row(s) that cannot be read or lack a value are left out"]
