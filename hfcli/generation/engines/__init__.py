@@ -1,10 +1,14 @@
-"""Engines: what turns requests into texts. One file each, named in the table below."""
+"""Engines: what turns requests into texts. One file each, named in the table below.
+
+Other packages add engines by entry points (`hfcli.plugins`).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
 
+from hfcli import plugins
 from hfcli.errors import RecipeError, did_you_mean
 from hfcli.fast import garbage
 from hfcli.generation.engines.base import Engine, EngineOptions
@@ -21,15 +25,24 @@ def open_engine(name: str, options: EngineOptions) -> Engine:
 
     Raises:
         RecipeError: no such engine.
+        RunError: the package of an engine cannot be imported.
         ModelError, RunError: see the engine's own `open_engine`.
     """
-    if name not in ENGINES:
-        near = did_you_mean(name, ENGINES)
-        raise RecipeError(
-            f"unknown engine {name!r}",
-            hint=f"did you mean {near}?" if near else f"known: {', '.join(ENGINES)}",
-        )
-    opener: Callable[[EngineOptions], Engine] = import_module(ENGINES[name]).open_engine
-    engine = opener(options)
+    engine = _opener(name)(options)
     garbage.seek()
     return engine
+
+
+def _opener(name: str) -> Callable[[EngineOptions], Engine]:
+    if name in ENGINES:
+        opener: Callable[[EngineOptions], Engine] = import_module(ENGINES[name]).open_engine
+        return opener
+    known = [*ENGINES, *plugins.names(plugins.ENGINES)]
+    if name not in known:
+        near = did_you_mean(name, known)
+        raise RecipeError(
+            f"unknown engine {name!r}",
+            hint=f"did you mean {near}?" if near else f"known: {', '.join(known)}",
+        )
+    opener = plugins.load(plugins.ENGINES, name)
+    return opener

@@ -1,0 +1,39 @@
+"""What other packages add to hfcli, found by their entry points. Imports nothing heavy.
+
+A package names an object in its metadata, in one of the groups below; nothing else registers it.
+Looking takes some milliseconds, so callers look only for names that hfcli itself does not know.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from hfcli.errors import RunError
+from hfcli.foreign import foreign_errors
+
+ENGINES = "hfcli.engines"  # a function `open_engine(options) -> Engine`
+
+
+@cache
+def _points(group: str) -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=group)}
+
+
+def names(group: str) -> list[str]:
+    """Return the names that installed packages give to objects of a group."""
+    return sorted(_points(group))
+
+
+def load(group: str, name: str) -> Any:
+    """Import what a package registers under a name.
+
+    Raises:
+        RunError: the package cannot be imported, or lacks what it names.
+        KeyError: no package registers the name.
+    """
+    point = _points(group)[name]
+    package = point.dist.name if point.dist else point.value
+    with foreign_errors(RunError, f"{name!r} of the package {package} cannot be loaded"):
+        return point.load()
