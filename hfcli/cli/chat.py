@@ -7,12 +7,12 @@ import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
 from hfcli.cli.options import DecodingFlags, ModelFlags, System
-from hfcli.cli.typed import command_of
+from hfcli.cli.typed import command_of, option
 from hfcli.errors import DataError, HfcliError, RecipeError
 
 if TYPE_CHECKING:
@@ -35,20 +35,15 @@ class ChatRequest(DecodingFlags, ModelFlags):
     first line that failed.
     """
 
-    max_new_tokens: Annotated[
-        int | None,
-        typer.Option(
-            min=1, help="Maximum new tokens of an answer. Default: the model's, else 512."
-        ),
-    ] = None
+    max_new_tokens: int | None = option(
+        None, "Maximum new tokens of an answer. Default: the model's, else 512.", min=1
+    )
     system: System = None
-    chat_template: Annotated[
-        bool,
-        typer.Option(
-            "--chat-template/--no-chat-template",
-            help="Apply the model's chat template, or write plain lines for a model without one.",
-        ),
-    ] = True
+    chat_template: bool = option(
+        True,
+        "Apply the model's chat template, or write plain lines for a model without one.",
+        "--chat-template/--no-chat-template",
+    )
 
 
 def _chat(request: ChatRequest) -> None:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from hfcli.cli.options import (
     ChatTemplate,
@@ -25,6 +23,7 @@ from hfcli.cli.options import (
     System,
     TextColumn,
 )
+from hfcli.cli.typed import argument, option
 from hfcli.origins import as_typed
 
 if TYPE_CHECKING:
@@ -37,134 +36,62 @@ Limits = list[str] | None  # METRIC=VALUE
 class ScoreFlags:
     """What is scored, and how: values of a recipe."""
 
-    target: Annotated[
-        Path | None,
-        typer.Argument(help="A folder written by finetune, or a recipe.", show_default=False),
-    ] = None
+    target: Path | None = argument(None, "A folder written by finetune, or a recipe.")
     overrides: Overrides = None
     model: Model = None
     revision: Revision = None
-    data: Annotated[
-        list[str] | None,
-        typer.Option("--data", help="File to evaluate on; repeatable.", show_default=False),
-    ] = None
-    task: Annotated[
-        str | None,
-        typer.Option(
-            help="Task to score. Default: that of the model's architecture. generate-until compares"
-            " texts with references, multiple-choice picks the most likely of several.",
-            show_default=False,
-        ),
-    ] = None
+    data: list[str] | None = option(None, "File to evaluate on; repeatable.")
+    task: str | None = option(
+        None,
+        "Task to score. Default: that of the model's architecture. generate-until compares texts"
+        " with references, multiple-choice picks the most likely of several.",
+    )
     text_column: TextColumn = None
     label_column: LabelColumn = None
     column_names: ColumnNames = None
     encoding: Encoding = None
     on_bad_row: OnBadRow = None
-    split: Annotated[
-        str | None,
-        typer.Option(
-            help="Split to score: train, validation or test. Default: test if there is one.",
-            show_default=False,
-        ),
-    ] = None
-    metric: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--metric",
-            help="Shipped metric, a script (.py), or Hub id; repeatable.",
-            show_default=False,
-        ),
-    ] = None
-    allow_remote_metric: Annotated[
-        bool, typer.Option("--allow-remote-metric", help="Run metric code from the Hub.")
-    ] = False
-    context: Annotated[
-        int | None,
-        typer.Option(min=1, help="Perplexity: tokens of a window.", show_default=False),
-    ] = None
-    stride: Annotated[
-        int | None,
-        typer.Option(
-            min=1, help="Perplexity: tokens from one window to the next.", show_default=False
-        ),
-    ] = None
-    windows: Annotated[
-        str | None,
-        typer.Option(
-            help="Perplexity as defined by: full (every token once), hf-docs, lm-eval, llama.cpp.",
-            show_default=False,
-        ),
-    ] = None
-    prompt_column: Annotated[
-        str | None,
-        typer.Option(
-            help="Prompt tasks: column with the prompt. Default: prompt.", show_default=False
-        ),
-    ] = None
-    reference_column: Annotated[
-        str | None,
-        typer.Option(
-            help="generate-until: column with the right text, or a list of them."
-            " Default: reference.",
-            show_default=False,
-        ),
-    ] = None
-    choices_column: Annotated[
-        str | None,
-        typer.Option(
-            help="multiple-choice: column with a list of texts; --label is the right one."
-            " Default: choices.",
-            show_default=False,
-        ),
-    ] = None
-    template: Annotated[
-        Path | None,
-        typer.Option(
-            help="Prompt tasks: file with the prompt, {column} in it for the row's values.",
-            show_default=False,
-        ),
-    ] = None
-    few_shot: Annotated[
-        str | None,
-        typer.Option(help="Prompt tasks: file with solved examples.", show_default=False),
-    ] = None
-    num_fewshot: Annotated[
-        int | None,
-        typer.Option(min=1, help="Number of few-shot examples per prompt.", show_default=False),
-    ] = None
+    split: str | None = option(
+        None, "Split to score: train, validation or test. Default: test if there is one."
+    )
+    metric: list[str] | None = option(None, "Shipped metric, script (.py), or Hub id; repeatable.")
+    allow_remote_metric: bool = option(False, "Run metric code from the Hub.")
+    context: int | None = option(None, "Perplexity: tokens of a window.", min=1)
+    stride: int | None = option(None, "Perplexity: tokens from one window to the next.", min=1)
+    windows: str | None = option(
+        None, "Perplexity as defined by: full (every token once), hf-docs, lm-eval, llama.cpp."
+    )
+    prompt_column: str | None = option(None, "Prompt tasks: column of the prompt. Default: prompt.")
+    reference_column: str | None = option(
+        None, "generate-until: column with the right text, or a list of them. Default: reference."
+    )
+    choices_column: str | None = option(
+        None,
+        "multiple-choice: column with a list of texts; --label is the right one. Default: choices.",
+    )
+    template: Path | None = option(
+        None, "Prompt tasks: file with the prompt, {column} in it for the row's values."
+    )
+    few_shot: str | None = option(None, "Prompt tasks: file with solved examples.")
+    num_fewshot: int | None = option(None, "Number of few-shot examples per prompt.", min=1)
     max_new_tokens: MaxNewTokens = None
-    temperature: Annotated[
-        float | None,
-        typer.Option(min=0, help="Sampling temperature. Default: greedy.", show_default=False),
-    ] = None
+    temperature: float | None = option(None, "Sampling temperature. Default: greedy.", min=0)
     stop: Stop = None
     system: System = None
     chat_template: ChatTemplate = None
-    seed: Annotated[
-        int | None,
-        typer.Option(
-            min=0,
-            max=2**32 - 1,
-            help="Prompt tasks: random seed for sampling and bootstrap intervals. Default: 42.",
-            show_default=False,
-        ),
-    ] = None
-    batch_size: Annotated[
-        int | None,
-        typer.Option(min=1, help="Maximum number of rows in a batch.", show_default=False),
-    ] = None
-    device: Annotated[
-        str | None, typer.Option(help="auto, cpu, cuda, ... Default: auto.", show_default=False)
-    ] = None
-    dtype: Annotated[
-        str | None,
-        typer.Option(
-            help="float32 (default) or bfloat16: several times faster on CPUs that support it,"
-            " with slightly different numbers.",
-            show_default=False,
-        ),
-    ] = None
+    seed: int | None = option(
+        None,
+        "Prompt tasks: random seed for sampling and bootstrap intervals. Default: 42.",
+        min=0,
+        max=2**32 - 1,
+    )
+    batch_size: int | None = option(None, "Maximum number of rows in a batch.", min=1)
+    device: str | None = option(None, "auto, cpu, cuda, ... Default: auto.")
+    dtype: str | None = option(
+        None,
+        "float32 (default) or bfloat16: several times faster on CPUs that support it, with"
+        " slightly different numbers.",
+    )
 
     def values(self) -> list[Override]:
         """Return the flags that give values of recipe keys.
@@ -229,64 +156,36 @@ class ScoreFlags:
 class GateFlags:
     """What is asked of the scores."""
 
-    fail_under: Annotated[
-        Limits,
-        typer.Option(
-            metavar="METRIC=VALUE",
-            help="Fail (exit code 7) if a metric is below this; repeatable.",
-            show_default=False,
-        ),
-    ] = None
-    fail_over: Annotated[
-        Limits,
-        typer.Option(
-            metavar="METRIC=VALUE",
-            help="Fail (exit code 7) if a metric is above this; repeatable.",
-            show_default=False,
-        ),
-    ] = None
-    fail_under_ci: Annotated[
-        Limits,
-        typer.Option(
-            metavar="METRIC=VALUE",
-            help="Fail (exit code 7) if the interval's lower bound is below this; repeatable.",
-            show_default=False,
-        ),
-    ] = None
-    baseline: Annotated[
-        Path | None, typer.Option(help="report.json that --max-drop reads.", show_default=False)
-    ] = None
-    max_drop: Annotated[
-        Limits,
-        typer.Option(
-            metavar="METRIC=VALUE",
-            help="Fail (exit code 7) if a metric drops by more than this from --baseline;"
-            " repeatable.",
-            show_default=False,
-        ),
-    ] = None
+    fail_under: Limits = option(
+        None, "Fail (exit code 7) if a metric is below this; repeatable.", metavar="METRIC=VALUE"
+    )
+    fail_over: Limits = option(
+        None, "Fail (exit code 7) if a metric is above this; repeatable.", metavar="METRIC=VALUE"
+    )
+    fail_under_ci: Limits = option(
+        None,
+        "Fail (exit code 7) if the interval's lower bound is below this; repeatable.",
+        metavar="METRIC=VALUE",
+    )
+    baseline: Path | None = option(None, "report.json that --max-drop reads.")
+    max_drop: Limits = option(
+        None,
+        "Fail (exit code 7) if a metric drops by more than this from --baseline; repeatable.",
+        metavar="METRIC=VALUE",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class SuiteFlags:
     """Which standard tasks are run."""
 
-    suite: Annotated[
-        str | None,
-        typer.Option(
-            metavar="lm-eval:TASK[,TASK]",
-            help="Standard tasks, by lm-evaluation-harness (pip install 'hfcli[lm-eval]').",
-            show_default=False,
-        ),
-    ] = None
-    suite_path: Annotated[
-        Path | None,
-        typer.Option(help="Folder with your own tasks (YAML) for --suite.", show_default=False),
-    ] = None
-    suite_limit: Annotated[
-        int | None,
-        typer.Option(min=1, help="Maximum rows of each task of --suite.", show_default=False),
-    ] = None
+    suite: str | None = option(
+        None,
+        "Standard tasks, by lm-evaluation-harness (pip install 'hfcli[lm-eval]').",
+        metavar="lm-eval:TASK[,TASK]",
+    )
+    suite_path: Path | None = option(None, "Folder with your own tasks (YAML) for --suite.")
+    suite_limit: int | None = option(None, "Maximum rows of each task of --suite.", min=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -298,18 +197,13 @@ class EvalRequest(GateFlags, SuiteFlags, ScoreFlags):
     hfcli eval --model M --suite lm-eval:TASK
     """
 
-    output_dir: Annotated[
-        Path | None,
-        typer.Option(
-            "--output-dir",
-            "-o",
-            help="Folder for predictions and report. Default: in the run, or runs/eval-MODEL-DATA.",
-            show_default=False,
-        ),
-    ] = None
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace another evaluation there.")
-    ] = False
+    output_dir: Path | None = option(
+        None,
+        "Folder for predictions and report. Default: in the run, or runs/eval-MODEL-DATA.",
+        "--output-dir",
+        "-o",
+    )
+    overwrite: bool = option(False, "Replace another evaluation there.")
     set_: Set = None
     offline: Offline = False
     json: Json = False

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hfcli.cli.options import Json, Offline, Overrides, Set, Verbose
-from hfcli.cli.typed import command_of
+from hfcli.cli.typed import command_of, option
 from hfcli.cli.variables import command_line, in_order, variables_in_force
 from hfcli.origins import as_typed
 
@@ -31,48 +31,26 @@ class FinetuneRequest:
     The output folder holds the model, the resolved recipe, metrics.jsonl and result.json.
     """
 
-    recipe: Annotated[Path, typer.Argument(help="The recipe (YAML).", show_default=False)]
+    recipe: Annotated[Path, typer.Argument(help="The recipe (YAML).")]
     overrides: Overrides = None
     set_: Set = None
-    output_dir: Annotated[
-        str | None,
-        typer.Option("--output-dir", "-o", help="Folder for the model.", show_default=False),
-    ] = None
-    device: Annotated[
-        str | None, typer.Option(help="Override the recipe's device.", show_default=False)
-    ] = None
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Resume from the last checkpoint in the output folder.")
-    ] = False
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace an earlier run in the output folder.")
-    ] = False
-    sweep: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--sweep",
-            metavar="KEY=VALUE,VALUE",
-            help="Run the recipe with each of the values, read as --set reads them (one with a"
-            " comma in it in quotes or brackets), in a folder of its own under the output folder;"
-            " repeatable: every combination. Ends in a table, best first; with seed swept, means"
-            " over seeds.",
-            show_default=False,
-        ),
-    ] = None
-    dry_run: Annotated[
-        bool,
-        typer.Option(
-            "--dry-run", help="Load and check everything, show what the run would be, and stop."
-        ),
-    ] = False
-    push_to_hub: Annotated[
-        str | None,
-        typer.Option(
-            metavar="OWNER/NAME",
-            help="Push the finished model to this (new, private) repository of the Hub.",
-            show_default=False,
-        ),
-    ] = None
+    output_dir: str | None = option(None, "Folder for the model.", "--output-dir", "-o")
+    device: str | None = option(None, "Override the recipe's device.")
+    resume: bool = option(False, "Resume from the last checkpoint in the output folder.")
+    overwrite: bool = option(False, "Replace an earlier run in the output folder.")
+    sweep: list[str] | None = option(
+        None,
+        "Run the recipe with each of the values, read as --set reads them (one with a comma in it"
+        " in quotes or brackets), in a folder of its own under the output folder; repeatable:"
+        " every combination. Ends in a table, best first; with seed swept, means over seeds.",
+        metavar="KEY=VALUE,VALUE",
+    )
+    dry_run: bool = option(False, "Load and check everything, show the plan of the run, and stop.")
+    push_to_hub: str | None = option(
+        None,
+        "Push the finished model to this (new, private) repository of the Hub.",
+        metavar="OWNER/NAME",
+    )
     offline: Offline = False
     verbose: Verbose = False
     json: Json = False

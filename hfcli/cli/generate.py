@@ -5,12 +5,12 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
 from hfcli.cli.options import ChatTemplate, DecodingFlags, Encoding, Json, ModelFlags, System
-from hfcli.cli.typed import ShowHelp, command_of
+from hfcli.cli.typed import ShowHelp, argument, command_of, option
 from hfcli.cli.variables import variables_in_force
 from hfcli.origins import as_typed
 
@@ -27,38 +27,21 @@ ON_ERROR = ("record", "skip", "fail")
 class FileFlags:
     """How many prompts are read and their texts written; only with --input and --output."""
 
-    input_format: Annotated[
-        str | None, typer.Option(help="Format of --input. Default: its suffix.", show_default=False)
-    ] = None
-    output_format: Annotated[
-        str | None,
-        typer.Option(help="Format of --output. Default: its suffix.", show_default=False),
-    ] = None
-    split: Annotated[str, typer.Option(help="Split to read, for Hub datasets.")] = "train"
+    input_format: str | None = option(None, "Format of --input. Default: its suffix.")
+    output_format: str | None = option(None, "Format of --output. Default: its suffix.")
+    split: str = option("train", "Split to read, for Hub datasets.")
     encoding: Encoding = None
-    quoting: Annotated[
-        str, typer.Option(help="Quotes around cells of a tsv file: auto, always or never.")
-    ] = "auto"
-    prompt_column: Annotated[
-        str | None,
-        typer.Option(
-            help="Column with the prompt. Default: prompt, messages or text.", show_default=False
-        ),
-    ] = None
-    keep_columns: Annotated[
-        bool, typer.Option("--keep-columns", help="Copy the input's other columns to the output.")
-    ] = False
-    limit: Annotated[
-        int | None, typer.Option(min=1, help="Maximum number of rows to read.", show_default=False)
-    ] = None
-    on_error: Annotated[
-        str,
-        typer.Option(help="A row that fails: record its error, skip the row, or fail at once."),
-    ] = "record"
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Start over, replacing the file OUTPUT.")
-    ] = False
-    batch_size: Annotated[str, typer.Option(help="Rows at a time: auto, or a number.")] = "auto"
+    quoting: str = option("auto", "Quotes around cells of a tsv file: auto, always or never.")
+    prompt_column: str | None = option(
+        None, "Column with the prompt. Default: prompt, messages or text."
+    )
+    keep_columns: bool = option(False, "Copy the input's other columns to the output.")
+    limit: int | None = option(None, "Maximum number of rows to read.", min=1)
+    on_error: str = option(
+        "record", "A row that fails: record its error, skip the row, or fail at once."
+    )
+    overwrite: bool = option(False, "Start over, replacing the file OUTPUT.")
+    batch_size: str = option("auto", "Rows at a time: auto, or a number.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,78 +57,34 @@ class GenerateRequest(FileFlags, DecodingFlags, ModelFlags):
     the same command is given again.
     """
 
-    prompt: Annotated[
-        str | None,
-        typer.Argument(help="The text to continue; - reads stdin.", show_default=False),
-    ] = None
-    prompt_file: Annotated[
-        Path | None,
-        typer.Option("--prompt-file", "-f", help="File with the prompt.", show_default=False),
-    ] = None
-    template: Annotated[
-        Path | None,
-        typer.Option(help="File with a text and {column} or {prompt} in it.", show_default=False),
-    ] = None
+    prompt: str | None = argument(None, "The text to continue; - reads stdin.")
+    prompt_file: Path | None = option(None, "File with the prompt.", "--prompt-file", "-f")
+    template: Path | None = option(None, "File with a text and {column} or {prompt} in it.")
     system: System = None
     chat_template: ChatTemplate = None
-    num_samples: Annotated[
-        int, typer.Option("--num-samples", "-n", min=1, max=100_000, help="Texts for each prompt.")
-    ] = 1
-    num_beams: Annotated[
-        int | None, typer.Option(min=1, max=10_000, help="Beams of beam search. Default: none.")
-    ] = None
-    logprobs: Annotated[
-        int | None,
-        typer.Option(
-            min=0, max=100, help="Record log-probabilities, with this many alternatives a token."
-        ),
-    ] = None
-    choices: Annotated[
-        str | None,
-        typer.Option(
-            help="Constrain the text to one of these: a,b,c. Spaces count.", show_default=False
-        ),
-    ] = None
-    regex: Annotated[
-        str | None,
-        typer.Option(help="Constrain the text to a regular expression.", show_default=False),
-    ] = None
-    json_schema: Annotated[
-        Path | None,
-        typer.Option(help="Constrain the text to JSON; file with the schema.", show_default=False),
-    ] = None
-    prompt_lookup: Annotated[
-        bool,
-        typer.Option(
-            "--prompt-lookup",
-            help="Use prompt-lookup speculative decoding; the output is unchanged.",
-        ),
-    ] = False
-    draft_model: Annotated[
-        str | None,
-        typer.Option(
-            help="Use this smaller model for speculative decoding; the output is unchanged.",
-            show_default=False,
-        ),
-    ] = None
-    input: Annotated[
-        str | None,
-        typer.Option(
-            "--input",
-            "-i",
-            show_default=False,
-            help="Many prompts: jsonl, json, csv, tsv, parquet or txt file, Hub dataset, or -.",
-        ),
-    ] = None
-    output: Annotated[
-        str | None,
-        typer.Option(
-            "--output",
-            "-o",
-            show_default=False,
-            help="File for their texts: jsonl, csv or parquet, or - for stdout.",
-        ),
-    ] = None
+    num_samples: int = option(1, "Texts for each prompt.", "--num-samples", "-n", min=1, max=100000)
+    num_beams: int | None = option(None, "Beams of beam search. Default: none.", min=1, max=10000)
+    logprobs: int | None = option(
+        None, "Record log-probabilities, with this many alternatives a token.", min=0, max=100
+    )
+    choices: str | None = option(None, "Constrain the text to one of these: a,b,c. Spaces count.")
+    regex: str | None = option(None, "Constrain the text to a regular expression.")
+    json_schema: Path | None = option(None, "Constrain the text to JSON; file with the schema.")
+    prompt_lookup: bool = option(
+        False, "Use prompt-lookup speculative decoding; the output is unchanged."
+    )
+    draft_model: str | None = option(
+        None, "Use this smaller model for speculative decoding; the output is unchanged."
+    )
+    input: str | None = option(
+        None,
+        "Many prompts: jsonl, json, csv, tsv, parquet or txt file, Hub dataset, or -.",
+        "--input",
+        "-i",
+    )
+    output: str | None = option(
+        None, "File for their texts: jsonl, csv or parquet, or - for stdout.", "--output", "-o"
+    )
     json: Json = False
 
 

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from hfcli.cli.typed import option
+
 Model = Annotated[
     str | None,
     typer.Option(
@@ -14,33 +16,24 @@ Model = Annotated[
         "-m",
         help="Hub id, local folder, GGUF file, adapter folder, folder written by finetune, or"
         " `bundled`. Default: HFCLI_MODEL, else openai-community/gpt2.",
-        show_default=False,
     ),
 ]
-Revision = Annotated[
-    str | None, typer.Option(help="Branch, tag or commit of a Hub model.", show_default=False)
-]
+Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit of a Hub model.")]
 TextColumn = Annotated[
-    str | None,
-    typer.Option("--text-column", "--text", help="Column with the text.", show_default=False),
+    str | None, typer.Option("--text-column", "--text", help="Column with the text.")
 ]
 LabelColumn = Annotated[
-    str | None,
-    typer.Option("--label-column", "--label", help="Column with the label.", show_default=False),
+    str | None, typer.Option("--label-column", "--label", help="Column with the label.")
 ]
 ColumnNames = Annotated[
     str | None,
-    typer.Option(
-        help="Names for the columns of files without a header line: text,label.",
-        show_default=False,
-    ),
+    typer.Option(help="Names for the columns of files without a header line: text,label."),
 ]
 Encoding = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
         help="Encoding of the files, such as latin-1, cp1252 or utf-16. Default: utf-8.",
-        show_default=False,
     ),
 ]
 OnBadRow = Annotated[
@@ -48,7 +41,6 @@ OnBadRow = Annotated[
     typer.Option(
         metavar="error|skip",
         help="Rows that cannot be read, or miss a text or label. Default: error.",
-        show_default=False,
     ),
 ]
 Offline = Annotated[bool, typer.Option("--offline", help="Do not access the network.")]
@@ -56,8 +48,7 @@ Without = Annotated[
     list[str] | None,
     typer.Option(
         help="Disable an optimization: lean-start, forward, prepack, guesses,"
-        " bfloat16 or gguf-cache; repeatable.",
-        show_default=False,
+        " bfloat16 or gguf-cache; repeatable."
     ),
 ]
 Verbose = Annotated[
@@ -70,12 +61,10 @@ Set = Annotated[
         "--set",
         metavar="KEY=VALUE",
         help="Override a recipe key, such as training.learning_rate=1e-4; repeatable.",
-        show_default=False,
     ),
 ]
 Overrides = Annotated[
-    list[str] | None,
-    typer.Argument(metavar="[KEY=VALUE]...", help="Overrides, as with --set.", show_default=False),
+    list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Overrides, as with --set.")
 ]
 MaxNewTokens = Annotated[
     int | None,
@@ -85,13 +74,11 @@ Stop = Annotated[
     list[str] | None,
     typer.Option(
         help="End the text before this string; special tokens count. \\n, \\t and \\\\ are a"
-        " line end, a tab and a backslash. Repeatable.",
-        show_default=False,
+        " line end, a tab and a backslash. Repeatable."
     ),
 ]
 System = Annotated[
-    str | None,
-    typer.Option("--system", "-s", help="System message of a chat model.", show_default=False),
+    str | None, typer.Option("--system", "-s", help="System message of a chat model.")
 ]
 ChatTemplate = Annotated[
     bool | None,
@@ -99,7 +86,6 @@ ChatTemplate = Annotated[
         "--chat-template/--no-chat-template",
         help="Apply the model's chat template, or continue the raw text."
         " Default: apply it where the model has one.",
-        show_default=False,
     ),
 ]
 
@@ -109,41 +95,29 @@ class DecodingFlags:
     """How tokens are chosen; None: as the model's generation_config says."""
 
     max_new_tokens: MaxNewTokens = None
-    do_sample: Annotated[
-        bool | None,
-        typer.Option("--do-sample/--greedy", help="Sample, or take the most likely token."),
-    ] = None
-    temperature: Annotated[
-        float | None,
-        typer.Option(
-            min=0,
-            help="Sampling temperature; 0 is greedy. Default: the model's; 0.7 where its"
-            " generation_config.json has no sampling settings.",
-        ),
-    ] = None
-    top_k: Annotated[
-        int | None,
-        typer.Option(
-            min=0,
-            help="Sample from the k most likely tokens; 0: all. Default: the model's, else 50.",
-        ),
-    ] = None
-    top_p: Annotated[
-        float | None,
-        typer.Option(min=0, max=1, help="Sample from this share of probability; 0 is greedy."),
-    ] = None
-    min_p: Annotated[
-        float | None,
-        typer.Option(min=0, max=1, help="Minimum probability, relative to the most likely token."),
-    ] = None
-    repetition_penalty: Annotated[
-        float | None, typer.Option(help="Penalty for repeated tokens; above 1: repeat less.")
-    ] = None
+    do_sample: bool | None = option(
+        None, "Sample, or take the most likely token.", "--do-sample/--greedy"
+    )
+    temperature: float | None = option(
+        None,
+        "Sampling temperature; 0 is greedy. Default: the model's; 0.7 where its"
+        " generation_config.json has no sampling settings.",
+        min=0,
+    )
+    top_k: int | None = option(
+        None, "Sample from the k most likely tokens; 0: all. Default: the model's, else 50.", min=0
+    )
+    top_p: float | None = option(
+        None, "Sample from this share of probability; 0 is greedy.", min=0, max=1
+    )
+    min_p: float | None = option(
+        None, "Minimum probability, relative to the most likely token.", min=0, max=1
+    )
+    repetition_penalty: float | None = option(
+        None, "Penalty for repeated tokens; above 1: repeat less."
+    )
     stop: Stop = None
-    seed: Annotated[
-        int,
-        typer.Option(min=0, max=2**32 - 1, help="Random seed; the same seed gives the same text."),
-    ] = 0
+    seed: int = option(0, "Random seed; the same seed gives the same text.", min=0, max=2**32 - 1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,38 +126,20 @@ class ModelFlags:
 
     model: Model = None
     revision: Revision = None
-    adapter: Annotated[
-        str | None,
-        typer.Option(help="LoRA adapter for the model: folder or Hub id.", show_default=False),
-    ] = None
-    engine: Annotated[
-        str, typer.Option(help="transformers, llama-cpp for GGUF files, or vllm on a GPU.")
-    ] = "transformers"
-    device: Annotated[
-        str, typer.Option(help="auto, cpu, cuda, cuda:1, mps, ...; auto: the best available.")
-    ] = "auto"
-    dtype: Annotated[
-        str,
-        typer.Option(
-            help="auto, float32, bfloat16 or float16; auto on a CPU: float32, for large models"
-            " bfloat16 where it is faster and texts do not depend on their batch."
-        ),
-    ] = "auto"
+    adapter: str | None = option(None, "LoRA adapter for the model: folder or Hub id.")
+    engine: str = option("transformers", "transformers, llama-cpp (GGUF files) or vllm (on a GPU).")
+    device: str = option("auto", "auto, cpu, cuda, cuda:1, mps, ...; auto: the best available.")
+    dtype: str = option(
+        "auto",
+        "auto, float32, bfloat16 or float16; auto on a CPU: float32, for large models bfloat16"
+        " where it is faster and texts do not depend on their batch.",
+    )
     without: Without = None
     verbose: Verbose = False
-    load_in: Annotated[
-        str | None,
-        typer.Option(help="Quantize the weights: 8bit or 4bit (bitsandbytes).", show_default=False),
-    ] = None
-    allow_pickle: Annotated[
-        bool,
-        typer.Option("--allow-pickle", help="Load weights that are pickles; they can run code."),
-    ] = False
-    trust_remote_code: Annotated[
-        bool,
-        typer.Option(
-            "--trust-remote-code",
-            help="Run code that comes with the model; a Hub id needs --revision COMMIT.",
-        ),
-    ] = False
+    load_in: str | None = option(None, "Quantize the weights: 8bit or 4bit (bitsandbytes).")
+    allow_pickle: bool = option(False, "Load weights that are pickles; they can run code.")
+    trust_remote_code: bool = option(
+        False,
+        "Run code that comes with the model; a Hub id needs --revision COMMIT.",
+    )
     offline: Offline = False

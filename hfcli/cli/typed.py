@@ -10,10 +10,10 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Callable
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, Field, field, fields
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Annotated, Any, TypeVar, cast, get_type_hints
 
 import typer.core
 
@@ -35,6 +35,34 @@ GIVEN = "hfcli.variables"
 
 
 Request = TypeVar("Request")
+Value = TypeVar("Value")
+TYPER = "typer"
+
+
+def option(
+    default: Value,
+    about: str,
+    *names: str,
+    min: float | None = None,
+    max: float | None = None,
+    metavar: str | None = None,
+) -> Value:
+    """Return a field of a request that is an option.
+
+    Args:
+        default: where the option is not typed.
+        about: its help.
+        names: default: `--` and the name of the field.
+        min, max: bounds of a number.
+        metavar: what stands for the value in the help.
+    """
+    made = typer.Option(*names, help=about, min=min, max=max, metavar=metavar)
+    return field(default=default, metadata={TYPER: made})
+
+
+def argument(default: Value, about: str) -> Value:
+    """Return a field of a request that is an argument."""
+    return field(default=default, metadata={TYPER: typer.Argument(help=about)})
 
 
 def command_of(request: type[Request], work: Callable[[Request], None]) -> Callable[..., None]:
@@ -50,19 +78,24 @@ def command_of(request: type[Request], work: Callable[[Request], None]) -> Calla
     def command(**values: Any) -> None:
         work(request(**values))
 
-    parameters = [
-        inspect.Parameter(
-            one.name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=inspect.Parameter.empty if one.default is MISSING else one.default,
-            annotation=hints[one.name],
-        )
-        for one in fields(request)  # type: ignore[arg-type]
-    ]
+    parameters = [_parameter(one, hints[one.name]) for one in fields(cast("Any", request))]
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    command.__annotations__ = hints
+    command.__annotations__ = {one.name: one.annotation for one in parameters}
     command.__doc__ = request.__doc__
     return command
+
+
+def _parameter(one: Field[Any], hint: Any) -> inspect.Parameter:
+    made = one.metadata.get(TYPER)
+    if made is not None:
+        if one.default is False and made.default is ...:
+            # Without its name it would be a pair, --overwrite/--no-overwrite.
+            made.default = f"--{one.name.replace('_', '-')}"
+        hint = Annotated[hint, made]
+    default = inspect.Parameter.empty if one.default is MISSING else one.default
+    return inspect.Parameter(
+        one.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hint
+    )
 
 
 class ShowHelp(Exception):  # noqa: N818 - not an error of anyone

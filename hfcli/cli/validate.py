@@ -14,8 +14,8 @@ from hfcli import user_text
 from hfcli.cli.options import DecodingFlags, ModelFlags
 from hfcli.errors import DataError, RecipeError, did_you_mean
 from hfcli.origins import as_typed
-from hfcli.recipe.generation import GenerationSettings
 from hfcli.recipe.schema import Dtype
+from hfcli.recipe.sections import GenerationSettings
 
 if TYPE_CHECKING:
     from hfcli.generation.loading import ModelChoice

@@ -18,7 +18,7 @@ from hfcli.data.shapes import Shape, Wanted, shape_of
 from hfcli.data.tables import OTHER_DELIMITER, SEPARATORS, only_one_column
 from hfcli.errors import DataError, RecipeError, did_you_mean
 from hfcli.origins import as_typed
-from hfcli.recipe.facts import DataFacts
+from hfcli.recipe.starting_points import DataFacts
 from hfcli.tasks import task_classes
 from hfcli.tasks.labels import YES_OR_NO
 

@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from hfcli.errors import DataError
-from hfcli.recipe.generation import GenerationSettings
+from hfcli.recipe.sections import GenerationSettings
 
 SETTINGS = {
     "max_tokens": "max_new_tokens",

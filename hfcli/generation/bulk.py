@@ -23,7 +23,7 @@ from hfcli.generation.prompts import uses_chat
 from hfcli.generation.run import RequestMaker, TextOptions
 from hfcli.generation.settings import not_applied
 from hfcli.process import check_single_process
-from hfcli.recipe.generation import GenerationSettings
+from hfcli.recipe.sections import GenerationSettings
 from hfcli.results import BulkResult, Listener, Note
 
 FIRST_ROWS = 1000  # that are looked through for one that can be read

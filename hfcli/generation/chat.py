@@ -24,7 +24,7 @@ from hfcli.generation.prompts import Messages, PromptOptions, prompt_ids, uses_c
 from hfcli.generation.row import Row
 from hfcli.generation.run import RequestMaker, TextOptions
 from hfcli.generation.sampling import sample_tokens
-from hfcli.recipe.generation import GenerationSettings
+from hfcli.recipe.sections import GenerationSettings
 from hfcli.results import Listener
 from hfcli.tasks.base import context_length
 from hfcli.user_text import parse_json, read_text

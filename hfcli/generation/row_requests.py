@@ -22,7 +22,7 @@ from hfcli.generation.request import Finished, Request
 from hfcli.generation.run import RequestMaker
 from hfcli.generation.sampling import row_seed
 from hfcli.generation.settings import SAMPLING
-from hfcli.recipe.generation import GenerationSettings
+from hfcli.recipe.sections import GenerationSettings
 
 MOST_MAKERS = 64  # settings of batch lines that are remembered at a time
 

@@ -29,7 +29,7 @@ from hfcli.generation.settings import (
 from hfcli.generation.structured import Grammar, constraint_factory
 from hfcli.models.load import LoadedModel
 from hfcli.origins import as_typed
-from hfcli.recipe.generation import GenerationSettings
+from hfcli.recipe.sections import GenerationSettings
 from hfcli.results import GenerateResult, Listener, Note, TextPiece
 
 if TYPE_CHECKING:

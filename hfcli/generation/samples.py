@@ -10,7 +10,7 @@ from hfcli.generation.loading import ModelChoice
 from hfcli.generation.prompts import PromptOptions, prompt_ids
 from hfcli.generation.run import RequestMaker, TextOptions
 from hfcli.models.load import LoadedModel
-from hfcli.recipe.generation import GenerationSettings
+from hfcli.recipe.sections import GenerationSettings
 
 LONGEST = 48  # tokens: enough to hear a style
 

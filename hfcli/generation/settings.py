@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from hfcli.generation.sampling import SamplingParams
 from hfcli.models.load import LoadedModel
 from hfcli.models.tokenizer import PAD_TOKEN
-from hfcli.recipe.generation import GenerationSettings
+from hfcli.recipe.sections import GenerationSettings
 
 if TYPE_CHECKING:
     from transformers import GenerationConfig

@@ -16,8 +16,8 @@ from hfcli.errors import ModelError
 from hfcli.foreign import foreign_errors
 from hfcli.models.json_file import read_object
 from hfcli.models.resolve import BUNDLED_FOLDER, resolve_model
-from hfcli.recipe.facts import ModelFacts
 from hfcli.recipe.schema import BUNDLED
+from hfcli.recipe.starting_points import ModelFacts
 
 CONTEXT_KEYS = ("n_positions", "max_position_embeddings", "n_ctx")
 WIDTH_KEYS = ("hidden_size", "n_embd", "d_model", "dim")

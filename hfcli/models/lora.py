@@ -17,7 +17,7 @@ from hfcli.foreign import foreign_errors
 from hfcli.models.adapter import peft_task_type, quiet_peft
 from hfcli.models.load import LoadedModel
 from hfcli.models.resolve import ModelSource
-from hfcli.recipe.lora import LoraSection
+from hfcli.recipe.sections import LoraSection
 from hfcli.tasks.base import Task
 
 if TYPE_CHECKING:

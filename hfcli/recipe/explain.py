@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from hfcli.errors import did_you_mean
 from hfcli.recipe.schema import Recipe
-from hfcli.recipe.training_arguments import OWNED_BY_HFCLI, RENAMED, training_argument_names
+from hfcli.recipe.training import OWNED_BY_HFCLI, RENAMED, training_argument_names
 from hfcli.recipe.yaml_file import Path
 from hfcli.shown import shown
 from hfcli.tasks import question_classes, task_classes, task_names

@@ -14,10 +14,9 @@ from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import core_schema
 
 from hfcli.metrics import metric_names
-from hfcli.recipe.generation import GenerationSettings
 from hfcli.recipe.schema import EvaluationSection, Recipe
-from hfcli.recipe.training import TrainingSection
-from hfcli.recipe.training_arguments import check_extra, training_argument_names
+from hfcli.recipe.sections import GenerationSettings
+from hfcli.recipe.training import TrainingSection, check_extra, training_argument_names
 from hfcli.tasks import task_classes
 
 Json = dict[str, Any]

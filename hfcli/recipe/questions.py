@@ -9,9 +9,8 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from hfcli.recipe.generation import GenerationSettings
 from hfcli.recipe.schema import Dtype, check_encoding, known_metrics
-from hfcli.recipe.section import Section
+from hfcli.recipe.sections import GenerationSettings, Section
 from hfcli.tasks import AnyQuestion
 from hfcli.tasks.prepared import MOST
 

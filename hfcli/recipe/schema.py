@@ -14,9 +14,7 @@ from pydantic import Field, field_validator, model_validator
 
 from hfcli.errors import did_you_mean
 from hfcli.metrics import metric_names, scalar_metrics
-from hfcli.recipe.generation import GenerationSettings
-from hfcli.recipe.lora import OptionalLora
-from hfcli.recipe.section import Section
+from hfcli.recipe.sections import GenerationSettings, OptionalLora, Section
 from hfcli.recipe.training import TrainingSection
 from hfcli.recipe.upstream import config_fields
 from hfcli.tasks import AnyTask

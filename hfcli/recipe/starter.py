@@ -11,9 +11,17 @@ import re
 from pathlib import Path
 from statistics import quantiles
 
-from hfcli.recipe.facts import DataFacts, ModelFacts, TokenFacts
-from hfcli.recipe.files import editor_line
-from hfcli.recipe.starting_points import Entry, for_labels, for_model, for_texts, held_out
+from hfcli.recipe.catalog import editor_line
+from hfcli.recipe.starting_points import (
+    DataFacts,
+    Entry,
+    ModelFacts,
+    TokenFacts,
+    for_labels,
+    for_model,
+    for_texts,
+    held_out,
+)
 from hfcli.recipe.yaml_file import dump_value
 
 COMMENT_COLUMN = 36

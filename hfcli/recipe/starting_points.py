@@ -6,12 +6,12 @@ They are where to start, not results. Knows nothing of files.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from hfcli.errors import DataError
-from hfcli.recipe.facts import DataFacts, ModelFacts, TokenFacts
+from hfcli.tasks.base import Task
 
 Entry = tuple[str, Any, str]  # key, value, comment
 
@@ -25,6 +25,88 @@ RATES = ((256, 5e-4), (512, 1e-4), (1024, 5e-5), (2**31, 2e-5))
 UNKNOWN_RATE = 5e-5
 MARKS = 8  # tokens that a task may set around and between the parts of a row, and EOS
 UNEVEN = 3  # the commonest label has more than so many times the rows of the rarest
+
+
+@dataclass(frozen=True)
+class DataFacts:
+    """What was seen in the data.
+
+    Args:
+        task: the task that reads it.
+        keys: key of the task -> column.
+        files: split -> files or globs as the user named them; `train` is there.
+        rows: of the training files, as far as they were read.
+        complete: whether they were read to the end.
+        texts: what a model reads of a sample of the rows.
+        mean_lengths: column that a model reads -> characters a row on average.
+        labels: label -> rows, the commonest first; None when there are no labels.
+        unused: the other columns.
+        column_names: for files that have no header line.
+        several_labels: a row may have any number of the labels.
+        options: keys of the data section that say how the files are read.
+        is_plain_text: the files are txt files, each one text.
+    """
+
+    task: type[Task]
+    keys: Mapping[str, str | list[str]]
+    files: Mapping[str, Sequence[str]]
+    rows: int
+    complete: bool
+    texts: Sequence[str]
+    mean_lengths: Mapping[str, float]
+    labels: Mapping[str, int] | None
+    unused: Sequence[str]
+    column_names: Sequence[str] | None
+    is_plain_text: bool
+    several_labels: bool = False
+    options: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def has_rows(self) -> bool:
+        """Whether a row is one example, not a text of any length to learn from by itself."""
+        return list(self.keys) != ["text_column"]
+
+    @property
+    def one_label(self) -> Mapping[str, int]:
+        """Rows of each label, where a row has exactly one; nothing else."""
+        return {} if self.several_labels else self.labels or {}
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What a model's files say.
+
+    Args:
+        name: what the user called it.
+        is_local: whether the name is a path.
+        context: longest input in tokens, or None when that is not known.
+        width: hidden size, or None when that is not known.
+        tokenizer: whose tokens are counted.
+        count_tokens: texts -> tokens of each.
+    """
+
+    name: str
+    is_local: bool
+    context: int | None
+    width: int | None
+    tokenizer: str
+    count_tokens: Callable[[Sequence[str]], list[int]]
+
+
+@dataclass(frozen=True)
+class TokenFacts:
+    """How long the rows of a sample are in tokens, and about how many tokens all rows have.
+
+    Args:
+        median, longest: tokens of a row.
+        most: 99 of 100 rows are at most this long.
+        total: of all rows.
+    """
+
+    median: int
+    most: int
+    longest: int
+    total: int
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,8 @@ from hfcli.errors import ModelError, RecipeError
 from hfcli.fast.training import PARTS
 from hfcli.fast.training.optimizer import OPTIMIZER
 from hfcli.foreign import foreign_errors
-from hfcli.recipe.generation import GenerationSettings
 from hfcli.recipe.schema import Recipe
+from hfcli.recipe.sections import GenerationSettings
 from hfcli.training.arguments import check_length, sampling_strategy, training_arguments
 from hfcli.training.setup import RunSetup
 from hfcli.training.trainer import Order, make_trainer

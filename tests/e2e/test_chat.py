@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from hfcli.generation.chat import Conversation
-from hfcli.recipe.generation import GenerationSettings
+from hfcli.recipe.sections import GenerationSettings
 from tests.e2e.test_generate_text import tiny_chat  # noqa: F401 - a fixture
 from tests.helpers import ROOT, SLOW, hfcli
 

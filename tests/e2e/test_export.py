@@ -221,7 +221,7 @@ def save_adapter(base: Path, folder: Path) -> None:
     from hfcli.models.load import ensure_pad_token, load_model
     from hfcli.models.lora import add_lora
     from hfcli.models.resolve import resolve_model
-    from hfcli.recipe.lora import LoraSection
+    from hfcli.recipe.sections import LoraSection
     from hfcli.tasks.text_generation import TextGeneration
 
     task = TextGeneration()

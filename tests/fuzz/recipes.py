@@ -208,7 +208,7 @@ def _sweeps(rng: random.Random, folder: Path) -> list[str]:
 
 def _extra(rng: random.Random, folder: Path) -> list[str]:
     recipe = _base(rng)
-    from hfcli.recipe.training_arguments import training_argument_names
+    from hfcli.recipe.training import training_argument_names
 
     extra: dict[str, Any] = {}
     for _ in range(rng.choice((1, 1, 2))):

@@ -16,7 +16,7 @@ from hfcli.generation.bulk_files import BulkFiles
 from hfcli.generation.engines.transformers import TransformersEngine
 from hfcli.generation.loading import ModelChoice
 from hfcli.generation.run import TextOptions
-from hfcli.recipe.generation import GenerationSettings
+from hfcli.recipe.sections import GenerationSettings
 from hfcli.results import BulkResult
 
 ROWS = 6

@@ -18,8 +18,8 @@ from hfcli.device import Placement
 from hfcli.errors import HfcliError
 from hfcli.generation.loading import ModelChoice
 from hfcli.generation.run import TextOptions, generate
-from hfcli.recipe.generation import GenerationSettings
 from hfcli.recipe.load import load_recipe
+from hfcli.recipe.sections import GenerationSettings
 from hfcli.training.setup import RunSetup, set_up
 from tests.conftest import build_gpt2
 from tests.damage import DAMAGES

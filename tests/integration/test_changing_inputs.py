@@ -19,8 +19,8 @@ from hfcli.generation.bulk import generate_file
 from hfcli.generation.bulk_files import BulkFiles
 from hfcli.generation.loading import ModelChoice
 from hfcli.generation.run import TextOptions
-from hfcli.recipe.generation import GenerationSettings
 from hfcli.recipe.load import load_recipe
+from hfcli.recipe.sections import GenerationSettings
 from hfcli.results import BulkResult, Listener
 from hfcli.training.setup import set_up
 from tests.integration.test_training import run, write_recipe

@@ -18,8 +18,8 @@ from hfcli.generation.loading import ModelChoice
 from hfcli.generation.run import TextOptions
 from hfcli.models.load import load_model
 from hfcli.models.resolve import resolve_model
-from hfcli.recipe.generation import GenerationSettings
 from hfcli.recipe.schema import DataSection
+from hfcli.recipe.sections import GenerationSettings
 from hfcli.tasks.text_generation import TextGeneration
 from tests.helpers import prepared
 

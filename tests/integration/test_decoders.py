@@ -19,7 +19,7 @@ from hfcli.generation.engines.transformers import open_engine
 from hfcli.generation.loading import ModelChoice
 from hfcli.generation.scheduler import Batch
 from hfcli.generation.slots import Slots
-from hfcli.recipe.generation import GenerationSettings
+from hfcli.recipe.sections import GenerationSettings
 from hfcli.results import Listener
 
 SIZES = {"vocab_size": 300, "bos_token_id": 0, "eos_token_id": 0}

@@ -22,7 +22,7 @@ from hfcli.generation.loading import ModelChoice
 from hfcli.generation.run import TextOptions, continue_text
 from hfcli.models.load import load_model
 from hfcli.models.resolve import resolve_model
-from hfcli.recipe.generation import GenerationSettings
+from hfcli.recipe.sections import GenerationSettings
 from hfcli.tasks.text_generation import TextGeneration
 
 CPU = torch.device("cpu")

@@ -13,7 +13,7 @@ from hfcli.fast import bfloat16 as speed
 from hfcli.generation import loading
 from hfcli.generation.loading import ModelChoice, load_for_generation
 from hfcli.generation.run import TextOptions, generate
-from hfcli.recipe.generation import GenerationSettings
+from hfcli.recipe.sections import GenerationSettings
 from hfcli.results import Choice
 
 CPU = torch.device("cpu")

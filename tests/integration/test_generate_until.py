@@ -18,7 +18,7 @@ from hfcli.generation.journal import Entry, Journal
 from hfcli.generation.loading import ModelChoice
 from hfcli.generation.run import TextOptions, continue_text
 from hfcli.metrics import shipped_metrics
-from hfcli.recipe.generation import GenerationSettings
+from hfcli.recipe.sections import GenerationSettings
 from hfcli.results import EvalResult
 from hfcli.tasks.generate_until import GenerateUntil
 from tests.asking import asked, ignore, write_jsonl

@@ -13,7 +13,7 @@ import pytest
 from benchmarks.gguf_file import write_gguf
 from hfcli.generation.loading import ModelChoice
 from hfcli.generation.run import TextOptions, generate
-from hfcli.recipe.generation import GenerationSettings
+from hfcli.recipe.sections import GenerationSettings
 from hfcli.results import GenerateResult
 from tests.conftest import build_gpt2
 from tests.helpers import hfcli

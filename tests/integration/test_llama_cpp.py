@@ -25,7 +25,7 @@ from hfcli.generation.llama_rows import LlamaModel, LlamaRows
 from hfcli.generation.loading import ModelChoice
 from hfcli.generation.run import TextOptions, generate
 from hfcli.generation.sampling import SamplingParams
-from hfcli.recipe.generation import GenerationSettings
+from hfcli.recipe.sections import GenerationSettings
 from tests.conftest import build_gpt2
 from tests.integration.test_engine import requests_for, texts
 

@@ -21,7 +21,7 @@ from hfcli.models.merge import merge_adapter
 from hfcli.models.resolve import resolve_model
 from hfcli.models.task import guess_task
 from hfcli.models.tokenizer import PAD_TOKEN
-from hfcli.recipe.lora import LoraSection
+from hfcli.recipe.sections import LoraSection
 from hfcli.tasks.base import Task
 from hfcli.tasks.text_classification import TextClassification
 from hfcli.tasks.text_generation import TextGeneration

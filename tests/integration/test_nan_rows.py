@@ -25,7 +25,7 @@ from hfcli.generation.scheduler import Batch
 from hfcli.models.load import LoadedModel
 from hfcli.models.merge import merge_adapter
 from hfcli.models.resolve import ModelSource
-from hfcli.recipe.generation import GenerationSettings
+from hfcli.recipe.sections import GenerationSettings
 from hfcli.results import BulkResult
 from tests.integration.test_training import run, write_recipe
 

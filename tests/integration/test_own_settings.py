@@ -19,7 +19,7 @@ from hfcli.generation.run import RequestMaker, TextOptions, continue_text
 from hfcli.generation.settings import decoding, effective_settings, generation_config, processors
 from hfcli.models.load import LoadedModel, load_model
 from hfcli.models.resolve import resolve_model
-from hfcli.recipe.generation import GenerationSettings
+from hfcli.recipe.sections import GenerationSettings
 from hfcli.tasks.text_generation import TextGeneration
 
 SAMPLES: dict[str, Any] = {"do_sample": True}

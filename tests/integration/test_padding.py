@@ -18,7 +18,7 @@ from hfcli.models.load import LoadedModel
 from hfcli.models.merge import merge_adapter
 from hfcli.models.resolve import ModelSource
 from hfcli.models.tokenizer import PAD_TOKEN
-from hfcli.recipe.generation import GenerationSettings
+from hfcli.recipe.sections import GenerationSettings
 from tests.integration.test_evaluation import scored
 from tests.integration.test_training import run, write_recipe
 from tests.models import causal

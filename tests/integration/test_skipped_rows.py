@@ -15,8 +15,8 @@ from hfcli.generation.bulk import generate_file
 from hfcli.generation.bulk_files import BulkFiles
 from hfcli.generation.loading import ModelChoice
 from hfcli.generation.run import TextOptions
-from hfcli.recipe.generation import GenerationSettings
 from hfcli.recipe.load import load_recipe
+from hfcli.recipe.sections import GenerationSettings
 from hfcli.results import Note
 from tests.asking import recipe_of
 from tests.integration.test_training import RUNS, log, run, write_recipe

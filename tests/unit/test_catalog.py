@@ -10,8 +10,17 @@ import pytest
 
 from hfcli.errors import RecipeError, RunError
 from hfcli.recipe import catalog
-from hfcli.recipe.catalog import copy_recipe, read_shipped, shipped_folder, shipped_recipes
-from hfcli.recipe.files import MODELINE, editor_line, has_schema, with_editor_line, write_new
+from hfcli.recipe.catalog import (
+    MODELINE,
+    copy_recipe,
+    editor_line,
+    has_schema,
+    read_shipped,
+    shipped_folder,
+    shipped_recipes,
+    with_editor_line,
+    write_new,
+)
 from hfcli.recipe.load import load_recipe
 from tests.helpers import RECIPES, ROOT, hfcli, slowness
 from tests.unit.test_imports import HEAVY, run_and_list_modules, seconds

@@ -13,7 +13,7 @@ from hfcli.data.files import FileOptions
 from hfcli.data.inspect_data import inspect_data
 from hfcli.data.profile import profile
 from hfcli.errors import DataError, HfcliError, RecipeError
-from hfcli.recipe.facts import DataFacts
+from hfcli.recipe.starting_points import DataFacts
 from hfcli.tasks.text_classification import TextClassification
 from hfcli.tasks.text_generation import TextGeneration
 

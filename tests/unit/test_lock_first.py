@@ -16,8 +16,8 @@ from hfcli.generation.journal import hold
 from hfcli.generation.loading import ModelChoice
 from hfcli.generation.run import TextOptions
 from hfcli.models.merge import merge_adapter
-from hfcli.recipe.generation import GenerationSettings
 from hfcli.recipe.load import load_recipe
+from hfcli.recipe.sections import GenerationSettings
 from hfcli.recipe.sweep import load_sweep
 from hfcli.training.run import RunOptions, finetune
 from hfcli.training.sweep import sweep

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from hfcli.recipe import explain as explain_module
 from hfcli.recipe.explain import explain
-from hfcli.recipe.lora import LoraSection, OptionalLora
+from hfcli.recipe.sections import LoraSection, OptionalLora
 
 
 class ModelPart(BaseModel):

@@ -8,7 +8,7 @@ import pytest
 
 from hfcli.errors import RecipeError
 from hfcli.recipe.load import dump_recipe, load_recipe
-from hfcli.recipe.training_arguments import check_extra, training_argument_names
+from hfcli.recipe.training import check_extra, training_argument_names
 from tests.helpers import RECIPES
 
 GOOD = """\

@@ -15,12 +15,11 @@ from hfcli.data.splits import load_splits
 from hfcli.errors import DataError, ModelError
 from hfcli.models.inspect_model import inspect_model
 from hfcli.models.resolve import BUNDLED_FOLDER
-from hfcli.recipe.facts import ModelFacts, TokenFacts
 from hfcli.recipe.json_schema import recipe_schema
 from hfcli.recipe.load import load_recipe
 from hfcli.recipe.schema import Recipe
 from hfcli.recipe.starter import write_recipe
-from hfcli.recipe.starting_points import for_labels, for_texts, held_out
+from hfcli.recipe.starting_points import ModelFacts, TokenFacts, for_labels, for_texts, held_out
 from hfcli.recipe.yaml_file import parse_yaml
 from tests.unit.test_inspect_data import READ, Rows, rows, text, write
 

@@ -1,24 +1,58 @@
-"""What `model.lora` may say: peft's LoraConfig names, those that make sense for a language model.
+"""Sections of a recipe that stand in more than one place: how to decode, and low-rank adapters.
 
-Left out on purpose: initialisations that change the base weights (pissa, olora, corda, loftq),
-since their adapter no longer fits the base it names. Knows nothing about models; whether a layer
-of that name exists is for `hfcli.models.lora` to say.
+All sections are frozen, and unknown keys are errors. Knows nothing about models.
 """
 
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
-from hfcli.recipe.section import Section
 from hfcli.tasks.prepared import MOST
 
 ALL_LINEAR = "all-linear"  # peft's word for it
 
 
+class Section(BaseModel):
+    """A section of the recipe."""
+
+    # Deferred: the recipe builds one validator for all sections, not one more for each.
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True, allow_inf_nan=False)
+
+
+class GenerationSettings(Section):
+    """Settings of one generation; every name and meaning is GenerationConfig's.
+
+    None means "as the model says": the model's own generation_config, and below it hfcli's
+    defaults in `hfcli.generation`.
+    """
+
+    max_new_tokens: int | None = Field(None, ge=1, le=MOST)
+    do_sample: bool | None = None
+    temperature: float | None = Field(None, ge=0)
+    top_k: int | None = Field(None, ge=0, le=MOST)
+    top_p: float | None = Field(None, ge=0, le=1)
+    min_p: float | None = Field(None, ge=0, le=1)
+    repetition_penalty: float | None = Field(None, gt=0)
+    num_beams: int | None = Field(None, ge=1, le=MOST)
+
+    @model_validator(mode="after")
+    def _sampling_flags_need_sampling(self) -> GenerationSettings:
+        given = [n for n in ("temperature", "top_k", "top_p", "min_p") if getattr(self, n)]
+        if self.do_sample is False and given:
+            raise ValueError(f"{', '.join(given)} have no effect without sampling (greedy)")
+        if self.temperature == 0 and self.do_sample:
+            raise ValueError("temperature 0 is greedy decoding, which do_sample rules out")
+        return self
+
+
 class LoraSection(Section):
-    """A low-rank adapter (arXiv 2106.09685); names, meanings and defaults are peft's."""
+    """A low-rank adapter (arXiv 2106.09685); names, meanings and defaults are peft's.
+
+    Initialisations that change the base weights (pissa, olora, corda, loftq) are left out: their
+    adapter no longer fits the base model that it names.
+    """
 
     r: int = Field(8, ge=1, le=MOST, description="Rank of the adapter.")
     lora_alpha: int = Field(
