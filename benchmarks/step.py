@@ -1,4 +1,4 @@
-"""What a step of GPT-2 small takes, and what each name of `training.plain` makes of it.
+"""What a step of GPT-2 small takes, and what each optimization that is disabled makes of it.
 
     python -m benchmarks.step [--work classification|blocks] [--turns N]
 
@@ -19,7 +19,6 @@ import tempfile
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import get_args
 
 from benchmarks.cases.training import BATCH, BLOCK_BATCH, BLOCKS, CLASSIFICATION, STEP, finetune
 from benchmarks.made import (
@@ -34,7 +33,7 @@ from benchmarks.made import (
     sst2_like,
 )
 from benchmarks.processes import ROOT, run
-from hfcli.recipe.training import TrainingSection
+from hfcli.fast import names
 
 TOKENS = 26  # a sentence of SST-2 in the mean
 WARM_UP = 3  # steps in which memory is fetched and kernels are chosen
@@ -43,9 +42,8 @@ Command = Callable[[Path, Sequence[str]], list[str]]
 
 
 def parts() -> tuple[str, ...]:
-    """The names of `training.plain`."""
-    (names,) = get_args(TrainingSection.model_fields["plain"].annotation)
-    return get_args(names)
+    """The names of `training.disable_optimizations`."""
+    return names("training")
 
 
 def sentences(work: Path, rows: int) -> Path:
@@ -74,7 +72,7 @@ def classification(work: Path) -> Command:
     def command(folder: Path, plain: Sequence[str]) -> list[str]:
         recipe = CLASSIFICATION.replace("num_train_epochs: 2", "num_train_epochs: 1")
         named = {"model": work / CLASSIFIER, "data": data, "held": held, "batch": BATCH}
-        return [*finetune(folder, recipe, **named), f"training.plain={list(plain)}"]
+        return [*finetune(folder, recipe, **named), f"training.disable_optimizations={list(plain)}"]
 
     return command
 
@@ -87,7 +85,7 @@ def blocks(work: Path) -> Command:
     def command(folder: Path, plain: Sequence[str]) -> list[str]:
         named = {"model": work / LANGUAGE_MODEL, "data": data, "held": held, "batch": BLOCK_BATCH}
         recipe = finetune(folder, BLOCKS, **named, steps=WARM_UP + COUNTED["blocks"])
-        return [*recipe, f"training.plain={list(plain)}"]
+        return [*recipe, f"training.disable_optimizations={list(plain)}"]
 
     return command
 
@@ -118,8 +116,8 @@ def main() -> None:
     for turn in range(options.turns):
         for name, plain in variants.items():
             seconds[name] += measure(command, plain)
-            print(f"turn {turn + 1}, plain {name}: {seconds[name][-1]:.3f}", file=sys.stderr)
-    print(f"| {options.work}, left plain | seconds a step | lowest | highest |\n|---|---|---|---|")
+            print(f"turn {turn + 1}, without {name}: {seconds[name][-1]:.3f}", file=sys.stderr)
+    print(f"| {options.work}, disabled | seconds a step | lowest | highest |\n|---|---|---|---|")
     for name, found in seconds.items():
         print(f"| {name} | {statistics.median(found):.3f} | {min(found):.3f} | {max(found):.3f} |")
 

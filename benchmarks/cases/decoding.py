@@ -21,18 +21,18 @@ from benchmarks.processes import ROOT, Finished, hfcli, plain
 
 MODELS: dict[str, Callable[[Path], Path]] = {LANGUAGE_MODEL: gpt2_small, LLAMA: smollm2_135m}
 BUNDLED = ROOT / "hfcli" / "bundled"
-UNGUESSED = ("--without", "guesses")
+UNGUESSED = ("--without", "speculative-decoding")
 
 
 def cases(context: Context) -> list[Case]:
     """The rows of the table about decoding."""
     return [
         _one(context, "decode", "decode, one stream", at_least=2.7, aim=6, peers=PEERS),
-        _one(context, "decode-unguessed", "the same, --without guesses", more=UNGUESSED),
+        _one(context, "decode-unguessed", "the same, not speculative", more=UNGUESSED),
         _one(context, "decode-float32", "decode, float32, equal texts", "float32", peers=EXACT),
         _one(context, "decode-bundled", "decode, the bundled model (trained)", model=BUNDLED.name),
         _one(context, "decode-llama", "decode, Llama's shape", model=LLAMA, peers=PEERS),
-        _one(context, "decode-llama-unguessed", "the same, --without guesses", model=LLAMA,
+        _one(context, "decode-llama-unguessed", "the same, not speculative", model=LLAMA,
              more=UNGUESSED),
         _one(context, "decode-llama-float32", "decode, Llama's shape, float32, equal texts",
              "float32", model=LLAMA, peers=EXACT),

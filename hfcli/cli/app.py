@@ -24,7 +24,6 @@ from hfcli.cli.generate import generate_command
 from hfcli.cli.recipes import recipes_app
 from hfcli.cli.typed import TypedCommand
 from hfcli.errors import HfcliError
-from hfcli.fast import garbage
 from hfcli.faults import environment_errors
 from hfcli.render.streams import (
     StdoutClosed,
@@ -97,7 +96,6 @@ def _show_usage_error(error: Any) -> None:
 
 def main() -> None:
     """Run the command line; known errors end in one line, a hint and their exit code."""
-    garbage.put_off()
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     # Whoever starts hfcli may have closed them.

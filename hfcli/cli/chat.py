@@ -48,13 +48,13 @@ class ChatRequest(DecodingFlags, ModelFlags):
 
 def _chat(request: ChatRequest) -> None:
     from hfcli.cli import validate
-    from hfcli.fast import startup as lean
+    from hfcli.fast import startup
     from hfcli.generation.chat import open_conversation
     from hfcli.render.progress import Reporter
 
     settings = validate.generation_settings(request)
     choice = validate.model_choice(request)
-    lean.allow()
+    startup.allow()
     with Reporter(stream_text=True, verbose=request.verbose) as listener:
         conversation = open_conversation(
             choice=choice,

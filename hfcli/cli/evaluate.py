@@ -60,9 +60,9 @@ def _score(request: EvalRequest, gates: Gates, listener: Listener) -> EvalResult
     name = question_task(target)
     overrides = overrides_over(target.overrides(), request)
     if name is None:
-        from hfcli.fast import startup as lean
+        from hfcli.fast import startup
 
-        lean.allow()
+        startup.allow()
         recipe = resolve_target(
             target=target, overrides=overrides, listener=listener, offline=request.offline
         )

@@ -103,7 +103,7 @@ def _generate(request: GenerateRequest) -> None:
 
 def _generate_text(prompt: str, request: GenerateRequest) -> None:
     from hfcli.cli import validate
-    from hfcli.fast import startup as lean
+    from hfcli.fast import startup
     from hfcli.generation.run import generate
     from hfcli.render.progress import Reporter
     from hfcli.render.streams import write_json, write_out
@@ -115,7 +115,7 @@ def _generate_text(prompt: str, request: GenerateRequest) -> None:
     settings = validate.generation_settings(request, num_beams=request.num_beams)
     options = _text_options(request)
     choice = validate.model_choice(request)
-    lean.allow()
+    startup.allow()
     with Reporter(stream_text=not request.json, verbose=request.verbose) as listener:
         results = generate(
             prompt=prompt,
@@ -176,7 +176,7 @@ def _generate_file(request: GenerateRequest) -> None:
 
     from hfcli.cli import validate
     from hfcli.cli.stdin import tell_if_waiting
-    from hfcli.fast import startup as lean
+    from hfcli.fast import startup
     from hfcli.generation.bulk import generate_file
     from hfcli.render.progress import Reporter
     from hfcli.render.streams import write_err, write_json
@@ -186,7 +186,7 @@ def _generate_file(request: GenerateRequest) -> None:
     to_stdout = files.output == "-"
     if files.input == "-":
         tell_if_waiting()
-    lean.allow()
+    startup.allow()
     with Reporter(stream_text=to_stdout, verbose=request.verbose) as listener:
         result = generate_file(
             files=files,

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from hfcli.cli.typed import option
+from hfcli.fast import names
 
 Model = Annotated[
     str | None,
@@ -47,8 +48,7 @@ Offline = Annotated[bool, typer.Option("--offline", help="Do not access the netw
 Without = Annotated[
     list[str] | None,
     typer.Option(
-        help="Disable an optimization: lean-start, forward, prepack, guesses,"
-        " bfloat16 or gguf-cache; repeatable."
+        help=f"Disable an optimization: {', '.join(names('inference'))}; repeatable.",
     ),
 ]
 Verbose = Annotated[

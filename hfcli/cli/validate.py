@@ -13,9 +13,11 @@ from pydantic import ValidationError
 from hfcli import user_text
 from hfcli.cli.options import DecodingFlags, ModelFlags
 from hfcli.errors import DataError, RecipeError, did_you_mean
+from hfcli.fast import current_name, names
 from hfcli.origins import as_typed
 from hfcli.recipe.schema import Dtype
 from hfcli.recipe.sections import GenerationSettings
+from hfcli.render.streams import write_err
 
 if TYPE_CHECKING:
     from hfcli.generation.loading import ModelChoice
@@ -84,7 +86,6 @@ def model_choice(flags: ModelFlags) -> ModelChoice:
     Raises:
         RecipeError: an unknown number type, quantization or optimization.
     """
-    from hfcli.fast.bfloat16 import SWITCHES
     from hfcli.generation.loading import ModelChoice
 
     return ModelChoice(
@@ -97,10 +98,22 @@ def model_choice(flags: ModelFlags) -> ModelChoice:
         load_in=flags.load_in and one_of("--load-in", flags.load_in, LOAD_IN),
         allow_pickle=flags.allow_pickle,
         trust_remote_code=flags.trust_remote_code,
-        without=frozenset(
-            one_of("--without", name, tuple(SWITCHES)) for name in flags.without or ()
-        ),
+        without=disabled(flags.without or ()),
     )
+
+
+def disabled(given: Sequence[str]) -> frozenset[str]:
+    """Return the speed-ups that `--without` names; names of earlier versions are told on stderr.
+
+    Raises:
+        RecipeError: an unknown name.
+    """
+    found = [current_name(name, "inference") for name in given]
+    for _name, notice in found:
+        if notice:
+            write_err(f"note: --without {notice}")
+    known = names("inference")
+    return frozenset(one_of("--without", name, known) for name, _notice in found if name)
 
 
 def stop_strings(given: Sequence[str] | None) -> tuple[str, ...]:

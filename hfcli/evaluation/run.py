@@ -31,7 +31,7 @@ from hfcli.evaluation.outcomes import (
 from hfcli.evaluation.predictions import metric_inputs
 from hfcli.evaluation.score_log import ScoreLog
 from hfcli.evaluation.scored_model import ScoredModel, load_scored, told_of
-from hfcli.fast import startup as lean
+from hfcli.fast.startup import restore_imports, restored_imports
 from hfcli.metrics.modules import PlainMetric, load_metric
 from hfcli.process import check_single_process
 from hfcli.recipe.schema import DataSection, Recipe
@@ -89,7 +89,7 @@ def evaluate(*, recipe: Recipe, listener: Listener, options: EvalOptions) -> Eva
         DataError, ModelError, RunError: see `hfcli.errors`.
     """
     check_single_process()
-    with lean.ended():
+    with restored_imports():
         return _evaluate(recipe, listener, options)
 
 
@@ -105,14 +105,14 @@ def _evaluate(recipe: Recipe, listener: Listener, options: EvalOptions) -> EvalR
     if options.gates is not None and plain:  # other modules name their values afterwards
         check_names(options.gates, ["loss", *names])
     skipped_before = skipped.skipped  # those that the template refuses are among the predictions
-    model = load_scored(recipe, offline=options.offline, lean_start=plain)
+    model = load_scored(recipe, offline=options.offline, defer_imports=plain)
     loaded, told = model.loaded, told_of(recipe, model, rows)
     data = _describe(recipe.data, split)
     with options.folder(_default_folder(recipe, split), loaded.source.name, data) as folder:
         folder.take(told)
         start = time.perf_counter()
         scored = _scored(recipe, model, rows, folder, told, listener, notes, skipped)
-        lean.end()  # metrics use scipy in earnest
+        restore_imports()  # metrics use scipy in earnest
         seconds = time.perf_counter() - start
         for note in notes:
             listener(Note(note))

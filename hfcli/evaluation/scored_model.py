@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 from hfcli.data.cache import tokenizer_hash
 from hfcli.device import resolve_device, resolve_dtype
 from hfcli.evaluation.outcomes import data_hash
-from hfcli.fast.blank import nothing_drawn
 from hfcli.fast.decoders import whole_texts
-from hfcli.fast.linear import can_prepack, prepack
-from hfcli.fast.memory import keep_freed_memory
-from hfcli.fast.startup import import_leanly
+from hfcli.fast.linear import PrepackedWeights
+from hfcli.fast.memory import retain
+from hfcli.fast.prepared import PreparedModel
+from hfcli.fast.startup import DeferredImports
 from hfcli.models.fingerprint import begin_fingerprint
-from hfcli.models.load import LoadedModel, ensure_filler, ensure_pad_token, load_model
+from hfcli.models.load import ReadableModel, ensure_filler, ensure_pad_token, load_model
 from hfcli.models.options import LoadOptions
 from hfcli.models.resolve import resolve_model
 from hfcli.recipe.schema import Recipe
@@ -41,13 +41,13 @@ class ScoredModel:
         tokens_at_once: most tokens of a batch; None: what the task says.
     """
 
-    loaded: LoadedModel
+    loaded: ReadableModel
     fingerprint: Callable[[], str]
     rows_at_once: int
     tokens_at_once: int | None = None
 
 
-def load_scored(recipe: Recipe, *, offline: bool, lean_start: bool) -> ScoredModel:
+def load_scored(recipe: Recipe, *, offline: bool, defer_imports: bool) -> ScoredModel:
     """Load the recipe's model.
 
     Float32 is left as transformers computes it, so that scores are those of training to the last
@@ -56,7 +56,7 @@ def load_scored(recipe: Recipe, *, offline: bool, lean_start: bool) -> ScoredMod
     Args:
         recipe: validated.
         offline: open no socket.
-        lean_start: transformers may be imported without parts that scoring never uses.
+        defer_imports: transformers may be imported without parts that scoring never uses.
 
     Raises:
         ModelError, RunError: see `hfcli.errors`.
@@ -66,11 +66,11 @@ def load_scored(recipe: Recipe, *, offline: bool, lean_start: bool) -> ScoredMod
     )
     fingerprint = begin_fingerprint(source)
     by_peft = source.adapter_config() is not None
-    if lean_start and recipe.device in ("auto", "cpu") and not by_peft:
-        import_leanly()
+    if defer_imports and recipe.device in ("auto", "cpu") and not by_peft:
+        DeferredImports().prepare()
     placement = resolve_device(recipe.device)
     if placement.device.type == "cpu":
-        keep_freed_memory()
+        retain()
     loaded = load_model(
         source=source,
         task=recipe.task,
@@ -82,15 +82,18 @@ def load_scored(recipe: Recipe, *, offline: bool, lean_start: bool) -> ScoredMod
     if recipe.task.generates:
         ensure_filler(loaded)
     else:
-        # For embeddings that the old ones and a mean replace.
-        with nothing_drawn(with_memory=True):
-            ensure_pad_token(loaded)
+        ensure_pad_token(loaded)
     rows = recipe.evaluation.batch_size
-    if str(loaded.model.dtype) == "torch.bfloat16" and can_prepack(loaded.model):
-        prepack(loaded.model)
-        if whole_texts.shorten(loaded.model):
+    packing = PrepackedWeights()
+    if str(loaded.model.dtype) == "torch.bfloat16" and packing.fits(loaded.model):
+        prepared = PreparedModel.of(loaded)
+        installed, _reason = whole_texts.install(prepared)
+        if packing.refusal(placement.device.type) is None:
+            packing.prepare(prepared)
+        if installed:
             tokens = whole_texts.TOKENS
-            return ScoredModel(loaded, fingerprint, rows or tokens, tokens)
+            return ScoredModel(prepared, fingerprint, rows or tokens, tokens)
+        return ScoredModel(prepared, fingerprint, rows or ROWS_AT_ONCE)
     return ScoredModel(loaded, fingerprint, rows or ROWS_AT_ONCE)
 
 

@@ -1,41 +1,47 @@
-"""What is made faster where it wins on this machine, and the names that switch it off.
-
-`--without NAME` switches one off, `--verbose` says what was chosen and why. Holds no methods of
-its own but the probe of bfloat16.
-"""
+"""bfloat16 on a CPU, where a probe of the processor says that it wins."""
 
 from __future__ import annotations
 
-import platform
 import time
-from pathlib import Path
 from typing import Any
 
 from hfcli.cache import remember, remembered
 from hfcli.device import computes_bf16
+from hfcli.fast.protocol import BROKEN, SpeedUp, Versions, only_on_cpu, processor
+from hfcli.foreign import first_line
 
-SWITCHES = {
-    "lean-start": "import transformers without what inference on a CPU never uses",
-    "forward": "compute GPT-2 and Llama models in fewer operations than their modules take",
-    "prepack": "lay weights out for the processor",
-    "guesses": "check several tokens at once where a text repeats itself",
-    "bfloat16": "where float32 was not asked for and no text depends on the others for it",
-    "gguf-cache": "keep what a GGUF file was converted to",
-}
 LARGE = 64 * 2**20  # bytes of weights; reading smaller ones is not what takes the time
 GAIN = 1.2  # of a product, below which other digits are not worth it
 _ROWS, _WIDTH, _LAYERS = 3072, 768, 12  # 28 million weights, more than a cache holds
 
 
+class Bfloat16(SpeedUp):
+    """Its numbers differ by design, so there is no test of them; its speed is measured."""
+
+    name = "bfloat16"
+    help = "hold weights in bfloat16 where float32 was not asked for"
+    scope = "where no text depends on the others for it"
+
+    def supports(self, versions: Versions, device: str) -> str | None:
+        """See `SpeedUp.supports`."""
+        if device != "cpu":
+            return only_on_cpu(device)
+        wins, why = bfloat16_wins(LARGE)
+        return None if wins else why
+
+
 def bfloat16_wins(weight_bytes: int) -> tuple[bool, str]:
-    """Whether a CPU writes one text faster in bfloat16, and why (not)."""
+    """Return whether a CPU writes one text faster in bfloat16, and why (not)."""
     import torch
 
     if weight_bytes < LARGE:
         return False, "the model is small"
     if not computes_bf16(torch.device("cpu")):
         return False, "the processor has no instructions for bfloat16"
-    gain = _measured_gain()
+    try:
+        gain = _measured_gain()
+    except BROKEN as e:
+        return False, f"its probe fails ({first_line(e)})"
     return gain >= GAIN, f"products in bfloat16 take 1/{gain:.1f} of the time of float32 here"
 
 
@@ -70,13 +76,3 @@ def _seconds(dtype: Any) -> float:
                 torch.nn.functional.linear(x, weight)
         best = min(best, time.perf_counter() - start)
     return best
-
-
-def processor() -> str:
-    """The processor at hand, as far as what was measured on it goes."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    told = ("model name", "model", "stepping", "flags")
-    return "; ".join(line for line in lines[:40] if line.partition("\t")[0] in told)

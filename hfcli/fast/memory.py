@@ -1,4 +1,4 @@
-"""Freed memory stays with the process while it trains or scores.
+"""Retained memory: what is freed stays with the process while it trains or scores.
 
 Gradients, activations and logits are freed and asked for again in every step. glibc gives blocks
 that large back to the system and fetches them anew, page by page, each cleared first: a step of
@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import ctypes
 import sys
+from typing import ClassVar
+
+from hfcli.fast.protocol import SpeedUp, Stage, Versions, only_on_cpu
 
 # From glibc's malloc.h.
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
@@ -16,7 +19,26 @@ NEVER = -1
 AT_ONCE = 64 * 2**20  # bytes the heap grows by: fewer calls to the system
 
 
-def give_back() -> None:
+class RetainedMemory(SpeedUp):
+    """Of numbers it changes none: nothing is tested but that the C library accepts it."""
+
+    name = "memory"
+    help = "freed memory stays with the process"
+    scope = "training runs on the CPU"
+    stage: ClassVar[Stage] = "training"
+
+    def supports(self, versions: Versions, device: str) -> str | None:
+        """See `SpeedUp.supports`."""
+        return only_on_cpu(device)
+
+    def self_test(self) -> float:
+        """Retain memory."""
+        if not retain():
+            raise RuntimeError("the C library has no such switch: only glibc has")
+        return 0.0
+
+
+def trim() -> None:
     """Give freed memory back to the system once, so that what is in use can be measured."""
     if sys.platform.startswith("linux"):
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
@@ -24,8 +46,8 @@ def give_back() -> None:
             trim(0)
 
 
-def keep_freed_memory() -> bool:
-    """Tell the C library to keep what is freed, for the rest of the process.
+def retain() -> bool:
+    """Let the C library retain what is freed, for the rest of the process.
 
     Returns:
         Whether it has such a switch: glibc has, musl, macOS and Windows have not.

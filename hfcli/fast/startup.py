@@ -1,128 +1,223 @@
-"""Importing transformers without the parts that inference on a CPU never uses.
+"""Deferred imports: a start of transformers without the parts that a CPU never uses.
 
-Half of the time that a model class takes to import goes into torch's compiler, distributed
-tensors and scipy. transformers leaves distributed tensors out where torch was built
-without them. Of the others it takes names at import and uses none of them: here it gets
-placeholders. Whatever is done to a placeholder (a call, an attribute, a subclass) imports the real
-module and is done to that, so nothing is ever missing; marks for the compiler on functions are the
-one thing that is not made. Where an import fails all the same, it is made again as usual.
+Half of the time that a model class takes to import goes into torch's compiler, distributed tensors,
+kernels for tensors without memory, and scipy. transformers leaves distributed tensors out where
+torch was built without them. For the others placeholders are imported; whatever is done to one (a
+call, an attribute, a subclass) imports the real module and is done to that. Only marks for the
+compiler on functions are not made. The map of what transformers' 2,500 files define is cached, and
+Python looks for garbage when the model is there.
 
-Other libraries use submodules of torch that transformers imports in a usual start, as
-`torch.distributed.tensor`, without importing them. Such a submodule is imported on access.
-
-torch itself reads kernels for tensors without memory, and much that only these need. Most models
-are made without them; `completed` gets them for the others.
+Used with versions that it was proved on, in processes that only write text or score (`allow`), and
+after a start like it has succeeded once in a child process, so that no import is ever made twice.
 """
 
 from __future__ import annotations
 
+import gc
+import os
+import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
-from importlib.machinery import ModuleSpec
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
+from importlib.util import find_spec
+from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any, TypeVar
 
-from hfcli.fast.import_structure import StructureFinder
+from hfcli.cache import remember, remembered
+from hfcli.fast.protocol import SpeedUp, Versions, difference, only_on_cpu
 
+PROVED = {"torch": ("2.13",), "transformers": ("5.4", "5.23", "5.24")}
 COMPILER = "torch._dynamo"
 META_KERNELS = "torch._meta_registrations"
-LATER = (COMPILER, META_KERNELS, "scipy")
-# What is to be imported, with all that it needs.
+DEFERRED = (COMPILER, META_KERNELS, "scipy")
+# What is imported, with all that it needs.
 BASE = ("transformers.modeling_utils", "transformers.masking_utils", "transformers.modeling_layers")
-
 # Packages of torch whose submodules a usual start imports, and others use as attributes.
 PARENTS = (
     "torch", "torch.distributed", "torch.distributed.algorithms", "torch.fx.experimental",
     "torch.fx.passes", "torch.nn.utils", "torch.testing._internal", "torch.utils", "torch.cuda",
     "torch._functorch", "torch._higher_order_ops", "torch._prims_common",
 )  # fmt: skip
+IMPORT_UTILS = "transformers.utils.import_utils"
+OBJECTS_AT_START, OBJECTS_LATER = (
+    5_000_000,
+    100_000,
+)  # new ones, after which Python looks for garbage
+TRIAL_SECONDS = 120
 
 Made = TypeVar("Made")
 _allowed = [False]
 
 
+class DeferredImports(SpeedUp):
+    """See the module."""
+
+    name = "deferred-imports"
+    aliases = ("lean-start",)
+    help = "import transformers without what inference on a CPU never uses"
+    scope = "the CPU is the only device"
+    tolerance = 1e-4
+
+    def supports(self, versions: Versions, device: str) -> str | None:
+        """See `SpeedUp.supports`."""
+        for name, proved in PROVED.items():
+            installed = ".".join(getattr(versions, name).split(".")[:2])
+            if installed not in proved:
+                return f"not proved with {name} {installed}"
+        return only_on_cpu(device)
+
+    def self_test(self) -> float:
+        """Start a child process with deferred imports; once for an environment, the first time.
+
+        The child computes logits with a model of transformers and with the fused decoder, which
+        uses nothing of it.
+        """
+        stored = remembered("starts", key := _environment())
+        if stored is None:
+            # The answer until it comes back, and without a cache there is none.
+            remember("starts", key, "the trial did not end")
+            if remembered("starts", key) is None:
+                raise RuntimeError("the cache cannot be written")
+            stored = _trial()
+            remember("starts", key, stored)
+        if not isinstance(stored, float):
+            raise RuntimeError(stored)
+        return stored
+
+    def prepare(self) -> tuple[bool, str | None]:
+        """Import what model classes are built on; return whether imports were deferred, or why not.
+
+        There is no reason to tell where the process may do other work or has imported it already.
+        """
+        deferred = (name for name in DEFERRED if name != META_KERNELS)  # torch may be here
+        if not _allowed[0] or any(name in sys.modules for name in (*BASE, *deferred)):
+            return False, None
+        reason = self.refusal("cpu")
+        if reason is None:
+            gc.set_threshold(OBJECTS_AT_START, 50, 50)
+            reason = _import_deferred()
+        return reason is None, reason
+
+
 def allow() -> None:
-    """Say that this process will only write text or score: it may do without what is left out."""
+    """Declare that this process will only write text or score."""
     _allowed[0] = True
 
 
-def import_leanly() -> bool:
-    """Import what model classes are built on; whether it was done without the unused parts.
-
-    Not where it is imported already, where there are other devices than the CPU, or where the
-    process may do other things than `allow` says.
-    """
-    late = (
-        name for name in LATER if name != META_KERNELS
-    )  # these come with torch, which may be here
-    if not _allowed[0] or any(name in sys.modules for name in (*BASE, *late)):
-        return False
-    sys.meta_path[:0] = [_Finder(), StructureFinder()]
-    try:
-        if _only_cpu():
-            with _no_distributed():
-                _import_base()
-            _import_on_access(PARENTS)
-            return True
-    except (ImportError, AttributeError, TypeError, OSError):  # another version uses them after all
-        for name in [name for name in sys.modules if name.partition(".")[0] == "transformers"]:
-            del sys.modules[name]
-    _complete()
-    end()
-    _import_base()
-    return False
+def resume_gc() -> None:
+    """Look for garbage as usual again; what the start made counts as old."""
+    if gc.get_threshold()[0] == OBJECTS_AT_START:
+        gc.freeze()
+        gc.unfreeze()
+        gc.set_threshold(OBJECTS_LATER, 50, 50)
 
 
-def completed(make: Callable[[], Made]) -> Made:
-    """What `make` makes; a second time with all of torch's kernels where it lacked one."""
+def with_all_kernels(make: Callable[[], Made]) -> Made:
+    """Return what `make` makes; where it lacks a kernel that was deferred, made once more."""
     try:
         return make()
     except NotImplementedError:
-        if not _complete():
+        if not _import_meta_kernels():
             raise
         return make()
 
 
-def _complete() -> bool:
-    """Import torch's kernels for tensors without memory; whether they were left out."""
-    left_out = isinstance(sys.modules.get(META_KERNELS), _LaterModule)
-    if left_out:
-        _import(META_KERNELS)
-    return left_out
+def restore_imports() -> None:
+    """Make imports as usual from here on, for work that uses scipy in earnest.
 
-
-def end() -> None:
-    """From here on imports are as usual, for work that uses scipy in earnest.
-
-    What was left out is still imported by what took it at its import, when it is used.
+    What was deferred is still imported by what took it at its import, when it is used.
     """
     sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, _Finder)]
     for name, module in list(sys.modules.items()):
-        if isinstance(module, _LaterModule):
+        if isinstance(module, _Placeholder):
             del sys.modules[name]
 
 
 @contextmanager
-def ended() -> Iterator[None]:
-    """Let imports be as usual after the block, however it ends."""
+def restored_imports() -> Iterator[None]:
+    """Make imports as usual after the block, however it ends."""
     try:
         yield
     finally:
-        end()
+        restore_imports()
 
 
-def _only_cpu() -> bool:
+def _environment() -> list[Any]:
+    """What a trial is valid for: versions, and the folder of packages as it is."""
+    versions = Versions.installed()
+    found = find_spec("transformers")  # imports nothing
+    packages = Path(found.origin).parents[1] if found and found.origin else Path()
+    changed = packages.stat().st_mtime_ns if packages.is_dir() else 0
+    own = Path(__file__).stat().st_mtime_ns
+    both = [versions.torch, versions.transformers]
+    return ["deferred", sys.version, *both, str(packages), changed, own]
+
+
+def _trial() -> float | str:
+    """The difference that a start in a child process prints, or how it failed."""
+    command = [sys.executable, "-P", "-c", f"from {__name__} import trial; trial()"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+            timeout=TRIAL_SECONDS, encoding="utf-8", errors="replace", env=environment,
+        )  # fmt: skip
+        return float(done.stdout.split()[-1])
+    except (OSError, subprocess.TimeoutExpired, ValueError, IndexError):
+        return "a start with it fails"
+
+
+def trial() -> None:
+    """Start with deferred imports, and print how far logits are from those of plain operations."""
+    reason = _import_deferred()
+    if reason is not None:
+        raise SystemExit(reason)
+    import torch
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    from hfcli.fast.decoders import build_decoder
+    from hfcli.fast.decoders.whole_texts import read
+
+    config = GPT2Config(
+        vocab_size=64, n_positions=32, n_embd=32, n_layer=1, n_head=2, bos_token_id=0,
+        eos_token_id=0,
+    )  # fmt: skip
+    ids = torch.arange(12)[None]
+    torch.rand(1, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        model = GPT2LMHeadModel(config).eval()
+        decoder = build_decoder(model)
+        assert decoder is not None
+        found = difference(decoder.logits(read(decoder, ids)), model(ids).logits)
+    restore_imports()
+    import_module("scipy.special")
+    sys.stdout.write(f"{found}\n")
+
+
+def _import_deferred() -> str | None:
+    sys.meta_path[:0] = [_Finder()]
     import torch
 
-    # torch makes its generators usable only among the kernels that are left out.
-    usable = getattr(torch._C, "_set_generator_metaclass", None)
-    if usable is not None:
-        usable(_generator_metaclass())
-    return torch.distributed.is_available() and not torch.accelerator.is_available()
+    if torch.accelerator.is_available() or not torch.distributed.is_available():
+        _import_meta_kernels()
+        restore_imports()
+        return "the CPU is not the only device, or torch was built without distributed tensors"
+    # torch makes its generators usable only among the kernels that are deferred.
+    torch._C._set_generator_metaclass(_generator_metaclass())
+    available = torch.distributed.is_available
+    torch.distributed.is_available = lambda: False
+    try:
+        for name in BASE:
+            import_module(name)
+    finally:
+        torch.distributed.is_available = available
+    _import_on_access(PARENTS)
+    return None
 
 
 def _generator_metaclass() -> Any:
@@ -133,21 +228,12 @@ def _generator_metaclass() -> Any:
         return import_module("torch._opaque_base").OpaqueBaseMeta
 
 
-def _import_base() -> None:
-    for name in BASE:
-        import_module(name)
-
-
-@contextmanager
-def _no_distributed() -> Iterator[None]:
-    import torch
-
-    available = torch.distributed.is_available
-    torch.distributed.is_available = lambda: False
-    try:
-        yield
-    finally:
-        torch.distributed.is_available = available
+def _import_meta_kernels() -> bool:
+    """Import torch's kernels for tensors without memory; whether they were deferred."""
+    deferred = isinstance(sys.modules.get(META_KERNELS), _Placeholder)
+    if deferred:
+        _import(META_KERNELS)
+    return deferred
 
 
 def _import_on_access(parents: Sequence[str]) -> None:
@@ -169,35 +255,37 @@ def _submodule(parent: str, before: Callable[[str], Any] | None, name: str) -> A
 
 
 class _Finder(MetaPathFinder, Loader):
-    """Finds a placeholder for every module of `LATER`, until the first of its package is used."""
+    """Finds a placeholder for every module of `DEFERRED`, until one of its package is used."""
 
     def find_spec(self, fullname: str, path: Any, target: Any = None) -> ModuleSpec | None:
+        if fullname == IMPORT_UTILS:
+            return _with_cached_structure(PathFinder.find_spec(fullname, path))
         root = _root(fullname)
         if root is None or (
             isinstance(sys.modules.get(root, self), ModuleType)
-            and not isinstance(sys.modules[root], _LaterModule)
+            and not isinstance(sys.modules[root], _Placeholder)
         ):
             return None
         return ModuleSpec(fullname, self, is_package=True)
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
-        return _LaterModule(spec.name)
+        return _Placeholder(spec.name)
 
     def exec_module(self, module: ModuleType) -> None:
         pass
 
 
-class _LaterModule(ModuleType):
+class _Placeholder(ModuleType):
     """A module that is imported when something in it is used."""
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
         real = _imported(self.__name__)
-        return _Later(self.__name__, name) if real is None else getattr(real, name)
+        return _DeferredName(self.__name__, name) if real is None else getattr(real, name)
 
 
-class _Later:
+class _DeferredName:
     """A name in such a module."""
 
     def __init__(self, module: str, name: str) -> None:
@@ -237,21 +325,21 @@ def _unmarked(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _root(name: str) -> str | None:
-    return next((root for root in LATER if name == root or name.startswith(f"{root}.")), None)
+    return next((root for root in DEFERRED if name == root or name.startswith(f"{root}.")), None)
 
 
 def _imported(name: str) -> ModuleType | None:
     module = sys.modules.get(name)
-    return None if isinstance(module, _LaterModule) else module
+    return None if isinstance(module, _Placeholder) else module
 
 
 def _import(name: str) -> ModuleType:
     """The real module; the first use of a package takes all of its placeholders away."""
     root = _root(name)
     if root == COMPILER:
-        _complete()  # the compiler works with such tensors
-    if root is not None and isinstance(sys.modules.get(root), _LaterModule):
-        for other in [n for n, m in sys.modules.items() if isinstance(m, _LaterModule)]:
+        _import_meta_kernels()  # the compiler works with such tensors
+    if root is not None and isinstance(sys.modules.get(root), _Placeholder):
+        for other in [n for n, m in sys.modules.items() if isinstance(m, _Placeholder)]:
             if _root(other) == root:
                 del sys.modules[other]
         finders = [f for f in sys.meta_path if isinstance(f, _Finder)]
@@ -262,3 +350,36 @@ def _import(name: str) -> ModuleType:
         finally:
             sys.meta_path[:0] = finders
     return import_module(name)
+
+
+def _with_cached_structure(spec: ModuleSpec | None) -> ModuleSpec | None:
+    """Let transformers cache which file defines what, instead of reading all of its files twice."""
+    if spec is not None and isinstance(spec.loader, SourceFileLoader):
+        spec.loader = _StructureLoader(spec.loader.name, spec.loader.path)
+    return spec
+
+
+class _StructureLoader(SourceFileLoader):
+    def exec_module(self, module: ModuleType) -> None:
+        super().exec_module(module)
+        module.define_import_structure = partial(_structure, module.define_import_structure)  # type: ignore[attr-defined]
+
+
+def _structure(make: Callable[..., Any], path: Any, prefix: str | None = None) -> Any:
+    folder = Path(path) if Path(path).is_dir() else Path(path).parent
+    if folder.name != "models":
+        return make(path, prefix)
+    key = ["structure", Versions.installed().transformers, str(folder), folder.stat().st_mtime_ns]
+    stored = remembered("starts", key)
+    if stored is None:
+        made = make(path, None)
+        stored = [
+            [sorted(needs), {module: sorted(names) for module, names in found.items()}]
+            for needs, found in made.items()
+        ]
+        remember("starts", key, stored)
+    before = "" if prefix is None else f"{prefix}."
+    return {
+        frozenset(needs): {f"{before}{module}": set(names) for module, names in found.items()}
+        for needs, found in stored
+    }

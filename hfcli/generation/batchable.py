@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel
 
-    from hfcli.fast.decoders import Forward
+    from hfcli.fast.decoders import Decoder
 
 LENGTHS = (2, 23, 9)  # of the texts, in tokens
 STEPS = 2  # passes over one more token of each text
@@ -54,37 +54,37 @@ REFUSED = (
 def open_decoder_state(
     model: PreTrainedModel,
     longest: int,
-    forward: Forward | None = None,
+    decoder: Decoder | None = None,
     *,
-    apart: bool = False,
+    batch_invariant: bool = False,
     rows: int = 1,
 ) -> DecoderState:
     """Return the memory that fits the model, for rows of at most `longest` tokens.
 
     Args:
-        forward: the model's forward pass in fewer operations; None: its modules.
-        apart: see `Slots`.
+        decoder: the model's fused decoder; None: its modules.
+        batch_invariant: see `Slots`.
         rows: most there will be, for libraries that want to know.
     """
     own = getattr(model, "open_decoder_state", None)
     if own is not None:  # weights that another library holds
         return own(rows)  # type: ignore[no-any-return]
-    if not is_batchable(model, longest, forward):
+    if not is_batchable(model, longest, decoder):
         return _one_row(model, longest)
-    return Slots(model, forward, apart=apart)
+    return Slots(model, decoder, batch_invariant=batch_invariant)
 
 
-def is_batchable(model: PreTrainedModel, longest: int, forward: Forward | None = None) -> bool:
+def is_batchable(model: PreTrainedModel, longest: int, decoder: Decoder | None = None) -> bool:
     """Return whether a row's logits are the same in a batch as alone, within rounding.
 
     Args:
         model: in eval mode.
         longest: tokens that a row may have.
-        forward: the model's forward pass in fewer operations, which reads no mask of the model's.
+        decoder: the model's fused decoder, which reads no mask of the model's.
     """
     if not plain_attention(model, longest):
         return False
-    if forward is not None:
+    if decoder is not None:
         return True
     lengths = _lengths(model.config, longest)
     if lengths is None:

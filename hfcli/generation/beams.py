@@ -12,7 +12,7 @@ from hfcli.foreign import forward_errors
 from hfcli.generation.admission import memory_of_beams
 from hfcli.generation.request import Finished, Request
 from hfcli.generation.row import Row
-from hfcli.models.load import LoadedModel
+from hfcli.models.load import ReadableModel
 from hfcli.tasks.numbers import nan_logits
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ GB = 1_000_000_000
 
 
 def beam_search(
-    loaded: LoadedModel,
+    loaded: ReadableModel,
     requests: Sequence[Request],
     config: GenerationConfig,
     on_text: Callable[[str], None] | None,
@@ -98,7 +98,7 @@ def _check(model: Any, ids: Tensor) -> None:
 def _finished(
     request: Request,
     ids: Sequence[int],
-    loaded: LoadedModel,
+    loaded: ReadableModel,
     on_text: Callable[[str], None] | None,
 ) -> Finished:
     """Return the text of a beam's tokens, which padding may follow."""

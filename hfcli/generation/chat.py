@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from hfcli import files
 from hfcli.errors import DataError, RecipeError
+from hfcli.fast.portable import SpeculativeDecoding
 from hfcli.foreign import forward_errors
 from hfcli.generation.batchable import open_decoder_state
 from hfcli.generation.engines import open_engine
@@ -30,8 +31,8 @@ from hfcli.tasks.base import context_length
 from hfcli.user_text import parse_json, read_text
 
 if TYPE_CHECKING:
-    from hfcli.fast.decoders import Forward
-    from hfcli.models.load import LoadedModel
+    from hfcli.fast.decoders import Decoder
+    from hfcli.models.load import ReadableModel
 
 DEFAULT_MAX_ANSWER_TOKENS = 512  # where neither a flag nor the model says
 
@@ -63,7 +64,7 @@ class Conversation:
         system: what it is told first.
         chat_template: False: plain text, turns on lines of their own, for models without one.
         seed: of the first answer; the n-th answer has `seed + n`.
-        forward: the model's forward pass in fewer operations; None: its modules.
+        decoder: the model's fused decoder; None: its modules.
         stops: strings that end an answer and are not part of it.
 
     Raises:
@@ -73,15 +74,15 @@ class Conversation:
     def __init__(
         self,
         *,
-        loaded: LoadedModel,
+        loaded: ReadableModel,
         settings: GenerationSettings,
         system: str | None = None,
         chat_template: bool = True,
         seed: int = 0,
-        forward: Forward | None = None,
+        decoder: Decoder | None = None,
         stops: tuple[str, ...] = (),
     ) -> None:
-        self.forward = forward
+        self.decoder = decoder
         self.loaded = loaded
         self.system = system
         self.seed = seed
@@ -100,7 +101,7 @@ class Conversation:
 
     def _forget(self) -> None:
         longest = context_length(self.loaded.tokenizer, self.loaded.model)
-        self._memory = open_decoder_state(self.loaded.model, longest, self.forward)
+        self._memory = open_decoder_state(self.loaded.model, longest, self.decoder)
         self._read: list[int] = []
 
     def undo(self) -> bool:
@@ -220,7 +221,8 @@ def open_conversation(
         RecipeError: an engine that does not read a token at a time.
         ModelError, RunError: see `hfcli.errors`.
     """
-    choice = replace(choice, without=choice.without | {"guesses"})  # answers are not guessed
+    without = choice.without | {SpeculativeDecoding.name}
+    choice = replace(choice, without=without)  # answers are not guessed
     opened = open_engine(engine, EngineOptions(choice=choice, listener=listener, one_stream=True))
     if not isinstance(opened, TransformersEngine):
         raise RecipeError(f"hfcli chat does not go with the engine {engine}")
@@ -231,6 +233,6 @@ def open_conversation(
         system=system,
         chat_template=chat_template,
         seed=seed,
-        forward=opened.forward,
+        decoder=opened.decoder,
         stops=stops,
     )

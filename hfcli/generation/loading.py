@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING
 
 from hfcli.device import resolve_device, resolve_dtype
 from hfcli.errors import ModelError
-from hfcli.fast.bfloat16 import bfloat16_wins
-from hfcli.fast.decoders import is_known
-from hfcli.fast.startup import import_leanly
+from hfcli.fast.batch_invariance import BatchInvariance
+from hfcli.fast.bfloat16 import Bfloat16, bfloat16_wins
+from hfcli.fast.decoders import FusedDecoder, is_known
+from hfcli.fast.linear import PrepackedWeights
+from hfcli.fast.portable import ConvertedFiles
+from hfcli.fast.startup import DeferredImports
 from hfcli.models.adapter import resolve_chain
 from hfcli.models.load import LoadedModel, load_model, weight_bytes
 from hfcli.models.options import LoadOptions
@@ -35,7 +38,7 @@ class ModelChoice:
         trust_remote_code: run Python code that comes with the model; that of a Hub id is pinned
             by `revision`, a commit.
         kept_dtype: what `auto` was when the run that goes on began.
-        without: names of `hfcli.fast.bfloat16.SWITCHES` that are off.
+        without: names of speed-ups that are off; see `hfcli.fast`.
     """
 
     name: str | None = None
@@ -51,7 +54,7 @@ class ModelChoice:
     without: frozenset[str] = frozenset()
 
     def fast(self, name: str) -> bool:
-        """Whether what `hfcli.fast.bfloat16.SWITCHES` describes under the name may be used."""
+        """Return whether the speed-up of this name may be used."""
         return name not in self.without
 
 
@@ -63,16 +66,19 @@ class FoundModel:
     source: ModelSource
     adapter: ModelSource | None
 
-    def lean_start(self) -> None:
-        """Import transformers leanly, where that is what the choice allows.
+    def defer_imports(self, listener: Listener) -> None:
+        """Import transformers with deferred imports, where that is what the choice allows.
 
         Other libraries that load a model (peft, bitsandbytes, code that comes with it) get all of
         what they were tested with.
         """
         choice = self.choice
         others = choice.load_in is not None or choice.trust_remote_code or self.has_adapter
-        if choice.fast("lean-start") and choice.device in ("auto", "cpu") and not others:
-            import_leanly()
+        start = DeferredImports()
+        if choice.fast(start.name) and choice.device in ("auto", "cpu") and not others:
+            _deferred, reason = start.prepare()
+            if reason is not None:
+                listener(Choice(f"{start.name}: off, {reason}"))
 
     @property
     def has_adapter(self) -> bool:
@@ -125,13 +131,13 @@ def load_found(
         listener: gets notes.
         one_stream: one text at a time, which no other has to be equal to: `auto` may be bfloat16
             on a CPU, too.
-        many: many texts; `auto` may be bfloat16 on a CPU where their rows may stand apart in it.
+        many: many texts; `auto` may be bfloat16 on a CPU where their rows may be batch-invariant.
 
     Raises:
         ModelError, RunError: see `hfcli.errors`.
     """
     choice = found.choice
-    found.lean_start()
+    found.defer_imports(listener)
     placement = resolve_device(choice.device)
     kept = choice.kept_dtype if choice.dtype == "auto" and choice.kept_dtype in TYPES else None
     dtype = resolve_dtype(kept or choice.dtype, placement.device)
@@ -150,7 +156,7 @@ def load_found(
             load_in=choice.load_in,
             allow_pickle=choice.allow_pickle,
             trust_remote_code=choice.trust_remote_code,
-            gguf_cache=choice.fast("gguf-cache"),
+            gguf_cache=choice.fast(ConvertedFiles.name),
         ),
     )
 
@@ -160,17 +166,18 @@ def _dtype_on_cpu(found: FoundModel, one_stream: bool, many: bool) -> tuple[torc
     import torch
 
     *_, base = resolve_chain(found.source)
-    if not one_stream and not (many and _may_stand_apart(found.choice, base)):
+    if not one_stream and not (many and _may_be_invariant(found.choice, base)):
         return torch.float32, "texts do not depend on how they are batched"
-    if not found.choice.fast("bfloat16"):
+    if not found.choice.fast(Bfloat16.name):
         return torch.float32, "--without bfloat16"
     wins, why = bfloat16_wins(weight_bytes(base))
     return (torch.bfloat16 if wins else torch.float32), why
 
 
-def _may_stand_apart(choice: ModelChoice, base: ModelSource) -> bool:
+def _may_be_invariant(choice: ModelChoice, base: ModelSource) -> bool:
     """Whether it is worth loading a model to see; converting a GGUF file twice would not be."""
-    fast = choice.fast("forward") and choice.fast("prepack")
+    needed = (FusedDecoder, PrepackedWeights, BatchInvariance)
+    fast = all(choice.fast(one.name) for one in needed)
     return fast and base.gguf_file is None and is_known(base.folder)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hfcli.errors import DataError, ModelError
-from hfcli.models.load import LoadedModel
+from hfcli.models.load import ReadableModel
 from hfcli.tasks.base import context_length
 from hfcli.tasks.chat_templates import Conversation, chat_ids, check_template
 from hfcli.tasks.messages import BadMessages, read_messages, read_tools
@@ -27,7 +27,7 @@ class PromptOptions:
     chat_template: bool | None = None
 
 
-def uses_chat(loaded: LoadedModel, options: PromptOptions, *, messages: bool = False) -> bool:
+def uses_chat(loaded: ReadableModel, options: PromptOptions, *, messages: bool = False) -> bool:
     """Whether the chat template is applied.
 
     Raises:
@@ -48,7 +48,7 @@ def uses_chat(loaded: LoadedModel, options: PromptOptions, *, messages: bool = F
 
 
 def prompt_ids(
-    loaded: LoadedModel, prompt: str | Messages, options: PromptOptions, tools: Any = None
+    loaded: ReadableModel, prompt: str | Messages, options: PromptOptions, tools: Any = None
 ) -> tuple[int, ...]:
     """The ids the model reads; at least one, since nothing cannot be continued.
 
@@ -76,7 +76,7 @@ def prompt_ids(
     return tuple(ids)
 
 
-def room_for_text(loaded: LoadedModel, n_prompt: int) -> int:
+def room_for_text(loaded: ReadableModel, n_prompt: int) -> int:
     """Tokens that can follow the prompt.
 
     Raises:
@@ -109,7 +109,7 @@ def _conversation(prompt: str | Messages, system: str | None, tools: Any) -> Con
         raise DataError(f"tools: {e}") from e
 
 
-def _chat_ids(loaded: LoadedModel, chat: Conversation) -> tuple[int, ...]:
+def _chat_ids(loaded: ReadableModel, chat: Conversation) -> tuple[int, ...]:
     check_template(loaded.tokenizer, chat)
     refused = f"{loaded.source.name}: its chat template refuses this"
     return tuple(chat_ids(loaded.tokenizer, chat, opened=True, refused=(ModelError, refused)))

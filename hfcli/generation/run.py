@@ -27,7 +27,7 @@ from hfcli.generation.settings import (
     stop_strings,
 )
 from hfcli.generation.structured import Grammar, constraint_factory
-from hfcli.models.load import LoadedModel
+from hfcli.models.load import ReadableModel
 from hfcli.origins import as_typed
 from hfcli.recipe.sections import GenerationSettings
 from hfcli.results import GenerateResult, Listener, Note, TextPiece
@@ -70,7 +70,7 @@ class RequestMaker:
 
     def __init__(
         self,
-        loaded: LoadedModel,
+        loaded: ReadableModel,
         settings: GenerationSettings,
         options: TextOptions,
         max_new_tokens: int = DEFAULT_MAX_NEW_TOKENS,
@@ -222,7 +222,7 @@ def continue_text(
 
 
 def _beams(
-    loaded: LoadedModel,
+    loaded: ReadableModel,
     requests: list[Request],
     config: GenerationConfig,
     on_text: Callable[[str], None] | None,

@@ -1,7 +1,7 @@
 """The rows at work: new ones start where there is room, finished ones leave at once.
 
 In float32, a token that rounding could have changed is sampled again for the row alone (see
-`hfcli.generation.sampling`); in bfloat16, rows are computed apart where possible. Running out of
+`hfcli.generation.sampling`); in bfloat16, rows are batch-invariant where possible. Running out of
 memory halves the batch. Knows nothing about requests that are not here yet.
 """
 
@@ -25,8 +25,8 @@ from hfcli.tasks.numbers import NanLogitsError, nan_logits
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from hfcli.fast.decoders import Forward
-    from hfcli.models.load import LoadedModel
+    from hfcli.fast.decoders import Decoder
+    from hfcli.models.load import ReadableModel
 
 PREFILL_TOKENS = 4096  # of new rows read in one pass, padding included
 PADDING = 0.2  # most padding of a pass, a token of the prompts; more passes cost more than that
@@ -38,21 +38,23 @@ class Batched(Protocol):
 
     Args:
         longest: tokens that a row may have.
-        forward: the model's forward pass in fewer operations; None: its modules.
+        decoder: the model's fused decoder; None: its modules.
         exact: whether choices that rounding could have changed are made again.
-        apart: whether rows are computed so that their numbers do not depend on the others.
+        batch_invariant: whether no number of a row depends on the others.
         proposer: guesses tokens of a single row.
         listener: gets notes.
     """
 
-    loaded: LoadedModel
     counts: Counts
     longest: int
-    forward: Forward | None
+    decoder: Decoder | None
     exact: bool
-    apart: bool
+    batch_invariant: bool
     proposer: Proposer | None
     listener: Listener
+
+    @property
+    def loaded(self) -> ReadableModel: ...
 
     def pack(self) -> None:
         """Lay the weights out for the processor, where that wins and is not done."""
@@ -74,8 +76,8 @@ class Batch:
     def _fresh(self) -> DecoderState:
         engine = self.engine
         return open_decoder_state(
-            engine.loaded.model, engine.longest, engine.forward,
-            apart=engine.apart, rows=self.budget.rows,
+            engine.loaded.model, engine.longest, engine.decoder,
+            batch_invariant=engine.batch_invariant, rows=self.budget.rows,
         )  # fmt: skip
 
     def advance(self, waiting: list[Row]) -> list[Row]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hfcli.generation.sampling import SamplingParams
-from hfcli.models.load import LoadedModel
+from hfcli.models.load import ReadableModel
 from hfcli.models.tokenizer import PAD_TOKEN
 from hfcli.recipe.sections import GenerationSettings
 
@@ -41,7 +41,7 @@ NEUTRAL: dict[str, Any] = {
 def generation_config(
     *,
     settings: GenerationSettings,
-    loaded: LoadedModel,
+    loaded: ReadableModel,
     max_new_tokens: int = DEFAULT_MAX_NEW_TOKENS,
 ) -> GenerationConfig:
     """Return what decides the text: flags first, then the model's own settings, then defaults.
@@ -153,7 +153,7 @@ def _samples(settings: GenerationSettings, own: GenerationConfig) -> bool:
     return True if own.do_sample is None else bool(own.do_sample)
 
 
-def _fill_token_ids(config: GenerationConfig, loaded: LoadedModel) -> None:
+def _fill_token_ids(config: GenerationConfig, loaded: ReadableModel) -> None:
     if config.eos_token_id is None:
         config.eos_token_id = loaded.tokenizer.eos_token_id
     if config.pad_token_id is None:
@@ -161,7 +161,7 @@ def _fill_token_ids(config: GenerationConfig, loaded: LoadedModel) -> None:
         config.pad_token_id = loaded.tokenizer.pad_token_id or (min(eos) if eos else 0)
 
 
-def never_written(loaded: LoadedModel) -> tuple[int, ...]:
+def never_written(loaded: ReadableModel) -> tuple[int, ...]:
     """Ids of tokens that stand in no text: padding that hfcli added, which nothing was trained on.
 
     Models that were made from scratch have it, and those that earlier versions trained.

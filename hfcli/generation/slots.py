@@ -11,9 +11,10 @@ import inspect
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
+from hfcli.fast.batch_invariance import InvariantAttention
 from hfcli.fast.decoders import whole_texts
-from hfcli.fast.decoders.cached_attention import RowsApart, SlotAttention, additive
-from hfcli.fast.linear import plain_weights
+from hfcli.fast.decoders.cached_attention import CachedAttention, additive
+from hfcli.fast.linear import unpacked_weights
 from hfcli.generation.slot_cache import View, slot_cache
 from hfcli.tasks.base import pad_right
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel
 
-    from hfcli.fast.decoders import Attend, Forward
+    from hfcli.fast.decoders import Attend, Decoder
 
 CACHE_NAMES = ("cache", "cache_params", "past_key_values")  # the newest first
 
@@ -66,7 +67,7 @@ class ModelRows:
 
         self.computed += len(ids)
         inputs = torch.tensor([list(ids)], device=self.model.device)
-        with plain_weights():
+        with unpacked_weights():
             output = self.model(input_ids=inputs, use_cache=False, **self._last_only)
         return output.logits[:, -1].float()  # type: ignore[no-any-return]
 
@@ -77,19 +78,23 @@ class Slots(ModelRows):
     Args:
         lengths: tokens in memory, a row; rows are numbered in this order.
         most: how many rows there may be; None: as many as memory holds.
-        forward: the model's forward pass in fewer operations; None: its modules.
-        apart: no number of a row may depend on the others; needs `forward`, and weights that are
-            packed for it.
+        decoder: the model's fused decoder; None: its modules.
+        batch_invariant: no number of a row may depend on the others; needs `decoder`, and weights
+            that are packed for it.
     """
 
     most: int | None = None
 
     def __init__(
-        self, model: PreTrainedModel, forward: Forward | None = None, *, apart: bool = False
+        self,
+        model: PreTrainedModel,
+        decoder: Decoder | None = None,
+        *,
+        batch_invariant: bool = False,
     ) -> None:
         super().__init__(model)
-        self.forward = forward
-        self.apart = apart and forward is not None
+        self.decoder = decoder
+        self.batch_invariant = batch_invariant and decoder is not None
         self.lengths: list[int] = []
         self.view = View()
         self.cache = slot_cache(self.view)
@@ -115,14 +120,14 @@ class Slots(ModelRows):
 
         n, longest = inputs.shape
         positions = torch.arange(longest, device=inputs.device)[None]
-        attend: Attend = SlotAttention(self.cache, self.view)
-        if self.apart:
-            attend = RowsApart(self.cache, self.view, (ends + 1).tolist())
-        if self.forward is not None and (n > 1 or self.apart):
-            hidden = whole_texts.read(self.forward, inputs, attend)
-            return self.forward.logits(hidden[torch.arange(n), ends])
-        if self.forward is not None:
-            return self.forward(inputs, positions, attend, ends)[:, 0]
+        attend: Attend = CachedAttention(self.cache, self.view)
+        if self.batch_invariant:
+            attend = InvariantAttention(self.cache, self.view, (ends + 1).tolist())
+        if self.decoder is not None and (n > 1 or self.batch_invariant):
+            hidden = whole_texts.read(self.decoder, inputs, attend)
+            return self.decoder.logits(hidden[torch.arange(n), ends])
+        if self.decoder is not None:
+            return self.decoder(inputs, positions, attend, ends)[:, 0]
         # transformers keeps the same tokens of all rows.
         kept = torch.unique(ends) if self._last_only else positions[0]
         output = self.model(
@@ -161,15 +166,15 @@ class Slots(ModelRows):
     def _extend(self, inputs: Tensor, positions: Tensor, columns: int) -> Tensor:
         import torch
 
-        if self.forward is not None and self.apart:
-            attend = RowsApart(self.cache, self.view, (positions[:, -1] + 1).tolist())
-            return self.forward(inputs, positions, attend)
+        if self.decoder is not None and self.batch_invariant:
+            attend = InvariantAttention(self.cache, self.view, (positions[:, -1] + 1).tolist())
+            return self.decoder(inputs, positions, attend)
         mask = None
-        if inputs.numel() > 1 or self.forward is None:  # a single token reads everything
+        if inputs.numel() > 1 or self.decoder is None:  # a single token reads everything
             seen = torch.arange(columns, device=inputs.device)[None, None] <= positions[:, :, None]
             mask = additive(seen, self.cache.layers[0].keys)  # eager attention adds what it gets
-        if self.forward is not None:
-            return self.forward(inputs, positions, SlotAttention(self.cache, self.view, mask))
+        if self.decoder is not None:
+            return self.decoder(inputs, positions, CachedAttention(self.cache, self.view, mask))
         output = self.model(
             input_ids=inputs,
             position_ids=positions,

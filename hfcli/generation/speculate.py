@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel
 
-    from hfcli.fast.decoders import Forward
+    from hfcli.fast.decoders import Decoder
     from hfcli.generation.row import Row
 
 LONGEST_NGRAM = 3  # of transformers' max_matching_ngram_size 2, one more: fewer false starts
@@ -106,14 +106,14 @@ class DraftModel:
     Args:
         model: the draft.
         longest: most tokens it can read; a text that is longer goes on without guesses.
-        forward: its short forward pass, if any.
+        decoder: its fused decoder, if any.
     """
 
     def __init__(
-        self, model: PreTrainedModel, longest: int, forward: Forward | None = None
+        self, model: PreTrainedModel, longest: int, decoder: Decoder | None = None
     ) -> None:
         self.longest = longest
-        self.memory = open_decoder_state(model, longest, forward)
+        self.memory = open_decoder_state(model, longest, decoder)
         self._read: list[int] = []
 
     def propose(self, row: Row, limit: int) -> list[int]:

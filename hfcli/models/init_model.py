@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hfcli.errors import ModelError, RecipeError, RunError
-from hfcli.fast import garbage
 from hfcli.foreign import foreign_errors
 from hfcli.models.causal import check_causal, is_causal_task
 from hfcli.models.load import LoadedModel, silence
@@ -79,7 +78,6 @@ def build_model(
         _check_memory(config_values, task, config)
         model = task.auto_class().from_config(config)
     source = ModelSource(f"{model_type} from scratch", Path())
-    garbage.seek()
     return LoadedModel(model.to(device), tokenizer, source)
 
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from hfcli import hub
 from hfcli.device import Placement, needs_memory
 from hfcli.errors import ModelError
-from hfcli.fast import garbage
+from hfcli.fast.startup import resume_gc
 from hfcli.foreign import cut
 from hfcli.models import adapter, gguf_cache
 from hfcli.models.generation_config import FILE, check_generation_config, load_generation_config
@@ -31,6 +31,19 @@ if TYPE_CHECKING:
 
 # A tokenizer that has no more than so many tokens too many is the model's own, with additions.
 FEW_TOKENS = 16
+
+
+class ReadableModel(Protocol):
+    """What computing with a model takes: a `LoadedModel`, or one that was prepared for speed."""
+
+    @property
+    def model(self) -> PreTrainedModel: ...
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerBase: ...
+    @property
+    def source(self) -> ModelSource: ...
+    @property
+    def parts(self) -> tuple[ModelSource, ...]: ...
 
 
 @dataclass(frozen=True)
@@ -137,7 +150,7 @@ def _load(
         check_quantized(model, source)
     model.eval()
     parts = (*([base] if base is not source else []), *(a for a in adapters if a is not source))
-    garbage.seek()
+    resume_gc()
     return LoadedModel(model, tokenizer, source, tuple(missing), parts)
 
 

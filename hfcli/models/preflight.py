@@ -18,6 +18,7 @@ from hfcli.foreign import cut
 from hfcli.models.json_file import read_object
 from hfcli.models.resolve import ModelSource
 
+HANDS_ON_CALLS = True  # for `hfcli.foreign`: what arises in a call of torch is its caller's fault
 INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 WEIGHT_FILES = ("*.safetensors", "*.bin", "*.gguf")
 # Configurations make lists and modules out of these, before any weight is looked at.
@@ -123,6 +124,23 @@ class SizeLimit:
         self.memory = memory
         self.itemsize = itemsize
         self.weights = self.buffers = self.tensors = 0
+
+    def counting(self) -> Any:
+        """Return a context in which the tensors without memory that are made are counted."""
+        from torch.overrides import TorchFunctionMode
+
+        count = self.count
+
+        class Counting(TorchFunctionMode):
+            def __torch_function__(
+                self, function: Any, types: Any, args: Any = (), kwargs: Any = None
+            ) -> Any:
+                made = function(*args, **(kwargs or {}))
+                if getattr(made, "is_meta", False):
+                    count(getattr(function, "__name__", ""), made.numel())
+                return made
+
+        return Counting()
 
     def count(self, function: str, size: int) -> None:
         """Take notice of a tensor without memory.

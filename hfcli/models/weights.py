@@ -12,8 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from hfcli.errors import ModelError
-from hfcli.fast import startup as lean
-from hfcli.fast.blank import nothing_drawn
+from hfcli.fast.startup import with_all_kernels
 from hfcli.foreign import first_line, foreign_errors
 from hfcli.models.causal import UNKNOWN, check_causal, is_causal_task
 from hfcli.models.preflight import SizeLimit, check_files
@@ -55,7 +54,7 @@ def load_weights(
     with (
         quiet,
         foreign_errors(ModelError, failed, hint=cut_off_hint(source), say=_told),
-        nothing_drawn(limit=limit),
+        limit.counting(),
     ):
         make = partial(
             task.auto_class().from_pretrained,
@@ -65,7 +64,7 @@ def load_weights(
             **options,
             **config_overrides,
         )
-        model, info = lean.completed(make)
+        model, info = with_all_kernels(make)
         model.get_input_embeddings().weight.shape  # noqa: B018 - what everything else relies on
     if is_causal_task(task):
         check_causal(model.config, source.name)

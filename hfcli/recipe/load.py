@@ -18,6 +18,7 @@ from pydantic import BaseModel, ValidationError
 from hfcli.errors import RecipeError, did_you_mean
 from hfcli.recipe.explain import explain
 from hfcli.recipe.overrides import Override, as_overrides
+from hfcli.recipe.renamed import rename_optimizations
 from hfcli.recipe.schema import BUNDLED, Recipe
 from hfcli.recipe.yaml_file import Path, YamlError, dump_yaml, parse_yaml
 from hfcli.user_text import read_text
@@ -96,6 +97,7 @@ def validate_as(schema: type[AnyRecipe], draft: Draft) -> AnyRecipe:
     # A section with nothing in it, `training:`, is one with its defaults.
     draft.data = {key: value for key, value in draft.data.items() if value is not None}
     _absolute_paths(draft)
+    rename_optimizations(draft.data, draft.origins)
     try:
         return schema.model_validate(draft.data)
     except ValidationError as e:

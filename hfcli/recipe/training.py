@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from hfcli.errors import did_you_mean
+from hfcli.fast import SPEED_UPS, names
 from hfcli.recipe.sections import Section
 from hfcli.recipe.upstream import dataclass_fields
 from hfcli.shown import shown
 from hfcli.tasks.prepared import MOST
 
 Interval = Literal["no", "steps", "epoch"]
+if TYPE_CHECKING:
+    Optimization = str
+else:
+    Optimization = Literal[names("training")]
 AUTO = "auto"
 DEFAULT_ROWS = 8  # of an optimizer step; TrainingArguments' default
 OWNED_BY_HFCLI = {
@@ -81,12 +86,11 @@ class TrainingSection(Section):
         description="Of a language model: `chunked_nll` never holds the logits of all tokens;"
         " `nll` is the model's own way to the same loss.",
     )
-    plain: list[Literal["memory", "activation", "dropout", "attention", "optimizer"]] = Field(
+    disable_optimizations: list[Optimization] = Field(
         default_factory=list,
-        description="On a CPU: what is left as transformers and the system do it. `memory`: freed"
-        " memory goes back to the system; `activation`: GELU as eight operations; `dropout`,"
-        " `attention`: torch's own, which draw a random number for every element; `optimizer`:"
-        " AdamW over every row of the word embedding, and clipping before it.",
+        description="Speed-ups of training on a CPU to leave out: "
+        + "; ".join(f"`{one.name}`: {one.help}" for one in SPEED_UPS if one.stage == "training")
+        + ".",
     )
     train_sampling_strategy: Literal["random", "sequential", "group_by_length"] | None = Field(
         None,

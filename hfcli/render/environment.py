@@ -28,7 +28,7 @@ def show_environment(result: EnvironmentResult) -> None:
     _section("Folders", _folders(result.folders))
     _section("Network", _network(result))
     _section("Speed-ups of writing and scoring", _speed_ups(result, "--without"))
-    _section("Speed-ups of training", _speed_ups(result, "training.plain"))
+    _section("Speed-ups of training", _speed_ups(result, "training.disable_optimizations"))
     _section("Variables", _variables(result))
     if result.check is not None:
         _section("Check", _check(result))

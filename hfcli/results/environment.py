@@ -117,7 +117,8 @@ class SpeedUp:
     """Something that is made faster.
 
     Args:
-        switch: what leaves it out: `--without NAME`, or `training.plain: [NAME]`.
+        switch: what leaves it out: `--without NAME`, or
+            `training.disable_optimizations: [NAME]`.
         on: None: not known, since torch cannot be used.
     """
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 NOT_ARGUMENTS = {
     "extra", "bf16", "metric_for_best_model", "save_dtype", "early_stopping_patience",
     "early_stopping_threshold", "sample_prompts", "train_sampling_strategy", "loss_type",
-    "effective_batch_size", "plain",
+    "effective_batch_size", "disable_optimizations",
 }  # fmt: skip
 # What a recipe may write for an argument of each of these types.
 _SCALARS: dict[Any, tuple[type, ...]] = {

@@ -111,7 +111,7 @@ def _need(
         callbacks=[],
         label_smoothing=section.label_smoothing_factor,
         chunked=section.loss_type == "chunked_nll",
-        plain=section.plain,
+        disabled=section.disable_optimizations,
     )
     trial = Trial(trainer, setup)
     parameters = setup.loaded.model.parameters()

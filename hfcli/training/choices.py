@@ -4,22 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hfcli.fast.training.optimizer import OPTIMIZER
 from hfcli.training.order import Strategy
 
 if TYPE_CHECKING:
     from transformers import TrainingArguments
 
 
-def choices(
-    arguments: TrainingArguments, strategy: Strategy, chunked: bool, quick: bool
-) -> list[str]:
+def choices(arguments: TrainingArguments, strategy: Strategy, chunked: bool) -> list[str]:
     """Sentences, each with the key of the training section that chooses otherwise.
 
     Args:
         arguments: of the run.
         strategy: order of the rows.
-        quick: whether a fused AdamW is made quicker by `hfcli.fast.training.optimizer`.
         chunked: whether a language model's loss is computed by `hfcli.training.head_loss`.
     """
     bf16 = "products in bfloat16, which the device computes in" if arguments.bf16 else "off"
@@ -27,11 +23,6 @@ def choices(
     told = [f"bf16: {bf16}", f"train_sampling_strategy: {order}"]
     name = getattr(arguments.optim, "value", arguments.optim)
     told.append(f"extra.optim: {name}")
-    if quick and name == "adamw_torch_fused":
-        told.append(
-            f"plain, without {OPTIMIZER}: rows of the word embedding that never occurred are left"
-            " out of steps, and clipping is part of them"
-        )
     if chunked:
         told.append("loss_type: chunked_nll, the head is applied to supervised tokens only")
     return told

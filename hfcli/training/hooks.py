@@ -17,11 +17,9 @@ TESTED = "5.4 to 5.24"
 # Methods of Trainer that hfcli's subclass replaces, with the parameters that it relies on.
 METHODS: Mapping[str, tuple[str, ...]] = {
     "_get_train_sampler": ("train_dataset",),
-    "create_optimizer": ("model",),
     "training_step": ("model", "inputs", "num_items_in_batch"),
     "compute_loss": ("model", "inputs", "return_outputs", "num_items_in_batch"),
     "_clip_grad_norm": ("model",),
-    "_get_grad_norm": ("model", "grad_norm"),
     "_get_output_dir": ("trial",),
     "_save_checkpoint": ("model", "trial"),
 }

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from hfcli.device import out_of_memory
 from hfcli.errors import RunError
-from hfcli.fast.training.optimizer import make_state
 from hfcli.results import Listener, Note
 from hfcli.training import checkpoints
 from hfcli.training.interrupts import Paused
@@ -113,7 +112,6 @@ def _watch(step: StepState, checkpoint: Path | None) -> TrainerCallback:
 
         def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             self.trainer.restore_loss_window(checkpoint)
-            make_state(kwargs["optimizer"])
 
         def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             step.random = torch.get_rng_state()

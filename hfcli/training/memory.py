@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hfcli.device import device_module
-from hfcli.fast.memory import give_back
+from hfcli.fast.memory import trim
 
 if TYPE_CHECKING:
     import torch
@@ -45,7 +45,7 @@ def peak_memory(
 def used_memory(device: torch.device) -> int:
     """Bytes in use now, counted as `peak_memory` counts; 0 where the system does not tell."""
     if device.type == "cpu":
-        give_back()
+        trim()
         return _told("VmRSS") or _by_psutil("rss")
     module = device_module(device)
     with suppress(RuntimeError, NotImplementedError):  # the driver does not tell
@@ -78,7 +78,7 @@ def _counts_peaks(module: Any) -> bool:
 
 
 def _reset() -> None:
-    give_back()
+    trim()
     try:
         Path("/proc/self/clear_refs").write_text(RESET_PEAK, encoding="ascii")
     except OSError:

@@ -72,7 +72,7 @@ def _plan(*, recipe: Recipe, listener: Listener, offline: bool) -> PlanResult:
     trainer = make_trainer(
         setup=setup, arguments=arguments, order=order, callbacks=[],
         label_smoothing=section.label_smoothing_factor,
-        chunked=section.loss_type == "chunked_nll", plain=section.plain,
+        chunked=section.loss_type == "chunked_nll", disabled=section.disable_optimizations,
     )  # fmt: skip
     for choice in trainer.choices:  # type: ignore[attr-defined]
         listener(Choice(choice))

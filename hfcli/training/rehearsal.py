@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 from hfcli import files
 from hfcli.device import Placement
 from hfcli.errors import ModelError, RecipeError
-from hfcli.fast.training import PARTS
-from hfcli.fast.training.optimizer import OPTIMIZER
+from hfcli.fast import names
 from hfcli.foreign import foreign_errors
 from hfcli.recipe.schema import Recipe
 from hfcli.recipe.sections import GenerationSettings
@@ -73,7 +72,7 @@ def _make_trainer(
         )
         trainer = make_trainer(
             setup=setup, arguments=arguments, callbacks=[],
-            plain=[*PARTS, OPTIMIZER],  # the run itself changes the model, and tells it
+            disabled=names("training"),  # the run itself changes the model, and tells it
             order=Order(sampling_strategy(recipe, setup.train), section.rows_per_step),
             label_smoothing=section.label_smoothing_factor,
             chunked=section.loss_type == "chunked_nll",

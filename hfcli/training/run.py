@@ -274,7 +274,7 @@ def _train(
             callbacks=callbacks,
             label_smoothing=section.label_smoothing_factor,
             chunked=section.loss_type == "chunked_nll",
-            plain=section.plain,
+            disabled=section.disable_optimizations,
             clock=clock,
         )
         watcher.trainer = stopper.trainer = trainer  # type: ignore[attr-defined]

@@ -21,9 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hfcli.errors import RunError
-from hfcli.fast.training import speed_up
-from hfcli.fast.training.clipping import clip_gradients
-from hfcli.fast.training.optimizer import OPTIMIZER, quicken
+from hfcli.fast.training import prepare_training
 from hfcli.faults import environment_errors
 from hfcli.foreign import forward_errors
 from hfcli.models import adapter
@@ -62,7 +60,7 @@ def make_trainer(
     callbacks: Sequence[TrainerCallback],
     label_smoothing: float = 0.0,
     chunked: bool = True,
-    plain: Collection[str] = (),
+    disabled: Collection[str] = (),
     clock: Clock | None = None,
 ) -> Trainer:
     """A Trainer over prepared rows, silent but for `callbacks`.
@@ -74,7 +72,7 @@ def make_trainer(
         callbacks: told what happens.
         label_smoothing: TrainingArguments' label_smoothing_factor.
         chunked: compute the loss of a language model by `hfcli.training.head_loss`.
-        plain: parts of `hfcli.fast.training` to leave out.
+        disabled: names of speed-ups to leave out; see `hfcli.fast.training`.
         clock: time of the run so far, saved with each checkpoint.
     """
     from transformers import PrinterCallback
@@ -85,9 +83,8 @@ def make_trainer(
     own = chunked and task.generates and not label_smoothing
     own_loss = head_loss(setup.loaded.model) if own else None
     on_cpu = arguments.device.type == "cpu"
-    sped_up = speed_up(setup.loaded.model, plain) if on_cpu else []
-    quick = on_cpu and OPTIMIZER not in plain
-    trainer: Trainer = _trainer_class(setup, order, own_loss, quick, clock or Clock())(
+    sped_up = prepare_training(setup.loaded.model, disabled) if on_cpu else []
+    trainer: Trainer = _trainer_class(setup, order, own_loss, clock or Clock())(
         model=setup.loaded.model,
         args=arguments,
         data_collator=functools.partial(_collate, task, pad_token_id),
@@ -103,7 +100,7 @@ def make_trainer(
     trainer.accelerator.gradient_accumulation_steps = 1
     trainer.remove_callback(PrinterCallback)  # it prints to stdout
     trainer.choices = [  # type: ignore[attr-defined]
-        *choices(arguments, order.strategy, own_loss is not None, quick),
+        *choices(arguments, order.strategy, own_loss is not None),
         *sped_up,
     ]
     return trainer
@@ -142,9 +139,7 @@ def _of_all_parts(logs: dict[str, float], seconds: float, steps: int) -> dict[st
     return {**logs, **scaled, "train_runtime": round(seconds, 4)}
 
 
-def _trainer_class(
-    setup: RunSetup, order: Order, own_loss: HeadLoss | None, quick: bool, clock: Clock
-) -> Any:
+def _trainer_class(setup: RunSetup, order: Order, own_loss: HeadLoss | None, clock: Clock) -> Any:
     from transformers import Trainer
 
     class HfcliTrainer(Trainer):
@@ -158,12 +153,6 @@ def _trainer_class(
         def _get_train_sampler(self, train_dataset: Any = None) -> Any:
             lengths, seed = setup.train.lengths, self.args.seed
             return make_sampler(lengths, order.strategy, seed, order.rows_per_step)
-
-        def create_optimizer(self, model: Any = None) -> Any:
-            made = super().create_optimizer(model)
-            if quick and self._alone():
-                quicken(made, setup.loaded.model)
-            return made
 
         def training_step(
             self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None
@@ -194,22 +183,12 @@ def _trainer_class(
             sharded = self.is_fsdp_enabled or self.is_deepspeed_enabled
             return self.accelerator.num_processes == 1 and self.args.n_gpu <= 1 and not sharded
 
-        def _clip_grad_norm(self, model: Any, longest: float | None = None) -> Any:
-            longest = self.args.max_grad_norm if longest is None else longest
-            if self.args.device.type == "cpu" and self._alone():
-                norm: Any = clip_gradients(model.parameters(), longest, self.optimizer)
-            else:
-                norm = super()._clip_grad_norm(model)  # type: ignore[no-untyped-call]
+        def _clip_grad_norm(self, model: Any) -> Any:
+            norm: Any = super()._clip_grad_norm(model)  # type: ignore[no-untyped-call]
             # A gradient scaler (fp16 on a GPU) meets infinite gradients and deals with them.
             if self.accelerator.scaler is None and norm is not None and not math.isfinite(norm):
                 raise self._not_finite(f"the norm of the gradients is {float(norm)}", [])
             return norm
-
-        def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> Any:
-            # Without clipping; torch's own knows no gradients by rows.
-            if grad_norm is None and self.args.device.type == "cpu" and self._alone():
-                grad_norm = self._clip_grad_norm(model, math.inf)
-            return super()._get_grad_norm(model, grad_norm)  # type: ignore[no-untyped-call]
 
         def _not_finite(self, what: str, origins: list[str], after: int = 1) -> RunError:
             good = checkpoints.last_checkpoint(Path(str(self.args.output_dir)))

@@ -1,6 +1,6 @@
-"""A model with an adapter works in every command, with and without the lean start.
+"""A model with an adapter works in every command, with and without deferred imports.
 
-The commands run in children forked from one process that started leanly, and from one that
+The commands run in children forked from one process with deferred imports, and from one that
 imported all of transformers. Their texts and predictions are equal.
 """
 
@@ -17,6 +17,7 @@ import pytest
 import torch
 
 from hfcli.errors import ModelError
+from hfcli.fast import startup
 from hfcli.generation.loading import FoundModel, ModelChoice
 from hfcli.models.adapter import merge, quiet_peft
 from hfcli.models.resolve import resolve_model
@@ -35,10 +36,10 @@ class WithoutExtras(PathFinder):
         return PathFinder.find_spec(name, path, target) if wanted else None
 sys.meta_path[:] = [WithoutExtras if f is PathFinder else f for f in sys.meta_path]
 from tests.fuzz import forked
-from hfcli.fast import startup as lean
-if sys.argv[1] == "lean":
-    lean.allow()
-    if not lean.import_leanly():
+from hfcli.fast import startup
+if sys.argv[1] == "deferred":
+    startup.allow()
+    if not startup.DeferredImports().prepare()[0]:
         sys.exit(print("null"))
 import torch
 import peft, hfcli.cli.app, hfcli.evaluation.run, hfcli.generation.run, hfcli.generation.bulk
@@ -135,7 +136,7 @@ def run_all(commands: Mapping[str, Sequence[Any]], how: str, cwd: Path) -> Any:
     return json.loads(done.stdout)
 
 
-def test_every_command_takes_every_adapter_with_and_without_the_lean_start(
+def test_every_command_takes_every_adapter_with_and_without_deferred_imports(
     bases: dict[str, Path], classifier: Path, tmp_path: Path
 ) -> None:
     commands: dict[str, tuple[list[str], str]] = {}
@@ -165,34 +166,44 @@ def test_every_command_takes_every_adapter_with_and_without_the_lean_start(
         ["eval", "--model", head, "-o", "c", "--data", str(tmp_path / "c.csv"), "--device", "cpu"],
         "",
     )
-    results = {how: run_all(commands, how, tmp_path / how) for how in ("lean", "whole")}
-    if results["lean"] is None:
+    results = {how: run_all(commands, how, tmp_path / how) for how in ("deferred", "whole")}
+    if results["deferred"] is None:
         pytest.skip("this machine has other devices, or torch without distributed")
     for how, told in results.items():
         bad = {name: err[-300:] for name, (code, _, err) in told.items() if code}
         assert not bad, how
     files = ["out.jsonl", "e/predictions.jsonl", "c/predictions.jsonl"]
-    lean, whole = (
+    deferred, whole = (
         {name: out for name, (_, out, _) in results[how].items() if "eval" not in commands[name][0]}
         | {name: (tmp_path / how / name).read_text() for name in files}
-        for how in ("lean", "whole")
+        for how in ("deferred", "whole")
     )
-    assert lean == whole
-    assert lean["--adapter"] == lean["Llama, generate"] != lean["without"] == lean["draft"]
+    assert deferred == whole
+    assert (
+        deferred["--adapter"]
+        == deferred["Llama, generate"]
+        != deferred["without"]
+        == deferred["draft"]
+    )
 
 
 @pytest.mark.parametrize("how", ["folder", "flag"])
-def test_no_lean_start_where_another_library_loads_the_model(
+def test_no_deferred_imports_where_another_library_loads_the_model(
     how: str, bases: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    started = []
-    monkeypatch.setattr("hfcli.generation.loading.import_leanly", lambda: started.append(1))
+    started: list[int] = []
+
+    def started_with(_self: object) -> tuple[bool, None]:
+        started.append(1)
+        return True, None
+
+    monkeypatch.setattr(startup.DeferredImports, "prepare", started_with)
     base = resolve_model(str(bases["Llama"]))
     own = resolve_model(str(adapter(bases["Llama"], tmp_path / "own", "LoraConfig")))
     found = {"folder": (own, None), "flag": (base, own)}[how]
-    FoundModel(ModelChoice(device="cpu"), *found).lean_start()
+    FoundModel(ModelChoice(device="cpu"), *found).defer_imports(print)
     assert not started
-    FoundModel(ModelChoice(device="cpu"), base, None).lean_start()
+    FoundModel(ModelChoice(device="cpu"), base, None).defer_imports(print)
     assert started
 
 

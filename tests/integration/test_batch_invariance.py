@@ -12,13 +12,12 @@ import pytest
 import torch
 
 from hfcli.device import computes_bf16
-from hfcli.fast import batch_invariance as apart
+from hfcli.fast import batch_invariance
 from hfcli.fast import linear as packing
-from hfcli.fast.decoders import short_forward
-from hfcli.fast.decoders.cached_attention import RowsApart
-from hfcli.fast.linear import STEP, prepack
+from hfcli.fast.batch_invariance import InvariantAttention
+from hfcli.fast.decoders import build_decoder
+from hfcli.fast.linear import STEP, pack
 from hfcli.generation import loading
-from hfcli.generation.engines import transformers as engines
 from hfcli.generation.engines.base import EngineOptions
 from hfcli.generation.engines.transformers import TransformersEngine, open_engine
 from hfcli.generation.loading import ModelChoice
@@ -101,9 +100,9 @@ def test_a_batch_of_any_size_writes_what_a_batch_of_one_does(
     folder: Path, decoding: SamplingParams
 ) -> None:
     alone = opened(folder, 1, dtype="bfloat16")
-    if not alone.apart and not os.environ.get("CI"):
+    if not alone.batch_invariant and not os.environ.get("CI"):
         pytest.skip("this processor adds up a row in an order that depends on the others")
-    assert alone.apart
+    assert alone.batch_invariant
     one = texts(alone, decoding)
     assert len(one) == 4 * len(LENGTHS)
     for rows in (4, STEP + 12):
@@ -113,13 +112,15 @@ def test_a_batch_of_any_size_writes_what_a_batch_of_one_does(
 
 
 def test_a_type_of_its_own_choice_is_bfloat16_only_where_rows_stand_apart(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loading, "bfloat16_wins", lambda _bytes: (True, "told to"))
     engine = opened(folder)
-    assert (engine.loaded.model.dtype, engine.apart) == (torch.bfloat16, True)
-    assert opened(folder, without=frozenset({"forward"})).exact
-    monkeypatch.setattr(engines, "rows_stand_apart", lambda *_: False)
+    assert (engine.loaded.model.dtype, engine.batch_invariant) == (torch.bfloat16, True)
+    monkeypatch.setenv("HFCLI_CACHE", str(tmp_path))
+    for name in ("fused-decoder", "prepacked-weights", "batch-invariance"):
+        assert opened(folder, without=frozenset({name})).exact
+    monkeypatch.setattr(batch_invariance, "_differs_by", lambda *_: 1.0)
     assert opened(folder).exact
     assert opened(folder, dtype="bfloat16").loaded.model.dtype == torch.bfloat16
 
@@ -131,16 +132,16 @@ def test_rows_that_depend_on_each_other_are_noticed(
     from transformers import AutoModelForCausalLM
 
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16).eval()
-    forward = short_forward(model)
-    assert forward is not None
-    prepack(model, apart=True)
-    rows = functools.partial(Slots, model, forward, apart=True)
-    assert apart._tried(model, rows, 256)
-    last = RowsApart._last
+    decoder = build_decoder(model)
+    assert decoder is not None
+    pack(model, batch_invariant=True)
+    rows = functools.partial(Slots, model, decoder, batch_invariant=True)
+    assert batch_invariance._differs_by(model, rows, 256) == 0
+    last = InvariantAttention._last
 
     def leaky(self: Any, q: Any, k: Any, v: Any, scale: float) -> Any:
         found = last(self, q, k, v, scale)
         return found if len(found) == 1 else found * 1.01
 
-    monkeypatch.setattr(RowsApart, "_last", leaky)
-    assert not apart._tried(model, rows, 256)
+    monkeypatch.setattr(InvariantAttention, "_last", leaky)
+    assert batch_invariance._differs_by(model, rows, 256) > 0

@@ -1,4 +1,4 @@
-"""The short forward passes compute what the modules compute, and only for models they know."""
+"""A fused decoder passes compute what the modules compute, and only for models they know."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from hfcli.device import computes_bf16
-from hfcli.fast.decoders import ARCHITECTURES, short_forward
-from hfcli.fast.linear import prepack
+from hfcli.fast.decoders import ARCHITECTURES, build_decoder
+from hfcli.fast.linear import pack
 from hfcli.generation.admission import MemoryBudget
 from hfcli.generation.chat import open_conversation
 from hfcli.generation.engines.base import EngineOptions
@@ -77,10 +77,10 @@ def test_logits_are_those_of_the_modules(config: dict[str, Any], packed: bool) -
     model = made(config)
     expected = passes(Slots(model))
     if packed:
-        prepack(model)
-    forward = short_forward(model)
-    assert forward is not None
-    found = passes(Slots(model, forward))
+        pack(model)
+    decoder = build_decoder(model)
+    assert decoder is not None
+    found = passes(Slots(model, decoder))
     assert {kind["model_type"] for kind in MODELS.values()} == set(ARCHITECTURES)
     for ours, theirs in zip(found, expected, strict=True):
         assert ours.shape == theirs.shape
@@ -95,8 +95,8 @@ def test_bfloat16_is_as_near_to_float32_as_that_of_the_modules(kind: str) -> Non
     exact = passes(Slots(made(MODELS[kind])))
     model = made(MODELS[kind], torch.bfloat16)
     theirs = passes(Slots(model))
-    prepack(model)
-    ours = passes(Slots(model, short_forward(model)))
+    pack(model)
+    ours = passes(Slots(model, build_decoder(model)))
 
     def error(found: list[torch.Tensor]) -> float:
         return sum(float((f - e).abs().mean()) for f, e in zip(found, exact, strict=True))
@@ -139,8 +139,8 @@ def test_a_model_that_computes_something_else_keeps_its_modules(
     change: Callable[[Any], Any],
 ) -> None:
     model = made(GPT2)
-    assert short_forward(model) is not None
-    assert short_forward(change(model)) is None
+    assert build_decoder(model) is not None
+    assert build_decoder(change(model)) is None
 
 
 @pytest.mark.parametrize(
@@ -153,12 +153,12 @@ def test_a_model_that_computes_something_else_keeps_its_modules(
     ],
 )
 def test_a_configuration_that_is_not_known_keeps_its_modules(config: dict[str, Any]) -> None:
-    assert short_forward(made(config)) is None
+    assert build_decoder(made(config)) is None
 
 
 @pytest.mark.parametrize("off", [False, True], ids=["on", "off"])
 def test_it_is_switched_off_by_name(tiny_gpt2: Path, off: bool) -> None:
-    without = frozenset({"forward"} if off else ())
+    without = frozenset({"fused-decoder"} if off else ())
     choice = ModelChoice(str(tiny_gpt2), device="cpu", without=without)
     ignore: Listener = lambda _event: None  # noqa: E731
     engine = open_engine(EngineOptions(choice=choice, listener=ignore))
@@ -169,4 +169,4 @@ def test_it_is_switched_off_by_name(tiny_gpt2: Path, off: bool) -> None:
     memories = (Batch(engine, MemoryBudget(1)).memory, talk._memory)
     for memory in memories:
         assert isinstance(memory, Slots)
-        assert (memory.forward is None) == off
+        assert (memory.decoder is None) == off

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from hfcli.device import computes_bf16
-from hfcli.fast import bfloat16 as speed
+from hfcli.fast import bfloat16
 from hfcli.generation import loading
 from hfcli.generation.loading import ModelChoice, load_for_generation
 from hfcli.generation.run import TextOptions, generate
@@ -78,7 +78,7 @@ def test_what_promises_equal_texts_stays_in_float32(
     assert told[0].startswith(f"{expected}: ")
 
 
-@pytest.mark.parametrize("name", ["forward", "guesses"])
+@pytest.mark.parametrize("name", ["fused-decoder", "speculative-decoding"])
 @pytest.mark.parametrize("off", [False, True], ids=["on", "off"])
 def test_what_makes_one_text_faster_is_told_unless_it_is_off(
     tiny_gpt2: Path, name: str, off: bool
@@ -98,21 +98,21 @@ def test_what_makes_one_text_faster_is_told_unless_it_is_off(
 
 def test_the_probe_runs_once_on_a_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HFCLI_CACHE", str(tmp_path))
-    monkeypatch.setattr(speed, "computes_bf16", lambda _device: True)
+    monkeypatch.setattr(bfloat16, "computes_bf16", lambda _device: True)
     probed: list[torch.dtype] = []
 
     def seconds(dtype: torch.dtype) -> float:
         probed.append(dtype)
         return 3.0 if dtype == torch.float32 else 2.0
 
-    monkeypatch.setattr(speed, "_seconds", seconds)
-    assert speed.bfloat16_wins(speed.LARGE) == speed.bfloat16_wins(speed.LARGE)
-    assert speed.bfloat16_wins(speed.LARGE)[0]
+    monkeypatch.setattr(bfloat16, "_seconds", seconds)
+    assert bfloat16.bfloat16_wins(bfloat16.LARGE) == bfloat16.bfloat16_wins(bfloat16.LARGE)
+    assert bfloat16.bfloat16_wins(bfloat16.LARGE)[0]
     assert probed == [torch.float32, torch.bfloat16]
-    assert not speed.bfloat16_wins(speed.LARGE - 1)[0], "small models are not worth it"
+    assert not bfloat16.bfloat16_wins(bfloat16.LARGE - 1)[0], "small models are not worth it"
 
 
 def test_the_probe_measures_both_types() -> None:
-    assert speed._seconds(torch.float32) > 0
+    assert bfloat16._seconds(torch.float32) > 0
     if computes_bf16(CPU):
-        assert speed._seconds(torch.bfloat16) > 0
+        assert bfloat16._seconds(torch.bfloat16) > 0

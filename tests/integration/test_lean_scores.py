@@ -14,10 +14,11 @@ import pytest
 from hfcli.errors import RunError
 from hfcli.evaluation import run
 from hfcli.evaluation.target import Target, resolve_target
-from hfcli.fast import startup as lean
+from hfcli.fast import startup
 from hfcli.tasks.base import RowCounts
 from tests.helpers import ROOT, is_pinned
 
+HOW = ("deferred", "plain")
 # Argument "plain" imports transformers whole.
 CODE = """
 import json, sys
@@ -25,19 +26,19 @@ from pathlib import Path
 from types import ModuleType
 from hfcli.evaluation.run import EvalOptions, evaluate
 from hfcli.evaluation.target import Target, resolve_target
-from hfcli.fast import startup as lean
+from hfcli.fast import startup
 from hfcli.results import RowsScored
 
 def here(*names):
     return [name for name in names if type(sys.modules.get(name)) is ModuleType]
 
 model, data, output, how = sys.argv[1:]
-if how == "lean": lean.allow()
+if how == "deferred": startup.allow()
 early = None
 def listen(event):
     global early
     if isinstance(event, RowsScored) and early is None:
-        early = here("evaluate", "sklearn", "scipy", "sympy", "torch._dynamo")
+        early = here("evaluate", "sklearn", "scipy", "torch._dynamo")
 target = Target(model=model, data=(data,))
 chosen = ["device=cpu", "task.windows=full"]
 recipe = resolve_target(target=target, overrides=chosen, listener=listen, offline=True)
@@ -66,7 +67,7 @@ def test_nothing_that_waits_is_imported_before_the_first_row(
     data = tmp_path / "texts.jsonl"
     lines = [json.dumps({"text": f"The boat {i} lay in the harbour."}) for i in range(20)]
     data.write_text("\n".join(lines), encoding="utf-8")
-    early, late, *lean = score(tiny_gpt2, data, tmp_path / "lean", "lean")
+    early, late, *deferred = score(tiny_gpt2, data, tmp_path / "deferred", "deferred")
     if torch.accelerator.is_available() or not torch.distributed.is_available():
         pytest.skip("this machine has other devices, or torch without distributed")
     if early and not is_pinned():
@@ -75,8 +76,8 @@ def test_nothing_that_waits_is_imported_before_the_first_row(
     assert late == ["scipy", "scipy.special"], "no placeholders are left"
     early, _late, *whole = score(tiny_gpt2, data, tmp_path / "plain", "plain")
     assert "torch._dynamo" in early, "what is looked for can be found"
-    assert lean == whole
-    one, other = ((tmp_path / how / "predictions.jsonl").read_bytes() for how in ("lean", "plain"))
+    assert deferred == whole
+    one, other = ((tmp_path / how / "predictions.jsonl").read_bytes() for how in HOW)
     assert one == other
 
 
@@ -88,8 +89,8 @@ def test_imports_are_as_usual_after_an_evaluation_however_it_ends(
     stub = "torch._dynamo.a_module_that_nobody_has"
 
     def load(*_args: object, **_options: object) -> object:
-        sys.meta_path.insert(0, lean._Finder())
-        sys.modules[stub] = lean._LaterModule(stub)
+        sys.meta_path.insert(0, startup._Finder())
+        sys.modules[stub] = startup._Placeholder(stub)
         if place == "load_scored":
             raise error
         return SimpleNamespace(loaded=SimpleNamespace(source=SimpleNamespace(name="m")))
@@ -113,6 +114,6 @@ def test_imports_are_as_usual_after_an_evaluation_however_it_ends(
         with pytest.raises(type(error)):
             run.evaluate(recipe=recipe, listener=lambda _event: None, options=options)
         assert stub not in sys.modules
-        assert not any(isinstance(finder, lean._Finder) for finder in sys.meta_path)
+        assert not any(isinstance(finder, startup._Finder) for finder in sys.meta_path)
     finally:
-        lean.end()
+        startup.restore_imports()

@@ -11,7 +11,7 @@ import torch
 
 from hfcli.device import computes_bf16
 from hfcli.fast import linear as packing
-from hfcli.fast.linear import can_prepack, plain_weights, prepack
+from hfcli.fast.linear import PrepackedWeights, pack, unpacked_weights
 from hfcli.generation.engines.base import EngineOptions
 from hfcli.generation.engines.transformers import TransformersEngine, open_engine
 from hfcli.generation.loading import ModelChoice
@@ -38,9 +38,9 @@ def tiny(folder: Path, dtype: torch.dtype = torch.float32) -> Any:
 def test_float32_is_the_same_within_rounding_and_exactly_where_asked(tiny_gpt2: Path) -> None:
     model = tiny(tiny_gpt2)
     before = model(IDS).logits
-    assert prepack(model) == 2 * 4 + 1  # Conv1D of two layers, and the head tied to the embeddings
+    assert pack(model) == 2 * 4 + 1  # Conv1D of two layers, and the head tied to the embeddings
     assert torch.allclose(model(IDS).logits, before, rtol=0, atol=1e-4 * float(before.abs().max()))
-    with plain_weights():
+    with unpacked_weights():
         assert torch.equal(model(IDS).logits, before)
     assert model.get_input_embeddings().weight.shape[0] == before.shape[-1], "still there"
 
@@ -52,18 +52,18 @@ def test_bfloat16_is_as_near_to_float32_as_unpacked(tiny_gpt2: Path) -> None:
     exact = tiny(tiny_gpt2)(IDS).logits
     model = tiny(tiny_gpt2, torch.bfloat16)
     unpacked = (model(IDS).logits.float() - exact).abs().mean()
-    prepack(model)
+    pack(model)
     packed = (model(IDS).logits.float() - exact).abs().mean()
     assert packed < 1.5 * unpacked < 0.05 * exact.abs().max()
 
 
 def test_small_models_are_left_alone(tiny_gpt2: Path) -> None:
-    assert not can_prepack(tiny(tiny_gpt2))
+    assert not PrepackedWeights().fits(tiny(tiny_gpt2))
 
 
 @pytest.mark.usefixtures("pack_small")
 def test_texts_of_a_batch_are_those_of_plain_weights(tiny_gpt2: Path) -> None:
-    plain = engine_of(tiny_gpt2, without=frozenset({"prepack"}))
+    plain = engine_of(tiny_gpt2, without=frozenset({"prepacked-weights"}))
     packed = engine_of(tiny_gpt2)
     assert len(list(packed_layers(plain))) == 0
     assert len(list(packed_layers(packed))) == 9
@@ -123,7 +123,7 @@ def test_perplexity_in_bfloat16_is_within_half_a_hundredth() -> None:
     losses = []
     for dtype in (torch.float32, torch.bfloat16):
         model = tiny(folder, dtype)
-        prepack(model)
+        pack(model)
         logits = model(ids).logits[:, :-1].float()
         losses.append(torch.nn.functional.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten()))
     assert ids.numel() > 2000
@@ -138,7 +138,7 @@ def test_samples_of_a_model_in_training_leave_its_layers_as_they_are(
     from hfcli.generation.samples import write_samples
 
     loaded = load_for_generation(ModelChoice(str(tiny_gpt2), device="cpu"), print)
-    assert can_prepack(loaded.model)
+    assert PrepackedWeights().fits(loaded.model)
     before = dict(loaded.model.named_modules())
     (text,) = write_samples(loaded, ["The lamp"])
     assert text

@@ -1,4 +1,4 @@
-"""A lean start leaves out what is not used, and what is used after all is there."""
+"""Deferred imports leave out what is not used, and what is used after all is there."""
 
 from __future__ import annotations
 
@@ -10,23 +10,21 @@ from typing import Any
 
 import pytest
 
-from hfcli.fast.startup import completed
+from hfcli.fast.startup import with_all_kernels
 from tests.helpers import ROOT, hfcli
 
 CODE = """
 import json, sys
-from hfcli.fast import startup as lean
-if "lean" in sys.argv: lean.allow()
-done = lean.import_leanly()
+from hfcli.fast import startup
+if "deferred" in sys.argv: startup.allow()
+done, _reason = startup.DeferredImports().prepare()
 from transformers import AutoModelForCausalLM
 import torch
-from hfcli.fast.blank import nothing_drawn
-with nothing_drawn():
-    model = AutoModelForCausalLM.from_pretrained(sys.argv[1], dtype=torch.float32)
+model = AutoModelForCausalLM.from_pretrained(sys.argv[1], dtype=torch.float32)
 with torch.inference_mode():
     logits = model(torch.arange(12)[None]).logits.double()
 from types import ModuleType
-names = ("scipy.optimize", "sympy", "torch._dynamo.trace_rules", "torch._decomp")
+names = ("scipy.optimize", "torch._dynamo.trace_rules", "torch._decomp")
 left_out = [n for n in names if type(sys.modules.get(n)) is not ModuleType]
 drawn = torch.rand(1, generator=torch.Generator().manual_seed(0)).item()
 import accelerate, scipy.special, torch._dynamo
@@ -46,12 +44,12 @@ def start(folder: Path, *arguments: str) -> Any:
     return json.loads(done.stdout)
 
 
-def test_a_lean_start_computes_the_same_and_lacks_nothing(tiny_gpt2: Path) -> None:
-    done, logits, left_out, compiled, half, drawn = start(tiny_gpt2, "lean")
+def test_deferred_imports_compute_the_same_and_lack_nothing(tiny_gpt2: Path) -> None:
+    done, logits, left_out, compiled, half, drawn = start(tiny_gpt2, "deferred")
     if not done:
         pytest.skip("this machine has other devices, or torch without distributed")
     assert left_out == [
-        "scipy.optimize", "sympy", "torch._dynamo.trace_rules", "torch._decomp",
+        "scipy.optimize", "torch._dynamo.trace_rules", "torch._decomp",
     ]  # fmt: skip
     assert (compiled, half) == (2.0, 0.5)
     whole = start(tiny_gpt2)
@@ -69,10 +67,10 @@ def test_what_is_chosen_is_told_and_can_be_switched_off(tiny_gpt2: Path) -> None
         "cpu",
     ]
     flags += ["--max-new-tokens", "8"]
-    lean, plain = hfcli(*flags, "--verbose"), hfcli(*flags, "--without", "lean-start")
-    assert lean.returncode == plain.returncode == 0, lean.stderr
-    assert lean.stdout == plain.stdout
-    assert "float32: the model is small" in lean.stderr
+    deferred, plain = hfcli(*flags, "--verbose"), hfcli(*flags, "--without", "deferred-imports")
+    assert deferred.returncode == plain.returncode == 0, deferred.stderr
+    assert deferred.stdout == plain.stdout
+    assert "float32: the model is small" in deferred.stderr
     assert "float32" not in plain.stderr
 
 
@@ -95,9 +93,9 @@ def test_a_model_whose_making_takes_what_was_left_out_is_made(
     LlamaForCausalLM(config).save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
     flags: list[str | Path] = ["generate", "The harbour", "--model", tmp_path, "--greedy"]
-    lean, plain = hfcli(*flags), hfcli(*flags, "--without", "lean-start")
-    assert lean.returncode == plain.returncode == 0, lean.stderr
-    assert lean.stdout == plain.stdout
+    deferred, plain = hfcli(*flags), hfcli(*flags, "--without", "deferred-imports")
+    assert deferred.returncode == plain.returncode == 0, deferred.stderr
+    assert deferred.stdout == plain.stdout
 
 
 def test_what_is_not_made_at_all_is_an_error() -> None:
@@ -105,4 +103,4 @@ def test_what_is_not_made_at_all_is_an_error() -> None:
         raise NotImplementedError
 
     with pytest.raises(NotImplementedError):
-        completed(never)
+        with_all_kernels(never)

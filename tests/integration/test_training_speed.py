@@ -11,47 +11,35 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
-from hfcli.fast.memory import keep_freed_memory
-from hfcli.fast.training import PARTS, attention, dropout, speed_up
-from hfcli.fast.training.clipping import clip_gradients
-from hfcli.fast.training.optimizer import OPTIMIZER, quicken
+from hfcli.fast import names
+from hfcli.fast.memory import retain
+from hfcli.fast.training import PARTS as TRAINING_PARTS
+from hfcli.fast.training import attention, prepare_training
 from hfcli.recipe.training import TrainingSection
 from hfcli.results import Choice, Event
 from tests.integration.test_training import run, write_recipe
 
+PARTS = tuple(one.name for one in TRAINING_PARTS)
 IDS = torch.tensor([[1, 5, 6, 7, 8, 9], [1, 2, 3, 4, 0, 0]])
 MASK = (IDS > 0).long()
 
 
 def test_parts_have_the_names_of_the_recipe() -> None:
-    (names,) = get_args(TrainingSection.model_fields["plain"].annotation)
-    assert set(get_args(names)) == {*PARTS, OPTIMIZER}
+    (known,) = get_args(TrainingSection.model_fields["disable_optimizations"].annotation)
+    assert get_args(known) == names("training") == ("memory", *PARTS)
 
 
-def test_dropout_drops_as_many_and_keeps_the_mean() -> None:
+def test_dropout_drops_as_many() -> None:
     torch.manual_seed(0)
     values = torch.ones(1_000_003)  # not a multiple of four
-    kept = dropout.dropped(values, 0.1)
-    assert float(kept.min()) == 0
-    assert float(kept[kept > 0].min()) == float(kept.max()) == pytest.approx(1 / 0.9, rel=1e-4)
+    kept = attention.drop(values, attention.keep_mask(values, 0.1))
+    assert set(kept.tolist()) == {0.0, 1.0}
     # The standard deviation of the share is 0.0003.
     assert float((kept == 0).float().mean()) == pytest.approx(0.1, abs=0.0015)
-    assert float(kept.mean()) == pytest.approx(1, abs=0.0015)
+    assert attention.kept_share(0.1) == pytest.approx(0.9, abs=1e-4)
     # Neighbours, which share a random number, are dropped independently.
     pairs = (kept[:1_000_000] == 0).view(-1, 2).all(-1).float().mean()
     assert float(pairs) == pytest.approx(0.01, abs=0.0008)
-
-
-def test_dropout_has_its_gradient_and_a_seed() -> None:
-    values = torch.randn(7, 9, dtype=torch.float64, requires_grad=True)
-
-    def same_draw(x: Any) -> Any:
-        torch.manual_seed(3)
-        return dropout.dropped(x, 0.4)
-
-    assert torch.autograd.gradcheck(same_draw, values)
-    assert torch.equal(same_draw(values), same_draw(values))
-    assert not torch.equal(same_draw(values), dropout.dropped(values, 0.4))
 
 
 @pytest.mark.parametrize("masked", [False, True])
@@ -98,7 +86,7 @@ def test_a_model_is_its_own_outside_of_training(
     torch.manual_seed(0)
     model = auto.from_pretrained(path, pad_token_id=0)
     before = model(input_ids=IDS, attention_mask=MASK).logits
-    assert len(speed_up(model)) >= 2  # BERT has another GELU
+    assert len(prepare_training(model)) >= 2  # BERT has another GELU
     assert torch.equal(model(input_ids=IDS, attention_mask=MASK).logits, before)
     assert model.config.to_dict() == auto.from_pretrained(path, pad_token_id=0).config.to_dict()
 
@@ -126,11 +114,11 @@ def test_training_that_drops_nothing_has_the_models_gradients(
     folder = request.getfixturevalue(fixture)  # built before the seed is set
     options = {"pad_token_id": 0, "use_cache": False, **dict.fromkeys(names, rate)}
     found = []
-    for plain in (tuple(PARTS), ()):
+    for plain in (PARTS, ()):
         torch.manual_seed(0)  # of the new head
         model = auto.from_pretrained(folder, **options).double()
         model.train()
-        speed_up(model, plain)
+        prepare_training(model, plain)
         model(**inputs).loss.backward()
         found.append({name: p.grad for name, p in model.named_parameters()})
     before, after = found
@@ -142,36 +130,14 @@ def test_training_that_drops_nothing_has_the_models_gradients(
 def test_what_is_named_stays_plain(tiny_gpt2: Path) -> None:
     model = AutoModelForCausalLM.from_pretrained(tiny_gpt2)
     classes = [type(module) for module in model.modules()]
-    assert speed_up(model, tuple(PARTS)) == []
+    assert prepare_training(model, names("training")) == []
     assert [type(module) for module in model.modules()] == classes
     assert model.config._attn_implementation == "sdpa"
 
 
-@pytest.mark.parametrize("longest", [0.5, 1e9])
-def test_clipping_is_torchs(longest: float) -> None:
-    torch.manual_seed(0)
-    parameters = [torch.nn.Parameter(torch.zeros(shape)) for shape in ((9, 5), (3,), (2, 3, 4))]
-    for parameter in parameters:
-        parameter.grad = torch.randn_like(parameter)
-    given = [parameter.grad.clone() for parameter in parameters if parameter.grad is not None]
-    ours = clip_gradients(parameters, longest)
-    clipped = [parameter.grad for parameter in parameters]
-    for parameter, gradient in zip(parameters, given, strict=True):
-        parameter.grad = gradient
-    torch.testing.assert_close(ours, torch.nn.utils.clip_grad_norm_(parameters, longest))
-    torch.testing.assert_close(clipped, [parameter.grad for parameter in parameters])
-
-
-def test_the_norm_of_a_large_gradient_is_right() -> None:
-    parameter = torch.nn.Parameter(torch.zeros(5_000, 1_000))
-    parameter.grad = torch.full_like(parameter, 0.3)
-    norm = clip_gradients([parameter], 1e9)
-    assert float(norm) == pytest.approx(0.3 * 5e6**0.5, rel=1e-5)
-
-
 def test_memory_is_kept_where_there_is_a_switch() -> None:
     glibc = sys.platform.startswith("linux") and hasattr(ctypes.CDLL(None), "mallopt")
-    assert keep_freed_memory() == glibc
+    assert retain() == glibc
 
 
 def _curve(
@@ -179,11 +145,9 @@ def _curve(
 ) -> torch.Tensor:
     """Losses of 200 steps on the same batches."""
     model = AutoModelForCausalLM.from_pretrained(folder, use_cache=False, **rates)
-    speed_up(model, plain)
+    prepare_training(model, plain)
     model.train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True, weight_decay=0.0)
-    if OPTIMIZER not in plain:
-        assert quicken(optimizer, model)
     batches = torch.Generator().manual_seed(1)
     torch.manual_seed(2)
     losses = []
@@ -193,7 +157,7 @@ def _curve(
         with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
             loss = model(input_ids=ids, labels=ids).loss
         loss.backward()
-        clip_gradients(model.parameters(), 1.0, optimizer)
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()
         losses.append(loss.detach())
@@ -207,7 +171,7 @@ def _apart(one: torch.Tensor, other: torch.Tensor) -> float:
 
 
 def test_the_loss_falls_as_with_transformers_own_code(tiny_gpt2: Path) -> None:
-    plain = _curve(tiny_gpt2, (*PARTS, OPTIMIZER))
+    plain = _curve(tiny_gpt2, PARTS)
     ours = _curve(tiny_gpt2, ())
     assert plain[-20:].mean() < 0.7 * plain[:20].mean()
     assert not torch.equal(ours, plain)  # other random numbers
@@ -220,12 +184,18 @@ def test_the_loss_falls_as_with_transformers_own_code(tiny_gpt2: Path) -> None:
 
 def test_a_run_tells_its_choices(tiny_gpt2: Path, tmp_path: Path) -> None:
     task = {"name": "text-classification"}
-    training = {"plain": ["dropout"], "max_steps": 1, "eval_strategy": "no", "save_strategy": "no"}
-    path = write_recipe(tmp_path, tiny_gpt2, task=task, training={**training, "warmup_steps": 0})
+    only: dict[str, Any] = {
+        "disable_optimizations": ["gelu"],
+        "warmup_steps": 0,
+        "max_steps": 1,
+        "eval_strategy": "no",
+        "save_strategy": "no",
+    }
+    path = write_recipe(tmp_path, tiny_gpt2, task=task, training=only)
     events: list[Event] = []
     run(path, listener=events.append)
     told = [event.text for event in events if isinstance(event, Choice)]
     assert "bf16: off" in told
     assert any(text.startswith("train_sampling_strategy: group_by_length") for text in told)
-    assert any("without attention" in text for text in told)
-    assert not any("without dropout" in text for text in told)
+    assert any(text.startswith("attention: ") for text in told)
+    assert not any(text.startswith("gelu: ") for text in told)

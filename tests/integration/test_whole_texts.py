@@ -1,4 +1,4 @@
-"""The short forward pass of scores gives what the modules give, or leaves a model alone."""
+"""A fused decoder in scores gives what the modules give, or leaves a model alone."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from transformers import (
     PreTrainedModel,
 )
 
-from hfcli.fast.decoders.whole_texts import shorten
+from hfcli.fast.decoders.whole_texts import install
+from hfcli.fast.prepared import PreparedModel
 from hfcli.tasks.prepared import IGNORE
 from hfcli.tasks.token_losses import TOKENS_AT_ONCE, log_softmax, token_losses
 
@@ -41,6 +42,13 @@ def made(name: str) -> PreTrainedModel:
     torch.manual_seed(0)
     model: PreTrainedModel = kind(config).eval()
     return model
+
+
+def shorten(model: Any) -> bool:
+    unused: Any = None
+    installed, reason = install(PreparedModel(model, unused, unused))
+    assert reason is None
+    return installed
 
 
 def texts() -> dict[str, torch.Tensor]:

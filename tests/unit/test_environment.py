@@ -14,7 +14,7 @@ from packaging.requirements import Requirement
 from hfcli.environment import folders, machine, packages
 from hfcli.environment.privacy import Privacy
 from hfcli.environment.speedups import described_speed_ups
-from hfcli.fast.bfloat16 import SWITCHES
+from hfcli.fast import SPEED_UPS
 from hfcli.render import environment as render
 from hfcli.results import (
     CheckResult,
@@ -186,6 +186,6 @@ def test_every_speed_up_is_shown_without_torch_too(capsys: pytest.CaptureFixture
     failed = CheckResult(1.0, None, "hfcli finetune: no torch")
     render.show_environment(replace(described("OSError: gone"), check=failed))
     out = capsys.readouterr().out
-    assert {*SWITCHES, "optimizer"} <= {line.split()[0] for line in out.splitlines() if line}
+    assert {one.name for one in SPEED_UPS} <= {line.split()[0] for line in out.splitlines() if line}
     assert "cannot be used: OSError: gone" in out
     assert "failed" in out

@@ -92,7 +92,7 @@ ROOMS: dict[str, set[str] | None] = {
         "compat", "errors", "faults", "files", "foreign", "hub", "statistics", "transfers",
     },
     "tasks": {"errors", "foreign"},
-    "recipe": {"errors", "faults", "files", "foreign", "tasks", "metrics"},
+    "recipe": {"errors", "fast", "faults", "files", "foreign", "tasks", "metrics"},
     "device": {"errors"},
     "data": {
         "errors", "faults", "files", "foreign", "hub", "cache", "recipe", "tasks", "transfers",

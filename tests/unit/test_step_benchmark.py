@@ -34,7 +34,7 @@ def test_every_variant_is_a_recipe_that_leaves_its_parts_plain(
     for plain in ((), *((part,) for part in parts), parts):
         *_, override = command(tmp_path, plain)
         recipe = load_recipe(tmp_path / "recipe.yaml", [override])
-        assert tuple(recipe.training.plain) == plain
+        assert tuple(recipe.training.disable_optimizations) == plain
 
 
 def test_sentences_are_of_one_length_and_all_different(

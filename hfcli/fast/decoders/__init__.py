@@ -1,11 +1,11 @@
-"""The forward pass of some architectures in fewer operations than their modules take.
+"""Fused decoders: the forward pass of some architectures in fewer operations than their modules.
 
 transformers' modules serve training, many devices and many kinds of attention, which every token
 pays for. Here each architecture is one file over the very weights of the model, for writing text
 and scoring on a CPU. A model that is not exactly what its file knows (other layers, adapters,
-hooks, another attention) keeps its modules.
+hooks, another attention) keeps its modules, and so does one whose logits the decoder changes.
 
-A file of an architecture has the name of its `model_type`, and a subclass of `Forward` of that
+A file of an architecture has the name of its `model_type`, and a subclass of `Decoder` of that
 very name with `of(model)`, which gives None for what it does not know. Knows nothing about caches.
 """
 
@@ -13,24 +13,74 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hfcli.fast.linear import linear
+from hfcli.fast.protocol import SpeedUp, Versions, difference, only_on_cpu
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from transformers import PreTrainedModel
 
 # (layer, queries, keys, values, scale) -> what every query has read.
 # Queries (rows, tokens, heads, width); keys and values may have fewer heads.
 Attend = Callable[[int, "Tensor", "Tensor", "Tensor", float], "Tensor"]
-ARCHITECTURES = {"gpt2": "GPT2LMHeadModel", "llama": "LlamaForCausalLM"}
+# By model type, the classes that are known.
+ARCHITECTURES = {
+    "gpt2": ("GPT2LMHeadModel", "GPT2ForSequenceClassification"),
+    "llama": ("LlamaForCausalLM", "LlamaForSequenceClassification"),
+}
+TEST_LENGTHS = (9, 5)  # of the texts of the self-test, in tokens
 
 
-class Forward(ABC):
+class FusedDecoder(SpeedUp):
+    """See the module."""
+
+    name = "fused-decoder"
+    aliases = ("forward",)
+    help = "compute GPT-2 and Llama models in fewer operations than their modules take"
+    scope = f"for models of the types {' and '.join(ARCHITECTURES)}"
+    tolerance, tolerance_16_bits = 1e-4, 5e-2
+
+    def supports(self, versions: Versions, device: str) -> str | None:
+        """See `SpeedUp.supports`."""
+        return only_on_cpu(device)
+
+    def prepare(self, model: Any) -> tuple[Decoder | None, str | None]:
+        """Return the decoder of a model, or why one that is known is not used.
+
+        Args:
+            model: in inference mode, not packed yet; it is left as it is.
+        """
+        built: list[Decoder | None] = []
+        reason = self.refusal("cpu") or self.failure(lambda: _built(model, built))
+        decoder = None if reason else built[0]
+        if decoder is None:
+            return None, reason
+        reason = self.failure_on(model, lambda: self._differs_by(model, decoder))
+        return (decoder, None) if reason is None else (None, reason)
+
+    def _differs_by(self, model: Any, decoder: Decoder) -> float:
+        """How far the hidden states of two texts are from those of the modules."""
+        import torch
+
+        from hfcli.fast.decoders.whole_texts import read
+
+        random = torch.Generator().manual_seed(0)
+        longest = min(TEST_LENGTHS[0], int(model.config.max_position_embeddings))
+        ids = torch.randint(int(model.config.vocab_size), (2, longest), generator=random)
+        mask = torch.ones_like(ids)
+        mask[1, TEST_LENGTHS[1] :] = 0
+        inside = mask.bool()
+        with torch.inference_mode():
+            expected = model.base_model(input_ids=ids, attention_mask=mask)[0][inside]
+            found = difference(read(decoder, ids)[inside], expected)
+        return self.in_float32(found, model.dtype)
+
+
+class Decoder(ABC):
     """Tokens -> logits, by the model's own weights, which may be packed.
 
     Args:
@@ -42,7 +92,7 @@ class Forward(ABC):
 
     @classmethod
     @abstractmethod
-    def of(cls, model: Any) -> Forward | None:
+    def of(cls, model: Any) -> Decoder | None:
         """None where the model has other parts."""
 
     def __call__(
@@ -69,21 +119,24 @@ class Forward(ABC):
         return linear(self.model.lm_head, hidden)
 
 
-def short_forward(
-    model: PreTrainedModel, architectures: Mapping[str, str] = ARCHITECTURES
-) -> Forward | None:
-    """The forward pass of the model's architecture; None where its modules have to be used."""
-    kind = getattr(model.config, "model_type", None)
-    if architectures.get(kind or "") != type(model).__name__ or not _is_plain(model):
+def build_decoder(model: Any) -> Decoder | None:
+    """Return the decoder of a model's architecture, not tested; None where modules are needed."""
+    kind = getattr(getattr(model, "config", None), "model_type", "")
+    if type(model).__name__ not in ARCHITECTURES.get(kind, ()) or not _is_unchanged(model):
         return None
-    found: Forward | None = import_module(f"{__name__}.{kind}").Forward.of(model)
+    found: Decoder | None = import_module(f"{__name__}.{kind}").Decoder.of(model)
     return found
+
+
+def _built(model: Any, built: list[Decoder | None]) -> float:
+    built.append(build_decoder(model))
+    return 0.0
 
 
 def is_known(folder: Path) -> bool:
     """Whether a folder's model has an architecture of this package, by its config.json.
 
-    A model that is loaded may still have other parts; see `short_forward`.
+    A model that is loaded may still have other parts; see `build_decoder`.
     """
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
@@ -97,8 +150,8 @@ def heads_of(model: Any) -> list[Any]:
     return [model.lm_head] if hasattr(model, "lm_head") else []
 
 
-def chosen(x: Tensor, kept: Tensor | None) -> Tensor:
-    """The states of the tokens that get logits; see `Forward`."""
+def select(x: Tensor, kept: Tensor | None) -> Tensor:
+    """The states of the tokens that get logits; see `Decoder`."""
     import torch
 
     if kept is None:
@@ -106,7 +159,7 @@ def chosen(x: Tensor, kept: Tensor | None) -> Tensor:
     return x[torch.arange(len(x)), kept][:, None]
 
 
-def _is_plain(model: Any) -> bool:
+def _is_unchanged(model: Any) -> bool:
     """Whether nothing but the modules of its class decides what a model computes."""
     if not type(model).__module__.startswith("transformers.models.") or model.training:
         return False

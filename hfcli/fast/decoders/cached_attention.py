@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from hfcli.fast.decoders.whole_texts import attend_alone
@@ -13,7 +12,7 @@ if TYPE_CHECKING:
     from hfcli.generation.slot_cache import View
 
 
-class SlotAttention:
+class CachedAttention:
     """An `Attend` (see `hfcli.fast.decoders`) for the pass that a view was told of.
 
     Args:
@@ -44,50 +43,6 @@ class SlotAttention:
         out = scaled_dot_product_attention(q, k, v, mask, scale=scale)
         out = out.view(rows, -1, shared, tokens, width).permute(0, 3, 1, 2, 4)
         return out.reshape(rows, tokens, heads * width)
-
-
-class RowsApart:
-    """An `Attend` in which each row is read by itself: its numbers do not depend on the others.
-
-    Args:
-        cache: keeps keys and values of every layer.
-        view: was told of the pass.
-        lengths: columns that each row reads.
-    """
-
-    def __init__(self, cache: Any, view: View, lengths: Sequence[int]) -> None:
-        self.cache, self.view, self.lengths = cache, view, lengths
-
-    def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
-        held = self.cache.update(k.transpose(1, 2), v.transpose(1, 2), layer)
-        read = self._whole if self.view.reading else self._last
-        return read(q, held[0], held[1], scale)
-
-    def _whole(self, q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
-        """Of texts that start here."""
-        rows, tokens, heads, width = q.shape
-        found = q.new_zeros(rows, tokens, heads * width)
-        for row, length in enumerate(self.lengths):
-            own = slice(row, row + 1), slice(None, length)
-            keys, values = k.transpose(1, 2)[own], v.transpose(1, 2)[own]
-            found[own] = attend_alone(0, q[own], keys, values, scale)
-        return found
-
-    def _last(self, q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
-        """Of one more token of each text."""
-        import torch
-        from torch.nn.functional import scaled_dot_product_attention
-
-        rows, _one, heads, width = q.shape
-        # Queries of one head of keys stand together as if they were tokens.
-        q = q.view(rows, 1, k.shape[1], -1, width)[:, 0]
-        found = [
-            scaled_dot_product_attention(
-                q[row : row + 1], k[row : row + 1, :, :n], v[row : row + 1, :, :n], scale=scale
-            )
-            for row, n in enumerate(self.lengths)
-        ]
-        return torch.cat(found).view(rows, 1, heads * width)
 
 
 def additive(mask: Tensor, like: Tensor) -> Tensor:

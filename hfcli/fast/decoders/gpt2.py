@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hfcli.fast import decoders as forward
-from hfcli.fast.decoders import Attend, chosen, heads_of
+from hfcli.fast import decoders
+from hfcli.fast.decoders import Attend, heads_of, select
 from hfcli.fast.linear import are_linear, linear, linear_add, linear_gelu
 
 if TYPE_CHECKING:
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 GELU = ("gelu_new", "gelu_pytorch_tanh")  # two names of one function
 
 
-class Forward(forward.Forward):
-    """See `hfcli.fast.decoders.Forward`."""
+class Decoder(decoders.Decoder):
+    """See `hfcli.fast.decoders.Decoder`."""
 
     @classmethod
-    def of(cls, model: Any) -> Forward | None:
+    def of(cls, model: Any) -> Decoder | None:
         """None where the model has other parts."""
         config = model.config
         if config.activation_function not in GELU or config.add_cross_attention:
@@ -46,7 +46,7 @@ class Forward(forward.Forward):
     def hidden(
         self, inputs: Tensor, positions: Tensor, attend: Attend, kept: Tensor | None = None
     ) -> Tensor:
-        """See `hfcli.fast.decoders.Forward`."""
+        """See `hfcli.fast.decoders.Decoder`."""
         from torch.nn.functional import embedding
 
         rows, tokens = inputs.shape
@@ -56,7 +56,7 @@ class Forward(forward.Forward):
             q, k, v = joint.view(rows, tokens, 3, self.heads, -1).unbind(2)
             x = linear_add(attention["c_proj"], attend(i, q, k, v, scale), x)
             x = linear_add(mlp["c_proj"], linear_gelu(mlp["c_fc"], self._norm(between, x)), x)
-        return self._norm(self.last, chosen(x, kept))
+        return self._norm(self.last, select(x, kept))
 
     def _norm(self, module: Any, x: Tensor) -> Tensor:
         from torch import layer_norm

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hfcli.fast import decoders as forward
-from hfcli.fast.decoders import Attend, chosen, heads_of
+from hfcli.fast import decoders
+from hfcli.fast.decoders import Attend, heads_of, select
 from hfcli.fast.linear import are_linear, linear, linear_add
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-class Forward(forward.Forward):
-    """See `hfcli.fast.decoders.Forward`."""
+class Decoder(decoders.Decoder):
+    """See `hfcli.fast.decoders.Decoder`."""
 
     @classmethod
-    def of(cls, model: Any) -> Forward | None:
+    def of(cls, model: Any) -> Decoder | None:
         """None where the model has other parts."""
         if model.config.hidden_act != "silu":
             return None
@@ -48,7 +48,7 @@ class Forward(forward.Forward):
     def hidden(
         self, inputs: Tensor, positions: Tensor, attend: Attend, kept: Tensor | None = None
     ) -> Tensor:
-        """See `hfcli.fast.decoders.Forward`."""
+        """See `hfcli.fast.decoders.Decoder`."""
         import torch
         from torch.nn.functional import embedding, silu
 
@@ -67,7 +67,7 @@ class Forward(forward.Forward):
             y = _norm(between, x)
             gate = silu(linear(mlp["gate_proj"], y))
             x = linear_add(mlp["down_proj"], gate * linear(mlp["up_proj"], y), x)
-        return _norm(self.last, chosen(x, kept))
+        return _norm(self.last, select(x, kept))
 
 
 def _norm(module: Any, x: Tensor) -> Tensor:

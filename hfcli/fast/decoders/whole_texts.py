@@ -1,4 +1,4 @@
-"""The short forward pass in the place of a model's own, for scoring texts that are read whole.
+"""A fused decoder in the place of a model's own forward pass, for texts that are read whole.
 
 The model keeps its head and what it does with it. Texts are padded on the right, where causal
 attention does not look: no mask is needed, and no cache of keys and values is filled. Inputs of
@@ -9,17 +9,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hfcli.fast.decoders import ARCHITECTURES, Attend, short_forward
+from hfcli.fast.decoders import Attend, FusedDecoder
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from transformers import PreTrainedModel
 
-    from hfcli.fast.decoders import Forward
+    from hfcli.fast.decoders import Decoder
+    from hfcli.fast.prepared import PreparedModel
 
 TOKENS = 2048  # in a batch, with which products are as fast as with more
 LENGTHS = 128  # a batch is filled up to a multiple of so many tokens
-CLASSIFIERS = {"gpt2": "GPT2ForSequenceClassification", "llama": "LlamaForSequenceClassification"}
 
 
 def attend_alone(_layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
@@ -33,17 +32,21 @@ def attend_alone(_layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float) -> 
     return found.transpose(1, 2).reshape(rows, tokens, heads * width)
 
 
-def shorten(model: PreTrainedModel) -> bool:
-    """Let a model compute in fewer operations, for good; whether its architecture is known.
+def install(prepared: PreparedModel) -> tuple[bool, str | None]:
+    """Let a model compute with the fused decoder of its architecture.
 
     Args:
-        model: in inference mode, on a CPU; its linear layers may be packed.
+        prepared: in inference mode, on a CPU; its layers are not packed yet.
+
+    Returns:
+        Whether its architecture has one that works, and why it does not work.
     """
     from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
 
-    short = short_forward(model, ARCHITECTURES) or short_forward(model, CLASSIFIERS)
-    if short is None:
-        return False
+    model = prepared.model
+    decoder, reason = FusedDecoder().prepare(model)
+    if decoder is None:
+        return False, reason
     body: Any = model.base_model
     own = body.forward
 
@@ -53,21 +56,21 @@ def shorten(model: PreTrainedModel) -> bool:
         given = any(value is not None and value is not False for value in others.values())
         if input_ids is None or given or not _padded_right(attention_mask):
             return own(input_ids=input_ids, attention_mask=attention_mask, **others)
-        hidden = read(short, input_ids)
+        hidden = read(decoder, input_ids)
         return BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=hidden)
 
     body.forward = forward
-    return True
+    return True, None
 
 
-def read(short: Forward, ids: Tensor, attend: Attend = attend_alone) -> Tensor:
+def read(decoder: Decoder, ids: Tensor, attend: Attend = attend_alone) -> Tensor:
     """(rows, tokens, width) hidden states of ids (rows, tokens), all tokens in one row on the way.
 
     The matrix library writes code for every number of tokens that it has not seen, which takes as
     long as reading a few hundred of them; so the row is filled up to a length that recurs.
 
     Args:
-        short: the model's forward pass.
+        decoder: of the model.
         ids: padded on the right.
         attend: gets the tokens in their rows.
     """
@@ -84,7 +87,7 @@ def read(short: Forward, ids: Tensor, attend: Attend = attend_alone) -> Tensor:
         whole[0, :n] = attend(layer, q, k, v, scale).view(n, -1)
         return whole
 
-    return short.hidden(filled, positions, in_rows)[0, :n].view(rows, tokens, -1)
+    return decoder.hidden(filled, positions, in_rows)[0, :n].view(rows, tokens, -1)
 
 
 def _padded_right(mask: Tensor | None) -> bool:

@@ -1,21 +1,32 @@
 """Attention with dropout on a CPU, forward and backward.
 
 torch has a fast kernel for attention without dropout; with it, as GPT-2 and BERT are trained, every
-step is an operation of its own, in float32. This one keeps the number type of its inputs, draws
-dropout as `hfcli.fast.training.dropout` does, and keeps of a layer what its gradients need: the
-probabilities before and after dropout. The result is transformers' own, up to rounding.
+step is an operation of its own, in float32. This one keeps the number type of its inputs, and of a
+layer what its gradients need: the probabilities before and after dropout. Each number of torch's
+default generator decides for four elements with sixteen bits each, so that seeds and resumed runs
+work as ever; the rate is exact to 1 in 65,536. The result is transformers' own, up to rounding.
 """
 
 from __future__ import annotations
 
+import functools
+import inspect
 from typing import TYPE_CHECKING, Any
 
-from hfcli.fast.training.dropout import drop, keep_mask, kept_share
+from hfcli.fast.protocol import difference
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 NAME = "hfcli_dropout"
+STEPS = 1 << 16
+BITS = 64 // 16  # elements a random number
+NOTHING = 1e-9  # a rate above zero that drops nothing
+# What `attention` computes with; whatever else transformers' own function names is left to it.
+COMPUTED = {
+    "module", "query", "key", "value", "attention_mask", "dropout", "scaling", "is_causal",
+    "kwargs",
+}  # fmt: skip
 
 
 def attention(
@@ -38,9 +49,9 @@ def attention(
     """
     from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-    plain = all(options.get(name) is None for name in ("position_bias", "cache", "softcap"))
+    alone = all(options.get(name) is None for name in _other_options())
     alike = query.shape == key.shape == value.shape
-    if not dropout or not plain or not alike or query.device.type != "cpu":
+    if not dropout or not alone or not alike or query.device.type != "cpu":
         return sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling,
             is_causal=is_causal, **options,
@@ -50,6 +61,77 @@ def attention(
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     result: Tensor = _function().apply(query, key, value, mask, dropout, scale)
     return result.transpose(1, 2).contiguous(), None
+
+
+def self_test() -> float:
+    """Return the largest difference of values and slopes when nothing is dropped.
+
+    Raises:
+        AssertionError: as many elements are dropped as should not be.
+    """
+    import torch
+    from transformers.integrations.sdpa_attention import sdpa_attention_forward
+
+    with torch.random.fork_rng(devices=[]), torch.enable_grad():
+        torch.manual_seed(0)
+        for dtype in (torch.float32, torch.bfloat16):
+            kept = drop(
+                torch.ones(STEPS, dtype=dtype), keep_mask(torch.ones(STEPS, dtype=dtype), 0.25)
+            )
+            share = float(kept.float().mean())
+            assert abs(share - kept_share(0.25)) < 0.02, f"{share:.3f} of 0.750 are kept"
+        q, k, v = (torch.randn(2, 3, 5, 4, requires_grad=True) for _ in "qkv")
+        module = torch.nn.Module()
+        both = [
+            attention(module, q, k, v, None, dropout=NOTHING)[0],
+            sdpa_attention_forward(module, q, k, v, None, is_causal=True)[0],
+        ]
+        slopes = [torch.autograd.grad(found.square().sum(), (q, k, v)) for found in both]
+    return max(difference(*both), *(difference(a, b) for a, b in zip(*slopes, strict=True)))
+
+
+@functools.cache
+def _other_options() -> tuple[str, ...]:
+    """Names of options that decide what transformers' own function computes, and not this one."""
+    from transformers.integrations.sdpa_attention import sdpa_attention_forward
+
+    named = inspect.signature(sdpa_attention_forward).parameters
+    return ("position_bias", "cache", "softcap", *(name for name in named if name not in COMPUTED))
+
+
+def keep_mask(like: Tensor, rate: float) -> Tensor:
+    """What `drop` takes: an element is kept with probability 1 - rate.
+
+    Args:
+        like: on the CPU; the mask has its shape.
+        rate: of elements to drop, below 1.
+
+    Returns:
+        Bits to keep for numbers of sixteen bits, else booleans.
+    """
+    import torch
+
+    count = like.numel()
+    numbers = torch.empty(-(-count // BITS), dtype=torch.int64).random_(-(2**63), None)
+    drawn = numbers.view(torch.int16)[:count].view(like.shape)
+    lowest = round(rate * STEPS) - STEPS // 2
+    if like.element_size() != drawn.element_size():
+        return drawn >= lowest
+    return torch.ge(drawn, lowest, out=drawn).neg_()  # 0 or -1, all bits
+
+
+def drop(values: Tensor, keep: Tensor) -> Tensor:
+    """`values`, zero where `keep` says so."""
+    import torch
+
+    if keep.dtype is torch.bool:
+        return torch.where(keep, values, 0)
+    return (values.view(keep.dtype) & keep).view(values.dtype)
+
+
+def kept_share(rate: float) -> float:
+    """The probability with which `keep_mask` keeps an element: 1 - rate, in 65,536ths."""
+    return 1 - round(rate * STEPS) / STEPS
 
 
 def register() -> str:

@@ -10,7 +10,7 @@ from importlib import import_module
 
 from hfcli import plugins
 from hfcli.errors import RecipeError, did_you_mean
-from hfcli.fast import garbage
+from hfcli.fast import startup
 from hfcli.generation.engines.base import Engine, EngineOptions
 
 ENGINES = {
@@ -29,7 +29,7 @@ def open_engine(name: str, options: EngineOptions) -> Engine:
         ModelError, RunError: see the engine's own `open_engine`.
     """
     engine = _opener(name)(options)
-    garbage.seek()
+    startup.resume_gc()
     return engine
 
 

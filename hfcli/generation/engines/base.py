@@ -10,7 +10,7 @@ from hfcli.generation.request import Counts, Finished, Request
 
 if TYPE_CHECKING:
     from hfcli.generation.loading import ModelChoice
-    from hfcli.models.load import LoadedModel
+    from hfcli.models.load import ReadableModel
     from hfcli.results import Listener
 
 
@@ -46,9 +46,11 @@ class Engine(Protocol):
         beams: whether transformers' beam search can use the model.
     """
 
-    loaded: LoadedModel
     counts: Counts
     beams: bool
+
+    @property
+    def loaded(self) -> ReadableModel: ...
 
     def run(
         self, requests: Iterable[Request], on_text: Callable[[str], None] | None = None

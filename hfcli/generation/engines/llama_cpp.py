@@ -11,6 +11,7 @@ from typing import Any
 
 from hfcli.device import resolve_device
 from hfcli.errors import ModelError, RecipeError, RunError
+from hfcli.fast.portable import ConvertedFiles
 from hfcli.generation.engines.base import EngineOptions
 from hfcli.generation.engines.transformers import TransformersEngine
 from hfcli.generation.llama_rows import LlamaModel
@@ -47,7 +48,7 @@ def load_llama(choice: ModelChoice, listener: Listener) -> LoadedModel:
             f"{source.name}: the engine llama-cpp reads GGUF files only",
             hint="llama.cpp's convert_hf_to_gguf.py makes one of a model folder",
         )
-    load = load_gguf_tokenizer if choice.fast("gguf-cache") else load_tokenizer
+    load = load_gguf_tokenizer if choice.fast(ConvertedFiles.name) else load_tokenizer
     tokenizer = load(source)
     gpu = resolve_device(choice.device).device.type != "cpu"
     model: Any = LlamaModel(str(source.folder / source.gguf_file), gpu=gpu)

@@ -2,7 +2,7 @@
 
 Requests are read a window at a time and started longest first. The tokens of a row do not depend
 on its neighbours: in float32, a choice that rounding could have changed is made again for the row
-alone (see `hfcli.generation.sampling`); in bfloat16, rows are computed apart (see
+alone (see `hfcli.generation.sampling`); in bfloat16, rows are batch-invariant (see
 `hfcli.fast.batch_invariance`). Knows nothing about files.
 """
 
@@ -12,12 +12,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hfcli.errors import ModelError
-from hfcli.fast.batch_invariance import rows_stand_apart
-from hfcli.fast.decoders import Forward, short_forward
-from hfcli.fast.linear import can_prepack, prepack
+from hfcli.fast.batch_invariance import BatchInvariance
+from hfcli.fast.decoders import Decoder, FusedDecoder
+from hfcli.fast.linear import PrepackedWeights
+from hfcli.fast.portable import SpeculativeDecoding
+from hfcli.fast.prepared import PreparedModel
+from hfcli.fast.protocol import SpeedUp
 from hfcli.foreign import forward_errors
 from hfcli.generation.admission import memory_budget
 from hfcli.generation.engines.base import EngineOptions
@@ -29,13 +32,10 @@ from hfcli.generation.row import Row
 from hfcli.generation.scheduler import Batch, by_work
 from hfcli.generation.slots import Slots
 from hfcli.generation.speculate import DraftModel, PromptLookup, Proposer, Repeats
-from hfcli.models.load import LoadedModel
+from hfcli.models.load import LoadedModel, ReadableModel
 from hfcli.results import Choice as Chosen
 from hfcli.tasks.base import context_length
 from hfcli.tasks.numbers import NanLogitsError
-
-if TYPE_CHECKING:
-    pass
 
 ONE_BY_ONE = "batch: rows run one at a time, as this model's attention needs"
 WINDOW = 1024  # requests sorted together
@@ -55,81 +55,99 @@ def open_engine(options: EngineOptions) -> TransformersEngine:
     alone = options.one_stream and draft is None and not options.prompt_lookup
     loaded = load_found(found, options.listener, one_stream=alone, many=options.many)
     engine = TransformersEngine(
-        loaded,
+        PreparedModel.of(loaded),
         options,
         None if draft is None else load_found(draft, options.listener),
-        own_weights=True,
     )
     if engine.keeps_promise:
         return engine
     options.listener(Chosen("float32: in bfloat16, texts would depend on how they are batched"))
     del engine, loaded  # there may be no room for both
     found = replace(found, choice=replace(options.choice, dtype="float32"))
-    return TransformersEngine(load_found(found, options.listener), options, own_weights=True)
+    return TransformersEngine(PreparedModel.of(load_found(found, options.listener)), options)
 
 
 class TransformersEngine:
     """See `hfcli.generation.engines.base.Engine`.
 
     Args:
-        own_weights: nobody else reads or trains them, so that they may be packed, for good.
+        loaded: a model that was prepared for speed may have its weights packed; any other is left
+            as it is.
     """
 
     def __init__(
         self,
-        loaded: LoadedModel,
+        loaded: LoadedModel | PreparedModel,
         options: EngineOptions,
         draft: LoadedModel | None = None,
-        *,
-        own_weights: bool = False,
     ) -> None:
-        self.loaded = loaded
+        self.loaded: LoadedModel | PreparedModel = loaded
         self.options = options
         self.counts = Counts()
         self.longest = context_length(loaded.tokenizer, loaded.model)
-        self.forward = self._short(loaded)
+        self.decoder = self._decoder(loaded)
         self.beams = getattr(loaded.model, "generate", None) is not None
         self.exact = str(loaded.model.dtype) == "torch.float32"
         self.proposer = self._proposer(draft)
         self.listener = options.listener
-        useful = own_weights and not (options.one_stream and self.exact)
-        self.to_pack = useful and options.choice.fast("prepack") and can_prepack(loaded.model)
-        self.packs_apart = self.to_pack and options.many and not self.exact
-        if self.to_pack:
-            options.listener(Chosen("prepack: weights are laid out for the processor"))
+        self.to_pack = self._to_pack(loaded)
+        self.packs_for_batches = options.many and not self.exact and self.to_pack is not None
         if isinstance(self.proposer, Repeats):
-            options.listener(
-                Chosen("guesses: what repeats itself is checked several tokens at once")
-            )
-        if self.forward is not None:
-            options.listener(Chosen("forward: the short one of the model's architecture"))
-        self.apart = False
+            self._tell(SpeculativeDecoding(), None)
+        self.batch_invariant = False
         if not options.one_stream:
             self.pack()
-            self.apart = self._stands_apart()
+            self.batch_invariant = self._is_batch_invariant()
 
-    def _stands_apart(self) -> bool:
-        if not self.packs_apart or self.forward is None:
+    def _tell(self, one: SpeedUp, reason: str | None) -> None:
+        told = one.help if reason is None else f"off, {reason}"
+        self.options.listener(Chosen(f"{one.name}: {told}"))
+
+    def _decoder(self, loaded: ReadableModel) -> Decoder | None:
+        fused = FusedDecoder()
+        if not self.options.choice.fast(fused.name):
+            return None
+        decoder, reason = fused.prepare(loaded.model)
+        if decoder is not None or reason is not None:
+            self._tell(fused, reason)
+        return decoder
+
+    def _to_pack(self, loaded: LoadedModel | PreparedModel) -> PreparedModel | None:
+        """The model, where packing its weights is allowed, wins and works."""
+        packing, options = PrepackedWeights(), self.options
+        useless = options.one_stream and self.exact
+        if useless or not isinstance(loaded, PreparedModel) or not packing.fits(loaded.model):
+            return None
+        if not options.choice.fast(packing.name):
+            return None
+        reason = packing.refusal(loaded.model.device.type)
+        self._tell(packing, reason)
+        return loaded if reason is None else None
+
+    def _is_batch_invariant(self) -> bool:
+        invariance = BatchInvariance()
+        if not self.packs_for_batches or self.decoder is None:
+            return False
+        if not self.options.choice.fast(invariance.name):
             return False
         model = self.loaded.model
-        open_decoder_state = partial(Slots, model, self.forward, apart=True)
-        return rows_stand_apart(model, open_decoder_state, self.longest)
+        open_decoder_state = partial(Slots, model, self.decoder, batch_invariant=True)
+        reason = invariance.prepare(model, open_decoder_state, self.longest)
+        self._tell(invariance, reason)
+        return reason is None
 
     @property
     def keeps_promise(self) -> bool:
         """Whether many texts do not depend on how they are batched, where hfcli chose the type."""
         chosen = self.options.many and self.options.choice.dtype == "auto"
         on_cpu = self.loaded.model.device.type == "cpu"
-        return not (chosen and on_cpu) or self.exact or self.apart
-
-    def _short(self, loaded: LoadedModel) -> Forward | None:
-        return short_forward(loaded.model) if self.options.choice.fast("forward") else None
+        return not (chosen and on_cpu) or self.exact or self.batch_invariant
 
     def pack(self) -> None:
         """Pack the weights, once, where that wins."""
-        if self.to_pack:
-            prepack(self.loaded.model, apart=self.packs_apart)
-        self.to_pack = False
+        if self.to_pack is not None:
+            PrepackedWeights().prepare(self.to_pack, batch_invariant=self.packs_for_batches)
+        self.to_pack = None
 
     def run(
         self, requests: Iterable[Request], on_text: Callable[[str], None] | None = None
@@ -177,12 +195,12 @@ class TransformersEngine:
         if self.options.prompt_lookup:
             return PromptLookup()
         if draft is None:
-            guesses = self.options.one_stream and self.options.choice.fast("guesses")
-            return Repeats() if guesses else None
+            speculates = self.options.choice.fast(SpeculativeDecoding.name)
+            return Repeats() if self.options.one_stream and speculates else None
         if draft.tokenizer.get_vocab() != self.loaded.tokenizer.get_vocab():
             raise ModelError(
                 f"{draft.source.name}: its vocabulary is not that of {self.loaded.source.name}",
                 hint="a draft model must have the same tokenizer",
             )
         longest = context_length(draft.tokenizer, draft.model)
-        return DraftModel(draft.model, longest, self._short(draft))
+        return DraftModel(draft.model, longest, self._decoder(draft))
