@@ -22,7 +22,7 @@ PLATFORMS = (
     "aarch64-apple-darwin",
 )
 SETS: dict[str, list[str]] = {"newest": [], "pinned": ["-c", "constraints.txt"]}
-OPTIONS = ["--quiet", "--no-header", "--no-annotate", "--only-binary", ":all:", "-o", "-"]
+OPTIONS = ["--quiet", "--no-header", "--no-annotate", "--only-binary", ":all:"]
 MACOS = {"MACOSX_DEPLOYMENT_TARGET": "14.0"}  # the oldest that torch has wheels for
 
 
