@@ -90,7 +90,8 @@ def _parameter(one: Field[Any], hint: Any) -> inspect.Parameter:
     if made is not None:
         if one.default is False and made.default is ...:
             # Without its name it would be a pair, --overwrite/--no-overwrite.
-            made.default = f"--{one.name.replace('_', '-')}"
+            flag = f"--{one.name.replace('_', '-')}"
+            made = type(made)(**{**vars(made), "default": flag})
         hint = Annotated[hint, made]
     default = inspect.Parameter.empty if one.default is MISSING else one.default
     return inspect.Parameter(

@@ -206,8 +206,9 @@ def named(variables: Sequence[Variable]) -> Iterator[None]:
         except typer.BadParameter as e:
             parameter = getattr(e.param, "name", None)
             hint = next((one.name for one in variables if one.parameter == parameter), None)
-            e.param_hint = e.param_hint or hint
-            raise
+            if e.param_hint or hint is None:
+                raise
+            raise typer.BadParameter(e.message, e.ctx, e.param, hint) from e
 
 
 def parameters_in_force() -> frozenset[str]:
