@@ -31,7 +31,7 @@ from hfcli.evaluation.outcomes import (
 from hfcli.evaluation.predictions import metric_inputs
 from hfcli.evaluation.score_log import ScoreLog
 from hfcli.evaluation.scored_model import ScoredModel, load_scored, told_of
-from hfcli.fast.startup import restore_imports, restored_imports
+from hfcli.fast.startup import restore_imports
 from hfcli.metrics.modules import PlainMetric, load_metric
 from hfcli.process import check_single_process
 from hfcli.recipe.schema import DataSection, Recipe
@@ -89,8 +89,10 @@ def evaluate(*, recipe: Recipe, listener: Listener, options: EvalOptions) -> Eva
         DataError, ModelError, RunError: see `hfcli.errors`.
     """
     check_single_process()
-    with restored_imports():
+    try:
         return _evaluate(recipe, listener, options)
+    finally:
+        restore_imports()
 
 
 def _evaluate(recipe: Recipe, listener: Listener, options: EvalOptions) -> EvalResult:

@@ -17,8 +17,8 @@ import gc
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
@@ -29,9 +29,11 @@ from types import FunctionType, ModuleType
 from typing import Any, TypeVar
 
 from hfcli.cache import remember, remembered
-from hfcli.fast.protocol import SpeedUp, Versions, difference, only_on_cpu
+from hfcli.errors import RunError
+from hfcli.fast.protocol import BROKEN, SpeedUp, Versions, only_on_cpu
+from hfcli.foreign import first_line
 
-PROVED = {"torch": ("2.13",), "transformers": ("5.4", "5.23", "5.24")}
+PROVED = {"torch": ("2.13",), "transformers": ("5.23", "5.24")}
 COMPILER = "torch._dynamo"
 META_KERNELS = "torch._meta_registrations"
 DEFERRED = (COMPILER, META_KERNELS, "scipy")
@@ -43,15 +45,10 @@ PARENTS = (
     "torch.fx.passes", "torch.nn.utils", "torch.testing._internal", "torch.utils", "torch.cuda",
     "torch._functorch", "torch._higher_order_ops", "torch._prims_common",
 )  # fmt: skip
-IMPORT_UTILS = "transformers.utils.import_utils"
-OBJECTS_AT_START, OBJECTS_LATER = (
-    5_000_000,
-    100_000,
-)  # new ones, after which Python looks for garbage
-TRIAL_SECONDS = 120
+OBJECTS_AT_START, OBJECTS_LATER = 5_000_000, 100_000  # thresholds of garbage collection
 
-Made = TypeVar("Made")
 _allowed = [False]
+Made = TypeVar("Made")
 
 
 class DeferredImports(SpeedUp):
@@ -72,11 +69,7 @@ class DeferredImports(SpeedUp):
         return only_on_cpu(device)
 
     def self_test(self) -> float:
-        """Start a child process with deferred imports; once for an environment, the first time.
-
-        The child computes logits with a model of transformers and with the fused decoder, which
-        uses nothing of it.
-        """
+        """Start so in a child process, once for an environment; it compares two forward passes."""
         stored = remembered("starts", key := _environment())
         if stored is None:
             # The answer until it comes back, and without a cache there is none.
@@ -92,7 +85,8 @@ class DeferredImports(SpeedUp):
     def prepare(self) -> tuple[bool, str | None]:
         """Import what model classes are built on; return whether imports were deferred, or why not.
 
-        There is no reason to tell where the process may do other work or has imported it already.
+        Raises:
+            RunError: it failed, although it had succeeded in a child process.
         """
         deferred = (name for name in DEFERRED if name != META_KERNELS)  # torch may be here
         if not _allowed[0] or any(name in sys.modules for name in (*BASE, *deferred)):
@@ -100,7 +94,14 @@ class DeferredImports(SpeedUp):
         reason = self.refusal("cpu")
         if reason is None:
             gc.set_threshold(OBJECTS_AT_START, 50, 50)
-            reason = _import_deferred()
+            try:
+                reason = _import_deferred()
+            except BROKEN as e:  # what was imported half cannot be imported again
+                remember("starts", _environment(), "a start with it failed")
+                raise RunError(
+                    f"transformers cannot be imported with deferred imports ({first_line(e)})",
+                    hint="the same command again starts without them",
+                ) from e
         return reason is None, reason
 
 
@@ -128,44 +129,30 @@ def with_all_kernels(make: Callable[[], Made]) -> Made:
 
 
 def restore_imports() -> None:
-    """Make imports as usual from here on, for work that uses scipy in earnest.
-
-    What was deferred is still imported by what took it at its import, when it is used.
-    """
+    """Make imports as usual from here on; what took a placeholder still imports it when used."""
     sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, _Finder)]
     for name, module in list(sys.modules.items()):
         if isinstance(module, _Placeholder):
             del sys.modules[name]
 
 
-@contextmanager
-def restored_imports() -> Iterator[None]:
-    """Make imports as usual after the block, however it ends."""
-    try:
-        yield
-    finally:
-        restore_imports()
-
-
 def _environment() -> list[Any]:
     """What a trial is valid for: versions, and the folder of packages as it is."""
     versions = Versions.installed()
     found = find_spec("transformers")  # imports nothing
-    packages = Path(found.origin).parents[1] if found and found.origin else Path()
-    changed = packages.stat().st_mtime_ns if packages.is_dir() else 0
-    own = Path(__file__).stat().st_mtime_ns
-    both = [versions.torch, versions.transformers]
-    return ["deferred", sys.version, *both, str(packages), changed, own]
+    places = [Path(__file__), *([Path(found.origin).parents[1]] if found and found.origin else [])]
+    changed = [[str(place), place.stat().st_mtime_ns] for place in places]
+    return ["deferred", sys.version, versions.torch, versions.transformers, changed]
 
 
 def _trial() -> float | str:
     """The difference that a start in a child process prints, or how it failed."""
-    command = [sys.executable, "-P", "-c", f"from {__name__} import trial; trial()"]
+    code = f"from {__name__} import trial; trial()"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     try:
         done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
-            timeout=TRIAL_SECONDS, encoding="utf-8", errors="replace", env=environment,
+            [sys.executable, "-P", "-c", code], stdin=subprocess.DEVNULL, capture_output=True,
+            check=False, env=environment, timeout=120,
         )  # fmt: skip
         return float(done.stdout.split()[-1])
     except (OSError, subprocess.TimeoutExpired, ValueError, IndexError):
@@ -173,27 +160,19 @@ def _trial() -> float | str:
 
 
 def trial() -> None:
-    """Start with deferred imports, and print how far logits are from those of plain operations."""
-    reason = _import_deferred()
-    if reason is not None:
+    """Start with deferred imports, and print how far a model is from its fused decoder."""
+    if reason := _import_deferred():
         raise SystemExit(reason)
-    import torch
     from transformers import GPT2Config, GPT2LMHeadModel
 
-    from hfcli.fast.decoders import build_decoder
-    from hfcli.fast.decoders.whole_texts import read
+    from hfcli.fast.decoders import FusedDecoder, build_decoder
 
-    config = GPT2Config(
-        vocab_size=64, n_positions=32, n_embd=32, n_layer=1, n_head=2, bos_token_id=0,
-        eos_token_id=0,
-    )  # fmt: skip
-    ids = torch.arange(12)[None]
-    torch.rand(1, generator=torch.Generator().manual_seed(0))
-    with torch.inference_mode():
-        model = GPT2LMHeadModel(config).eval()
-        decoder = build_decoder(model)
-        assert decoder is not None
-        found = difference(decoder.logits(read(decoder, ids)), model(ids).logits)
+    sizes: dict[str, Any] = {"n_positions": 32, "n_embd": 32, "n_layer": 1, "n_head": 2}
+    config = GPT2Config(vocab_size=64, bos_token_id=0, eos_token_id=0, **sizes)
+    model = GPT2LMHeadModel(config).eval()
+    decoder = build_decoder(model)
+    assert decoder is not None
+    found = FusedDecoder().differs_by(model, decoder)
     restore_imports()
     import_module("scipy.special")
     sys.stdout.write(f"{found}\n")
@@ -216,29 +195,26 @@ def _import_deferred() -> str | None:
             import_module(name)
     finally:
         torch.distributed.is_available = available
-    _import_on_access(PARENTS)
+    _import_on_access()
     return None
 
 
 def _generator_metaclass() -> Any:
     """torch's class of generators' class, by its name from 2.14 on, else by the one before."""
-    try:
+    with suppress(ImportError):
         return import_module("torch._custom_class_base").CustomClassBaseMeta
-    except ImportError:
-        return import_module("torch._opaque_base").OpaqueBaseMeta
+    return import_module("torch._opaque_base").OpaqueBaseMeta
 
 
 def _import_meta_kernels() -> bool:
     """Import torch's kernels for tensors without memory; whether they were deferred."""
     deferred = isinstance(sys.modules.get(META_KERNELS), _Placeholder)
-    if deferred:
-        _import(META_KERNELS)
-    return deferred
+    return deferred and bool(_import(META_KERNELS))
 
 
-def _import_on_access(parents: Sequence[str]) -> None:
+def _import_on_access() -> None:
     """Let an attribute of a package that is a submodule nobody imported be imported when used."""
-    for parent in parents:
+    for parent in PARENTS:
         package = sys.modules.get(parent)
         if package is not None:
             package.__getattr__ = partial(_submodule, parent, vars(package).get("__getattr__"))  # type: ignore[method-assign]
@@ -258,15 +234,15 @@ class _Finder(MetaPathFinder, Loader):
     """Finds a placeholder for every module of `DEFERRED`, until one of its package is used."""
 
     def find_spec(self, fullname: str, path: Any, target: Any = None) -> ModuleSpec | None:
-        if fullname == IMPORT_UTILS:
-            return _with_cached_structure(PathFinder.find_spec(fullname, path))
+        if fullname == "transformers.utils.import_utils":
+            spec = PathFinder.find_spec(fullname, path)
+            if spec is not None and isinstance(spec.loader, SourceFileLoader):
+                spec.loader = _StructureLoader(spec.loader.name, spec.loader.path)
+            return spec
         root = _root(fullname)
-        if root is None or (
-            isinstance(sys.modules.get(root, self), ModuleType)
-            and not isinstance(sys.modules[root], _Placeholder)
-        ):
-            return None
-        return ModuleSpec(fullname, self, is_package=True)
+        held = sys.modules.get(root or "")
+        used = held is not None and not isinstance(held, _Placeholder)
+        return None if root is None or used else ModuleSpec(fullname, self, is_package=True)
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         return _Placeholder(spec.name)
@@ -299,7 +275,7 @@ class _DeferredName:
         if mark and isinstance(args[0], FunctionType):
             return args[0]
         if mark and args[0] is None:  # a mark that is called with options first
-            return _unmarked
+            return lambda function: function
         return self._real()(*args, **kwargs)
 
     def __getattr__(self, name: str) -> Any:
@@ -320,17 +296,12 @@ class _DeferredName:
         return real is not None and isinstance(instance, getattr(real, self._name))
 
 
-def _unmarked(function: Callable[..., Any]) -> Callable[..., Any]:
-    return function
-
-
 def _root(name: str) -> str | None:
     return next((root for root in DEFERRED if name == root or name.startswith(f"{root}.")), None)
 
 
 def _imported(name: str) -> ModuleType | None:
-    module = sys.modules.get(name)
-    return None if isinstance(module, _Placeholder) else module
+    return None if isinstance(module := sys.modules.get(name), _Placeholder) else module
 
 
 def _import(name: str) -> ModuleType:
@@ -343,8 +314,7 @@ def _import(name: str) -> ModuleType:
             if _root(other) == root:
                 del sys.modules[other]
         finders = [f for f in sys.meta_path if isinstance(f, _Finder)]
-        for finder in finders:
-            sys.meta_path.remove(finder)
+        sys.meta_path[:] = [f for f in sys.meta_path if not isinstance(f, _Finder)]
         try:
             import_module(root)
         finally:
@@ -352,14 +322,9 @@ def _import(name: str) -> ModuleType:
     return import_module(name)
 
 
-def _with_cached_structure(spec: ModuleSpec | None) -> ModuleSpec | None:
-    """Let transformers cache which file defines what, instead of reading all of its files twice."""
-    if spec is not None and isinstance(spec.loader, SourceFileLoader):
-        spec.loader = _StructureLoader(spec.loader.name, spec.loader.path)
-    return spec
-
-
 class _StructureLoader(SourceFileLoader):
+    """Lets transformers cache which file defines what, instead of reading all files twice."""
+
     def exec_module(self, module: ModuleType) -> None:
         super().exec_module(module)
         module.define_import_structure = partial(_structure, module.define_import_structure)  # type: ignore[attr-defined]
@@ -372,10 +337,9 @@ def _structure(make: Callable[..., Any], path: Any, prefix: str | None = None) -
     key = ["structure", Versions.installed().transformers, str(folder), folder.stat().st_mtime_ns]
     stored = remembered("starts", key)
     if stored is None:
-        made = make(path, None)
         stored = [
             [sorted(needs), {module: sorted(names) for module, names in found.items()}]
-            for needs, found in made.items()
+            for needs, found in make(path, None).items()
         ]
         remember("starts", key, stored)
     before = "" if prefix is None else f"{prefix}."

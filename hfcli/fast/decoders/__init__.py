@@ -59,11 +59,11 @@ class FusedDecoder(SpeedUp):
         decoder = None if reason else built[0]
         if decoder is None:
             return None, reason
-        reason = self.failure_on(model, lambda: self._differs_by(model, decoder))
+        reason = self.failure_on(model, lambda: self.differs_by(model, decoder))
         return (decoder, None) if reason is None else (None, reason)
 
-    def _differs_by(self, model: Any, decoder: Decoder) -> float:
-        """How far the hidden states of two texts are from those of the modules."""
+    def differs_by(self, model: Any, decoder: Decoder) -> float:
+        """Return how far the hidden states of two texts are from those of the modules."""
         import torch
 
         from hfcli.fast.decoders.whole_texts import read
