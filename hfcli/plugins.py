@@ -14,6 +14,8 @@ from hfcli.errors import RunError
 from hfcli.foreign import foreign_errors
 
 ENGINES = "hfcli.engines"  # a function `open_engine(options) -> Engine`
+METRICS = "hfcli.metrics"  # a `hfcli.metrics.base.Metric`, under its own name
+TASKS = "hfcli.tasks"  # a class that subclasses `hfcli.tasks.base.Task`, under its own name
 
 
 @cache

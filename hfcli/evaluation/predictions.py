@@ -20,9 +20,9 @@ def metric_inputs(
         labels: label names in the order of their indices; None where predictions are not labels.
 
     Returns:
-        `predictions` and `references` (indices, 0 or 1 for each label, or numbers and texts as
-        they are), `probabilities`, and nll, n_tokens, n_bytes, n_words and parts: those that the
-        rows have.
+        `predictions` and `references` (indices, 0 or 1 for each label, or numbers, texts and the
+        labels of a row's units as they are), `probabilities`, and nll, n_tokens, n_bytes, n_words
+        and parts: those that the rows have.
 
     Raises:
         DataError: a label that is not among `labels`.
@@ -30,7 +30,9 @@ def metric_inputs(
     scored = [row for row in rows if row["error"] is None]
     inputs = {name: [row[name] for row in scored] for name in COUNTS if _has(scored, name)}
     if _has(scored, "prediction"):
-        index = {name: i for i, name in enumerate(labels or ())}
+        # Lists beside a probability a label are sets of labels, others one label a unit of the row.
+        units = isinstance(scored[0]["gold"], list) and not _has(scored, "probabilities")
+        index = {} if units else {name: i for i, name in enumerate(labels or ())}
         inputs["predictions"] = [_encoded(row["prediction"], index) for row in scored]
         inputs["references"] = [_encoded(row["gold"], index) for row in scored]
     if _has(scored, "probabilities"):

@@ -8,7 +8,9 @@ functions as `evaluate` modules.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 
+from hfcli import plugins
 from hfcli.metrics import (
     calibration,
     classification,
@@ -33,20 +35,42 @@ FAMILIES = (
 )
 
 
-def shipped_metrics() -> dict[str, Metric]:
-    """Name -> metric, over all families."""
+@cache
+def own_metrics() -> dict[str, Metric]:
+    """Name -> metric of hfcli's own, over all families."""
     return {metric.name: metric for family in FAMILIES for metric in family.METRICS}
 
 
+@cache
+def shipped_metrics() -> dict[str, Metric]:
+    """Name -> metric: hfcli's own, then those of other packages.
+
+    Raises:
+        RunError: a package of a metric cannot be imported.
+    """
+    own = own_metrics()
+    added = (name for name in plugins.names(plugins.METRICS) if name not in own)
+    return {**own, **{name: plugins.load(plugins.METRICS, name) for name in added}}
+
+
+def is_metric(name: str) -> bool:
+    """Return whether a recipe or `--metric` may give the name without the network."""
+    return name in own_metrics() or name in shipped_metrics()
+
+
 def metric_names() -> list[str]:
-    """The names a recipe or `--metric` may give without the network."""
+    """The names for which `is_metric` holds."""
     return list(shipped_metrics())
 
 
 def scalar_metrics(names: Iterable[str]) -> list[str]:
     """Those of the names that have a direction; a matrix has none."""
-    known = shipped_metrics()
-    return [name for name in names if known[name].higher_is_better is not None]
+    return [name for name in names if _known(name).higher_is_better is not None]
+
+
+def _known(name: str) -> Metric:
+    own = own_metrics()
+    return own[name] if name in own else shipped_metrics()[name]
 
 
 def higher_is_better(name: str) -> bool:

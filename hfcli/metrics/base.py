@@ -29,7 +29,8 @@ class Metric:
         name: what recipes and reports call it.
         compute: takes the `inputs` as keyword arguments, one list each, all of equal length.
         inputs: argument name -> type of one element: `int`, `float`, `str`, `list` (of numbers),
-            or `list[str]` (texts, any of which is right; a text by itself is a list of one).
+            or `list[str]` (texts, any of which is right, where a text by itself is a list of one;
+            or the labels of the units of a row).
         higher_is_better: None for a matrix or list, which has no direction.
         description: one sentence with the source of the definition.
         form: how it depends on the rows, and from it how sure it is; see `hfcli.statistics.form`.

@@ -116,7 +116,7 @@ def _keys_beside(path: Path, schema: type[BaseModel]) -> list[str]:
 def _all_keys(schema: type[BaseModel]) -> dict[str, list[str]]:
     """The keys of every section; of one inside another, `model.lora`, by its dotted name."""
     sections = _sections(schema, "")
-    for cls in (task_classes() if schema is Recipe else question_classes()).values():
+    for cls in (task_classes() if issubclass(schema, Recipe) else question_classes()).values():
         sections["task"] = sections.get("task", []) + list(cls.model_fields)
     return sections
 

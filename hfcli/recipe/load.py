@@ -10,10 +10,11 @@ import copy
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path as FilePath
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ValidationError, create_model
 
 from hfcli.errors import RecipeError, did_you_mean
 from hfcli.recipe.explain import explain
@@ -21,6 +22,7 @@ from hfcli.recipe.overrides import Override, as_overrides
 from hfcli.recipe.renamed import rename_optimizations
 from hfcli.recipe.schema import BUNDLED, Recipe
 from hfcli.recipe.yaml_file import Path, YamlError, dump_yaml, parse_yaml
+from hfcli.tasks import shipped_tasks, task_classes
 from hfcli.user_text import read_text
 
 AnyRecipe = TypeVar("AnyRecipe", bound=BaseModel)
@@ -98,11 +100,23 @@ def validate_as(schema: type[AnyRecipe], draft: Draft) -> AnyRecipe:
     draft.data = {key: value for key, value in draft.data.items() if value is not None}
     _absolute_paths(draft)
     rename_optimizations(draft.data, draft.origins)
+    section = draft.data.get("task")
+    named = section.get("name") if isinstance(section, dict) else None
+    if schema is Recipe and isinstance(named, str) and named not in shipped_tasks():
+        schema = cast(type[AnyRecipe], _schema_with(named))
     try:
         return schema.model_validate(draft.data)
     except ValidationError as e:
         lines = explain(e, draft.file, draft.origins, schema)
         raise RecipeError(lines) from e
+
+
+@cache
+def _schema_with(task: str) -> type[Recipe]:
+    """The schema whose task is one of another package; the usual one where none has the name."""
+    if task not in task_classes():
+        return Recipe
+    return create_model("Recipe", __base__=Recipe, task=(task_classes()[task], ...))
 
 
 def dump_recipe(recipe: Recipe) -> str:

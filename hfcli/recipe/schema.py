@@ -13,7 +13,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from hfcli.errors import did_you_mean
-from hfcli.metrics import metric_names, scalar_metrics
+from hfcli.metrics import is_metric, metric_names, scalar_metrics
 from hfcli.recipe.sections import GenerationSettings, OptionalLora, Section
 from hfcli.recipe.training import TrainingSection
 from hfcli.recipe.upstream import config_fields
@@ -179,7 +179,7 @@ def known_metrics(value: list[str] | None) -> list[str] | None:
         ValueError: another name.
     """
     for name in value or []:
-        if "/" not in name and name not in metric_names():
+        if "/" not in name and not is_metric(name):
             near = did_you_mean(name, metric_names())
             tail = f", did you mean {near}?" if near else f"; known: {metric_names()}"
             raise ValueError(f"unknown metric {name!r}{tail}")

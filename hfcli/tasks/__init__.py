@@ -1,14 +1,17 @@
 """The tasks hfcli knows. The unions are the registries: errors and help take names from them.
 
-`AnyTask` are those of recipes; `AnyQuestion` those that `hfcli eval` asks and nobody trains.
+`AnyTask` are those of recipes; `AnyQuestion` those that `hfcli eval` asks and nobody trains. Other
+packages add tasks by entry points (`hfcli.plugins`).
 """
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Annotated, get_args
 
 from pydantic import Field
 
+from hfcli import plugins
 from hfcli.tasks.base import Task
 from hfcli.tasks.generate_until import GenerateUntil
 from hfcli.tasks.multiple_choice import MultipleChoice
@@ -20,10 +23,22 @@ AnyTask = Annotated[TextGeneration | TextClassification, Field(discriminator="na
 AnyQuestion = Annotated[GenerateUntil | MultipleChoice, Field(discriminator="name")]
 
 
-def task_classes() -> dict[str, type[Task]]:
-    """Task name -> class, in the order of the union."""
+def shipped_tasks() -> dict[str, type[Task]]:
+    """Task name -> class of hfcli's own tasks, in the order of the union."""
     union = get_args(AnyTask)[0]
     return {cls.model_fields["name"].default: cls for cls in get_args(union)}
+
+
+@cache
+def task_classes() -> dict[str, type[Task]]:
+    """Task name -> class: hfcli's own, then those of other packages.
+
+    Raises:
+        RunError: a package of a task cannot be imported.
+    """
+    own = shipped_tasks()
+    added = (name for name in plugins.names(plugins.TASKS) if name not in own)
+    return {**own, **{name: plugins.load(plugins.TASKS, name) for name in added}}
 
 
 def task_names() -> list[str]:

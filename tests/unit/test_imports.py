@@ -89,9 +89,10 @@ ROOMS: dict[str, set[str] | None] = {
     "hub_client": {"compat", "transfers"},
     "statistics": {"errors"},
     "metrics": {
-        "compat", "errors", "faults", "files", "foreign", "hub", "statistics", "transfers",
+        "compat", "errors", "faults", "files", "foreign", "hub", "plugins", "statistics",
+        "transfers",
     },
-    "tasks": {"errors", "foreign"},
+    "tasks": {"errors", "foreign", "plugins"},
     "recipe": {"errors", "fast", "faults", "files", "foreign", "tasks", "metrics"},
     "device": {"errors"},
     "data": {
