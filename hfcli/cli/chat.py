@@ -27,7 +27,7 @@ HELP = """\
 Ctrl-C       stop the answer, keep its text     Ctrl-D   leave"""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class ChatRequest(DecodingFlags, ModelFlags):
     """Chat with a model in the terminal. Earlier turns stay in the KV cache.
 
@@ -75,7 +75,7 @@ chat_command = command_of(ChatRequest, _chat)
 
 
 def converse(conversation: Conversation) -> int:
-    """Read lines until there are no more.
+    """Read and answer lines until there are no more.
 
     Returns:
         Exit code: that of the first line of a pipe that failed; 0 on a terminal.
@@ -112,7 +112,7 @@ def _read_line(terminal: bool) -> str | None:
     with contextlib.suppress(ImportError):  # Windows has no such module, and edits by itself
         import readline  # noqa: F401 - gives input() its editing and history
 
-    if not sys.stdout.isatty():  # the prompt is no answer
+    if not sys.stdout.isatty():  # stdout is for answers
         sys.stderr.write("> ")
         sys.stderr.flush()
     try:
@@ -123,7 +123,7 @@ def _read_line(terminal: bool) -> str | None:
 
 
 def _obey(conversation: Conversation, line: str) -> int:
-    """Do what a line says; the exit code of its error, 0 where there is none."""
+    """Run a command or send a question; return the exit code of its error, or 0."""
     from hfcli.render.streams import write_error
 
     try:
@@ -138,7 +138,7 @@ def _obey(conversation: Conversation, line: str) -> int:
 
 
 def _is_command(line: str) -> bool:
-    """Whether a line is a command, known or not, and no question that begins with a slash."""
+    """Return whether a line is a command, known or not, instead of a question with a slash."""
     text = line.rstrip()
     return text in COMMANDS or text.split(" ")[0] in WITH_FILE or bool(UNKNOWN.fullmatch(text))
 

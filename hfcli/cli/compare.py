@@ -1,7 +1,5 @@
 """`hfcli compare`: from saved evaluations to their paired differences."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +10,7 @@ from hfcli.cli.options import Json
 from hfcli.cli.typed import command_of, option
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class CompareRequest:
     """Compare evaluations of the same rows: which difference is more than chance?
 

@@ -1,4 +1,4 @@
-"""`hfcli env`: what hfcli runs on, for you and for whoever reads your question."""
+"""`hfcli env`: describe the machine and the installation, for bug reports."""
 
 from __future__ import annotations
 

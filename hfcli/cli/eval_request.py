@@ -1,7 +1,5 @@
 """The flags of `hfcli eval`, and the recipe keys whose values they are."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,7 +30,7 @@ if TYPE_CHECKING:
 Limits = list[str] | None  # METRIC=VALUE
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class ScoreFlags:
     """What is scored, and how: values of a recipe."""
 
@@ -93,7 +91,7 @@ class ScoreFlags:
         " slightly different numbers.",
     )
 
-    def values(self) -> list[Override]:
+    def values(self) -> "list[Override]":
         """Return the flags that give values of recipe keys.
 
         Raises:
@@ -152,9 +150,9 @@ class ScoreFlags:
         ]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class GateFlags:
-    """What is asked of the scores."""
+    """Gates: limits that the scores must meet."""
 
     fail_under: Limits = option(
         None, "Fail (exit code 7) if a metric is below this; repeatable.", metavar="METRIC=VALUE"
@@ -175,7 +173,7 @@ class GateFlags:
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class SuiteFlags:
     """Which standard tasks are run."""
 
@@ -188,7 +186,7 @@ class SuiteFlags:
     suite_limit: int | None = option(None, "Maximum rows of each task of --suite.", min=1)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class EvalRequest(GateFlags, SuiteFlags, ScoreFlags):
     """Score a model: a finished run, a recipe's, or any model on any file.
 

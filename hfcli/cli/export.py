@@ -1,7 +1,5 @@
 """`hfcli export`: what to do with a finished run, merge its adapter or upload it."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -16,7 +14,7 @@ export_app = typer.Typer(
 )
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class MergeRequest:
     """Merge a LoRA adapter into its base model.
 
@@ -32,7 +30,7 @@ class MergeRequest:
     json: Json = False
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class PushRequest:
     """Upload a finished run to the Hub; a new repository is private.
 

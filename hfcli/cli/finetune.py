@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from hfcli.training.run import RunOptions
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class FinetuneRequest:
     """Train a model as a recipe says, or as the run.json of an earlier run does.
 
@@ -112,7 +112,7 @@ def _sweep(
 
 
 def overrides_of(request: FinetuneRequest) -> list[Override]:
-    """Return what stands in place of the recipe's values: what was typed goes over variables."""
+    """Return the overrides of the recipe; what was typed overrides variables."""
     from hfcli.recipe.overrides import Override
 
     environment, typed = in_order(request.overrides, request.set_)
@@ -146,12 +146,12 @@ def _options(draft: Draft, request: FinetuneRequest) -> RunOptions:
 
 
 def files_of(draft: Draft) -> tuple[Path, ...]:
-    """Return the file of a recipe; none of a record, of which everything is written anew."""
+    """Return the file of a recipe; none for the record of a run, which is written again."""
     return () if draft.record is not None else (Path(draft.file),)
 
 
 def _run(recipe: Recipe, options: RunOptions, request: FinetuneRequest) -> None:
-    """Train, show the result, and push the model where that was asked for."""
+    """Train, show the result, and push the model with --push-to-hub."""
     from hfcli.models.publish import check_push, push_folder
     from hfcli.render.streams import write_err, write_json
     from hfcli.render.tables import show_finetune
@@ -203,7 +203,7 @@ def show_plan_of(*, recipe: Recipe, offline: bool, json: bool, verbose: bool = F
 
 
 def _resume_command() -> str:
-    """The command that was typed, going on instead of beginning anew."""
+    """Return the command that was typed, with --resume instead of --overwrite."""
     arguments = [argument for argument in sys.argv[1:] if argument not in ("--overwrite",)]
     if "--resume" not in arguments:
         arguments.append("--resume")

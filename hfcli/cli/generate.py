@@ -1,7 +1,5 @@
 """`hfcli generate`: from flags and stdin to one text on stdout, or from a file to a file."""
 
-from __future__ import annotations
-
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,11 +17,11 @@ if TYPE_CHECKING:
     from hfcli.generation.bulk_files import BulkFiles
     from hfcli.generation.run import TextOptions
 
-QUOTING: tuple[Quoting, ...] = ("auto", "always", "never")
+QUOTING: "tuple[Quoting, ...]" = ("auto", "always", "never")
 ON_ERROR = ("record", "skip", "fail")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class FileFlags:
     """How many prompts are read and their texts written; only with --input and --output."""
 
@@ -44,7 +42,7 @@ class FileFlags:
     batch_size: str = option("auto", "Rows at a time: auto, or a number.")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class GenerateRequest(FileFlags, DecodingFlags, ModelFlags):
     """Continue a prompt with a causal language model, or a file of prompts.
 
@@ -205,7 +203,7 @@ def _generate_file(request: GenerateRequest) -> None:
         raise typer.Exit(6)
 
 
-def _text_options(request: GenerateRequest) -> TextOptions:
+def _text_options(request: GenerateRequest) -> "TextOptions":
     """Return samples, stop strings, log-probabilities, templates and grammar.
 
     Raises:
@@ -226,7 +224,7 @@ def _text_options(request: GenerateRequest) -> TextOptions:
     )
 
 
-def _bulk_files(request: GenerateRequest, source: str, target: str) -> BulkFiles:
+def _bulk_files(request: GenerateRequest, source: str, target: str) -> "BulkFiles":
     """Return input and output of a bulk run.
 
     Raises:

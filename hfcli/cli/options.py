@@ -1,7 +1,5 @@
 """Options that several commands share: each one's type and help, and the groups they come in."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -90,9 +88,9 @@ ChatTemplate = Annotated[
 ]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class DecodingFlags:
-    """How tokens are chosen; None: as the model's generation_config says."""
+    """How tokens are sampled; None: as in the model's generation_config."""
 
     max_new_tokens: MaxNewTokens = None
     do_sample: bool | None = option(
@@ -120,7 +118,7 @@ class DecodingFlags:
     seed: int = option(0, "Random seed; the same seed gives the same text.", min=0, max=2**32 - 1)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class ModelFlags:
     """Which model writes, and how its weights are held."""
 

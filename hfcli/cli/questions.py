@@ -1,4 +1,4 @@
-"""`hfcli eval` of prompt tasks: the rooms that ask and that answer, put together."""
+"""`hfcli eval` of prompt tasks: evaluation gets the engine of `hfcli generate`."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def _told(task: GenerateUntil, recipe: QuestionRecipe, options: EvalOptions) -> 
 def bulk_writer(
     task: GenerateUntil, recipe: QuestionRecipe, options: EvalOptions, listener: Listener
 ) -> Write:
-    """`hfcli generate --input --output`, as an evaluation uses it."""
+    """Return the bulk run of prompts that `hfcli generate --input --output` is."""
     from hfcli.device import resolve_device
     from hfcli.evaluation.texts import Written
     from hfcli.generation.bulk import generate_file

@@ -1,7 +1,5 @@
 """`hfcli recipes`: recipes to look at, to copy, to make from data, and their schema."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -54,7 +52,7 @@ def show_command(name: Name) -> None:
     write_out(read_shipped(name))
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class CheckRequest:
     """Show what a run of the recipe would be; the same as finetune --dry-run."""
 
@@ -65,7 +63,7 @@ class CheckRequest:
     json: Json = False
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class CopyRequest:
     """Copy a shipped recipe and its data, ready to run where they are."""
 
@@ -74,7 +72,7 @@ class CopyRequest:
     overwrite: bool = option(False, "Replace files that are there.")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class InitRequest:
     """Look at data, and write a commented recipe for it that runs as it is."""
 

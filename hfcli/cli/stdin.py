@@ -1,4 +1,4 @@
-"""stdin as a prompt, or as a part of one: when it is read, and what is said while it is waited for.
+"""Read stdin as a prompt, or as a part of one, and note on stderr while hfcli waits for it.
 
 A prompt alone never waits for long. With a typed prompt, stdin is read
 
@@ -19,7 +19,7 @@ from pathlib import Path
 
 from hfcli.errors import DataError
 
-SILENCE = 2.0  # seconds without data after which the user is told
+SILENCE = 2.0  # seconds without data before a note on stderr
 PATIENCE = 10.0  # seconds for the first data where a prompt was typed
 MOST = 64 * 2**20  # bytes of a prompt, more than any model reads
 CHUNK = 65536
@@ -81,7 +81,7 @@ def read_stdin(*, typed: bool) -> str:
 
 
 def tell_if_waiting() -> None:
-    """Say that stdin is waited for, where neither data nor its end comes for some seconds."""
+    """Write a note when neither data nor the end of stdin comes for some seconds."""
     number = _file_number()
     if number is not None and not os.isatty(number) and not _ready(number, SILENCE):
         _say(WAITING)
@@ -101,7 +101,7 @@ def _belongs_to_us(number: int) -> bool:
         if os.lseek(number, 0, os.SEEK_CUR) == 0:
             return True
         if os.lseek(number, 0, os.SEEK_CUR) < os.fstat(number).st_size:
-            _say("note: stdin is a file that another command reads from; it is left to that")
+            _say("note: stdin is not read: another command reads from that file")
         return False
     return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
 
@@ -110,7 +110,7 @@ def _has_begun(number: int) -> bool:
     """Whether data or the end of stdin comes soon."""
     if _ready(number, SILENCE):
         return True
-    _say(f"{WAITING}; without data in {PATIENCE - SILENCE:g} s it is left out")
+    _say(f"{WAITING}; without data in {PATIENCE - SILENCE:g} s it is not read")
     if _ready(number, PATIENCE - SILENCE):
         return True
     _say("note: stdin had no data and is not read")

@@ -70,7 +70,8 @@ def command_of(request: type[Request], work: Callable[[Request], None]) -> Calla
 
     Args:
         request: a dataclass: its fields are the command's arguments and options, its docstring is
-            the help.
+            the help. Its module does without postponed annotations: compiling those of all flags
+            takes 10 ms of each start.
         work: what the command does.
     """
     hints = get_type_hints(request, include_extras=True)

@@ -199,7 +199,7 @@ def in_force(variables: Sequence[Variable]) -> Iterator[None]:
 
 @contextmanager
 def named(variables: Sequence[Variable]) -> Iterator[None]:
-    """Errors about a flag that a variable gave name the variable."""
+    """Let errors about a flag that a variable gave name the variable."""
     with typed_at({flag: one.name for one in variables for flag in one.flags}):
         try:
             yield

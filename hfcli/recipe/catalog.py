@@ -49,7 +49,7 @@ class ShippedRecipe:
     path: Path
 
     def to_dict(self) -> dict[str, str]:
-        """All of it as text."""
+        """Return all fields as text."""
         return {key: str(value) for key, value in asdict(self).items()}
 
 
@@ -71,17 +71,17 @@ class Copy:
 
 
 def shipped_folder() -> Path:
-    """Where the shipped recipes lie."""
+    """Return the folder of the shipped recipes."""
     return next((folder for folder in FOLDERS if folder.is_dir()), FOLDERS[0])
 
 
 def shipped_recipes() -> list[ShippedRecipe]:
-    """Every shipped recipe, by name."""
+    """Return every shipped recipe, by name."""
     return [_glance(path) for path in sorted(shipped_folder().glob("*.yaml"))]
 
 
 def read_shipped(name: str) -> str:
-    """The text of a shipped recipe as it is.
+    """Return the text of a shipped recipe.
 
     Raises:
         RecipeError: no recipe has this name.
@@ -184,7 +184,7 @@ def _with_output_dir(text: str, folder: str) -> str:
 
 
 def write_new(contents: Mapping[Path, bytes], *, overwrite: bool) -> list[Path]:
-    """Write all files, or none when one of them would replace a file with another content.
+    """Write all files, or none if one would replace a file with other content.
 
     Returns:
         The files written; those that were there already, byte for byte, are left alone.
@@ -197,14 +197,14 @@ def write_new(contents: Mapping[Path, bytes], *, overwrite: bool) -> list[Path]:
     there = [path for path in wanted if path.exists()]
     if there and not overwrite:
         raise RecipeError(
-            [f"{path}: is there already" for path in there],
-            hint="--overwrite replaces it; or write elsewhere",
+            [f"{path}: already exists" for path in there],
+            hint="pass --overwrite to replace it, or choose another path",
         )
     linked = [path for path in there if path.is_symlink() and path.is_file()]
     if linked:
         raise RecipeError(
-            [f"{path}: is a link, and what it points to is not replaced" for path in linked],
-            hint="name the file itself, or write elsewhere",
+            [f"{path}: is a link, and hfcli does not replace its target" for path in linked],
+            hint="name the file itself, or choose another path",
         )
     for path, data in wanted.items():
         _write(path, data)
@@ -212,7 +212,7 @@ def write_new(contents: Mapping[Path, bytes], *, overwrite: bool) -> list[Path]:
 
 
 def editor_line(folder: Path) -> str:
-    """The first line of a recipe in `folder`: where yaml-language-server finds the schema.
+    """Return the first line of a recipe in `folder`: where yaml-language-server finds the schema.
 
     It is a relative path to the schema in this folder or the nearest one above it that has one;
     where there is none, to where `hfcli recipes schema > recipe.schema.json` would put it.
@@ -226,12 +226,12 @@ def editor_line(folder: Path) -> str:
 
 
 def with_editor_line(text: str, folder: Path) -> str:
-    """The text of a recipe with `editor_line` at its top, in place of another one."""
+    """Return the text of a recipe with `editor_line` as its first line."""
     return editor_line(folder) + _MODELINE.sub("", text)
 
 
 def has_schema(text: str, folder: Path) -> bool:
-    """Whether the schema that the first line of a recipe in `folder` names is there."""
+    """Return whether the schema that a recipe's first line names exists in `folder`."""
     first = text.partition("\n")[0]
     return first.startswith(MODELINE) and (folder / first.removeprefix(MODELINE)).is_file()
 

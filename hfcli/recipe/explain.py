@@ -23,7 +23,7 @@ def explain(
     origins: Mapping[Path, str],
     schema: type[BaseModel] = Recipe,
 ) -> list[str]:
-    """One line an error: `recipes/x.yaml:12: training.learning_rte: unknown key, did you ...`."""
+    """Return one line an error: `recipes/x.yaml:12: training.learning_rte: unknown key, ...`."""
     lines = []
     found = error.errors(include_url=False)
     for details in found[:MOST_ERRORS]:
@@ -68,7 +68,9 @@ def _sentence(
         given = details["input"]
         name = given.get("name") if isinstance(given, dict) else details["ctx"]["tag"]
         if isinstance(name, str) and name in question_classes():
-            return f"{name} is asked, not trained: hfcli eval --task {name} --data FILE"
+            return (
+                f"{name} is a prompt task, not for training: hfcli eval --task {name} --data FILE"
+            )
         near = did_you_mean(str(name), task_names())
         known = f"did you mean {near}?" if near else f"known: {', '.join(task_names())}"
         return f"unknown task {shown(name)}, {known}"
@@ -114,7 +116,7 @@ def _keys_beside(path: Path, schema: type[BaseModel]) -> list[str]:
 
 
 def _all_keys(schema: type[BaseModel]) -> dict[str, list[str]]:
-    """The keys of every section; of one inside another, `model.lora`, by its dotted name."""
+    """Return the keys of every section, by its dotted name."""
     sections = _sections(schema, "")
     for cls in (task_classes() if issubclass(schema, Recipe) else question_classes()).values():
         sections["task"] = sections.get("task", []) + list(cls.model_fields)
@@ -132,7 +134,7 @@ def _sections(model: type[BaseModel], prefix: str) -> dict[str, list[str]]:
 
 
 def section_of(annotation: Any) -> type[BaseModel] | None:
-    """The section that a field holds, as in `Section` and `Section | None`, or None."""
+    """Return the section that a field holds (`Section` or `Section | None`), or None."""
     options = [annotation, *(o for o in get_args(annotation) if o is not type(None))]
     if len(options) > 2:
         return None  # a union of several, such as the tasks

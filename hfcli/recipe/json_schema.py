@@ -25,7 +25,7 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def recipe_schema() -> Json:
-    """The schema as plain data, the same at every call."""
+    """Return the JSON Schema as plain data, the same at every call."""
     body = Recipe.model_json_schema(schema_generator=_EditorSchema)
     return {"$schema": DIALECT, "$comment": "Made by `hfcli recipes schema`.", **body}
 

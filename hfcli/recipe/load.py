@@ -47,11 +47,11 @@ class Draft:
 
     @classmethod
     def from_flags(cls, data: dict[str, Any], overrides: Sequence[str | Override]) -> Draft:
-        """A draft without a file; relative paths are relative to the current folder."""
+        """Make a draft without a file; relative paths are relative to the current folder."""
         return cls(data, "command line", FilePath.cwd()).merged(overrides)
 
     def merged(self, overrides: Sequence[str | Override]) -> Draft:
-        """Return a copy in which the overrides stand in the place of what the file says.
+        """Return a copy with the overrides in place of the file's values.
 
         Raises:
             RecipeError: one is not key=value, or leads into a value.
@@ -82,7 +82,7 @@ def load_recipe(path: FilePath, overrides: Sequence[str | Override] = ()) -> Rec
 
 
 def validate(draft: Draft) -> Recipe:
-    """The one validation that files and flags share.
+    """Validate a draft; files and flags share this one validation.
 
     Raises:
         RecipeError: with every error found, one a line.
@@ -91,7 +91,7 @@ def validate(draft: Draft) -> Recipe:
 
 
 def validate_as(schema: type[AnyRecipe], draft: Draft) -> AnyRecipe:
-    """`validate` by any schema of sections.
+    """Validate a draft by any schema of sections.
 
     Raises:
         RecipeError: with every error found, one a line.
@@ -120,17 +120,17 @@ def _schema_with(task: str) -> type[Recipe]:
 
 
 def dump_recipe(recipe: Recipe) -> str:
-    """The recipe as YAML with every value spelled out; loading it gives an equal recipe."""
+    """Return the recipe as YAML with every value; loading it gives an equal recipe."""
     return dump_yaml(_spelled_out(recipe))
 
 
 def public_recipe(recipe: Recipe) -> str:
-    """The recipe as YAML for others to read: no default values, and no folders of this machine."""
+    """Return the recipe as YAML without defaults and without folders of this machine."""
     return dump_yaml(without_folders(recipe.model_dump(mode="json", exclude_defaults=True)))
 
 
 def without_folders(value: Any) -> Any:
-    """Plain data in which every absolute path is its last part only."""
+    """Return plain data with every absolute path cut to its last part."""
     if isinstance(value, dict):
         return {key: without_folders(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -139,7 +139,7 @@ def without_folders(value: Any) -> Any:
 
 
 def _spelled_out(section: BaseModel) -> dict[str, Any]:
-    """Every value but those that are None by default anyway."""
+    """Return every value except those that are None by default."""
     plain = section.model_dump(mode="json")
     for name, info in type(section).model_fields.items():
         value = getattr(section, name)
@@ -158,9 +158,9 @@ def read_recipe(path: FilePath) -> Draft:
     """
     if path.suffix.lower() in DATA_SUFFIXES and os.path.isfile(path):
         hint = f"hfcli recipes init --data {path} makes a recipe of it"
-        raise RecipeError(f"{path}: is data, not a recipe", hint=hint)
+        raise RecipeError(f"{path}: not a recipe, but a data file", hint=hint)
     if os.path.isdir(path):
-        raise RecipeError(f"{path}: is a folder, not a recipe file", hint=_inside(path))
+        raise RecipeError(f"{path}: not a recipe, but a folder", hint=_inside(path))
     if not os.path.lexists(path):
         raise RecipeError(f"{path}: no such recipe", hint=nearby(path))
     text = read_text(path, RecipeError)
@@ -188,7 +188,7 @@ def _is_record(data: dict[str, Any]) -> bool:
 
 
 def nearby(path: FilePath) -> str | None:
-    """A hint with a name like the one that is not there."""
+    """Return a hint with a name similar to one that does not exist."""
     try:
         names = os.listdir(path.parent)
     except (OSError, ValueError):

@@ -38,7 +38,7 @@ class Override:
 
     @property
     def key(self) -> str:
-        """The dotted name."""
+        """Return the dotted name of the key."""
         return ".".join(map(str, self.path))
 
 
@@ -71,7 +71,7 @@ def as_overrides(given: Sequence[str | Override]) -> list[Override]:
 
 
 def split_names(text: str, flag: str) -> list[str]:
-    """Return the names of `text,label`; one with a comma in it stands in double quotes.
+    """Return the names of `text,label`; double quotes hold a name with a comma in it.
 
     Raises:
         RecipeError: a name is empty, or a quote is not closed.

@@ -1,4 +1,4 @@
-"""What is asked of a model, of which data, and how: the recipe of an evaluation by questions.
+"""The recipe of a prompt task: model, data, how texts are generated, and metrics.
 
 It is made from the flags of `hfcli eval`, and validated as recipes are. Knows no weights.
 """
@@ -16,7 +16,7 @@ from hfcli.tasks.prepared import MOST
 
 
 class AskedModel(Section):
-    """The model that is asked."""
+    """The model that gets the prompts."""
 
     name_or_path: str | None = Field(None, description="As `--model`; default: its default.")
     revision: str | None = Field(None, description="Branch, tag or commit of a Hub id.")
@@ -24,7 +24,7 @@ class AskedModel(Section):
 
 
 class AskedData(Section):
-    """The rows that are asked."""
+    """The rows that become prompts."""
 
     test: tuple[str, ...] = Field(min_length=1, description="Files (globs allowed).")
     column_names: tuple[str, ...] | None = Field(
@@ -33,7 +33,7 @@ class AskedData(Section):
     encoding: str = Field("utf-8", description="Encoding of text files.")
     on_bad_row: Literal["error", "skip"] = Field(
         "error",
-        description="Rows that cannot be read or asked: stop at the first, or leave them out.",
+        description="Rows that cannot be read or made a prompt: stop at the first, or skip them.",
     )
     max_samples: int | None = Field(
         None, ge=1, le=MOST, description="At most this many rows, chosen by the seed."
@@ -46,7 +46,7 @@ class AskedData(Section):
 
 
 class AskedScores(Section):
-    """What is measured."""
+    """Metrics, and how rows are batched."""
 
     metrics: list[str] | None = Field(None, description="Default: those of the task.")
     batch_size: int | None = Field(
@@ -63,7 +63,7 @@ class AskedScores(Section):
 
 
 class QuestionRecipe(Section):
-    """One evaluation, from data to scores."""
+    """One evaluation of a prompt task, from data to scores."""
 
     task: AnyQuestion
     model: AskedModel = Field(default_factory=AskedModel)
@@ -84,7 +84,7 @@ class QuestionRecipe(Section):
         return self
 
     def decoding(self) -> GenerationSettings:
-        """The settings of texts: greedy, unless sampling was asked for."""
+        """Return the generation settings: greedy, unless a sampling setting is given."""
         asked = self.generation
         sampling = (asked.do_sample, asked.temperature, asked.top_k, asked.top_p, asked.min_p)
         if any(value is not None for value in sampling):

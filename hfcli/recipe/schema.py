@@ -157,7 +157,7 @@ class DataSection(Section):
 
 
 def check_encoding(name: str) -> str:
-    """The name of an encoding of text.
+    """Return the name of a text encoding.
 
     Raises:
         ValueError: Python knows none of this name.
@@ -173,7 +173,7 @@ def check_encoding(name: str) -> str:
 
 
 def known_metrics(value: list[str] | None) -> list[str] | None:
-    """The names, each shipped, a path, or a Hub id.
+    """Return names of metrics, each shipped, a path, or a Hub id.
 
     Raises:
         ValueError: another name.

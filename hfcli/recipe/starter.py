@@ -29,7 +29,7 @@ CLIP = 20_000  # characters; more of a text adds nothing to an estimate
 
 
 def write_recipe(*, data: DataFacts, model: ModelFacts, to: Path) -> str:
-    """The text of a recipe that runs as it is.
+    """Return the text of a recipe that runs as it is.
 
     Args:
         data, model: the facts.

@@ -63,12 +63,12 @@ class DataFacts:
 
     @property
     def has_rows(self) -> bool:
-        """Whether a row is one example, not a text of any length to learn from by itself."""
+        """Return whether a row is one example, instead of a text of any length."""
         return list(self.keys) != ["text_column"]
 
     @property
     def one_label(self) -> Mapping[str, int]:
-        """Rows of each label, where a row has exactly one; nothing else."""
+        """Return the rows of each label where a row has exactly one; else an empty mapping."""
         return {} if self.several_labels else self.labels or {}
 
 
@@ -123,7 +123,7 @@ class HeldOut:
 
 
 def held_out(data: DataFacts) -> HeldOut:
-    """A part of the training data where there is no validation file.
+    """Return the part of the training data to hold out where there is no validation file.
 
     Raises:
         DataError: too few rows to hold any out.
@@ -155,7 +155,7 @@ def for_labels(
     *,
     several: bool = False,
 ) -> tuple[Entry, list[Entry]]:
-    """The length of an input, and how to train on it.
+    """Return the length of an input, and training settings.
 
     Args:
         labels: label -> rows.
@@ -187,7 +187,7 @@ def for_labels(
 def for_texts(
     rows: int | None, total: int, tokens: TokenFacts, model: ModelFacts
 ) -> tuple[Entry, list[Entry]]:
-    """The length of a block, and how to train on them.
+    """Return the length of a block, and training settings.
 
     Args:
         rows: to train on, where a row must fit into a block; None where texts are cut.
@@ -215,7 +215,7 @@ def for_texts(
 
 
 def for_model(model: ModelFacts) -> list[Entry]:
-    """The learning rate and what goes with it."""
+    """Return the learning rate, warmup and weight decay."""
     if model.width is None:
         rate, why = UNKNOWN_RATE, "Trainer's default; the model was not at hand to look at"
     else:

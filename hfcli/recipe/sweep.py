@@ -47,7 +47,7 @@ class SweptRun:
 
     @property
     def folder(self) -> Path:
-        """Where the run goes."""
+        """Return the folder of the run."""
         assert self.recipe.output_dir is not None, "load_sweep sets it"
         return self.recipe.output_dir
 
@@ -55,7 +55,7 @@ class SweptRun:
 def load_sweep(
     recipe: Path | Draft, overrides: Sequence[str | Override], sweeps: Sequence[str]
 ) -> tuple[Path, list[SweptRun]]:
-    """Every combination of the swept values, merged and validated.
+    """Return every combination of the swept values, merged and validated.
 
     Args:
         recipe: its file, or what was read of it.
@@ -91,7 +91,7 @@ def load_sweep(
 
 
 def run_name(settings: Sequence[Setting]) -> str:
-    """A folder name that says what is swept: `training.learning_rate=5e-4,seed=1`.
+    """Return a folder name with the swept values: `training.learning_rate=5e-4,seed=1`.
 
     Characters that a shell or a file system could take for something else become `_`; what is
     then not the whole text ends with its hash, so that two runs never share a folder.
@@ -121,8 +121,8 @@ def _axes(sweeps: Sequence[str], overrides: Sequence[Override]) -> list[Axis]:
         elif key == "output_dir":
             problems.append(f"{flag} output_dir: every run has its own folder under output_dir")
         elif other := next((other for other in taken if _overlap(key, other)), None):
-            told = "is set twice" if other == key else f"and {other} set the same key"
-            problems.append(f"{flag} {key}: {told}")
+            problem = "is set twice" if other == key else f"and {other} set the same key"
+            problems.append(f"{flag} {key}: {problem}")
         taken.add(key)
         axes.append([((key, value), _swept(key, value, problems)) for value in values])
     if problems:

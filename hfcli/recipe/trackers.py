@@ -27,7 +27,7 @@ TRACKERS = {
 
 
 def tracker_names(value: Any) -> list[str]:
-    """`report_to` as TrainingArguments takes it (None, none, a name, several) as a list.
+    """Return `report_to` (None, none, a name, or several) as a list.
 
     Raises:
         RecipeError: neither.
@@ -61,8 +61,9 @@ def check_report_to(names: Sequence[str]) -> None:
 
 
 def tracker_environment(folder: Path, names: Sequence[str]) -> dict[str, str]:
-    """Environment variables to set before a run that the user has not set: where each tracker
-    writes, inside `folder`, and that none asks for a login.
+    """Return variables to set before a run, where the user has not set them.
+
+    They tell each tracker to write into `folder`, and to ask for no login.
 
     Args:
         folder: output folder of the run.

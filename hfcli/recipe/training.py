@@ -22,8 +22,8 @@ else:
 AUTO = "auto"
 DEFAULT_ROWS = 8  # of an optimizer step; TrainingArguments' default
 OWNED_BY_HFCLI = {
-    "output_dir": "it stands at the top of the recipe",
-    "seed": "it stands at the top of the recipe",
+    "output_dir": "set it at the top of the recipe",
+    "seed": "set it at the top of the recipe",
     "use_cpu": "set device at the top of the recipe",
     "per_gpu_train_batch_size": "it is per_device_train_batch_size",
     "include_num_input_tokens_seen": "hfcli sets it",
@@ -83,8 +83,8 @@ class TrainingSection(Section):
     label_smoothing_factor: float = Field(0.0, ge=0, lt=1)
     loss_type: Literal["chunked_nll", "nll"] = Field(
         "chunked_nll",
-        description="Of a language model: `chunked_nll` never holds the logits of all tokens;"
-        " `nll` is the model's own way to the same loss.",
+        description="Loss of language models: `chunked_nll` never holds the logits of all tokens;"
+        " `nll` is the model's own computation of the same loss.",
     )
     disable_optimizations: list[Optimization] = Field(
         default_factory=list,
@@ -180,7 +180,7 @@ class TrainingSection(Section):
 
     @property
     def split(self) -> tuple[int, int]:
-        """Rows at a time, and how many times an optimizer step; one row while that is auto."""
+        """Return rows at a time and batches of an optimizer step; one row while that is auto."""
         rows = self.per_device_train_batch_size
         if isinstance(rows, str):
             return 1, self.effective_batch_size or DEFAULT_ROWS
@@ -188,12 +188,12 @@ class TrainingSection(Section):
 
     @property
     def rows_per_step(self) -> int:
-        """Rows of an optimizer step."""
+        """Return the rows of an optimizer step."""
         rows, times = self.split
         return rows * times
 
     def with_split(self, rows: int, times: int) -> TrainingSection:
-        """The same section with numbers in the place of auto."""
+        """Return the section with numbers in place of auto."""
         return self.model_copy(
             update={
                 "per_device_train_batch_size": rows,
@@ -204,12 +204,12 @@ class TrainingSection(Section):
 
 
 def training_argument_names() -> frozenset[str]:
-    """Every TrainingArguments field of the installed transformers."""
+    """Return every TrainingArguments field of the installed transformers."""
     return dataclass_fields("transformers.training_args", "TrainingArguments")
 
 
 def check_extra(key: str, known: Collection[str]) -> str | None:
-    """What is wrong with `key` under training.extra, or None; `known` stand under training."""
+    """Return the problem of `key` under training.extra, or None; `known` are keys of training."""
     if key in known:
         return f"{key} belongs directly under training"
     if key in OWNED_BY_HFCLI:

@@ -45,12 +45,12 @@ def parse_yaml(text: str) -> YamlDocument:
 
 
 def parse_scalar(text: str) -> Any:
-    """One value as a recipe would read it: `5e-5` -> float, `[a, b]` -> list, `no` -> 'no'."""
+    """Parse one value as in a recipe: `5e-5` -> float, `[a, b]` -> list, `no` -> 'no'."""
     return parse_yaml(text).data
 
 
 def split_list(text: str) -> list[str]:
-    """The values of `1e-3, [a, b], "c, d"`, each as it is written.
+    """Return the values of `1e-3, [a, b], "c, d"`, each as it is written.
 
     Raises:
         YamlError: they could not stand in a list.
@@ -114,13 +114,13 @@ _CoreDumper.add_implicit_resolver(yaml_nodes.NULL, yaml_nodes.EMPTY, [""])
 
 
 def dump_yaml(data: Any) -> str:
-    """YAML that `parse_yaml` reads back as equal data."""
+    """Return YAML that `parse_yaml` reads back as equal data."""
     text: str = yaml.dump(data, Dumper=_CoreDumper, sort_keys=False, allow_unicode=True)
     return text
 
 
 def dump_value(value: Any) -> str:
-    """One value on one line, which `parse_scalar` reads back as an equal value."""
+    """Return one value on one line, which `parse_scalar` reads back as an equal value."""
     for style in (None, '"'):  # only double quotes escape line ends and their kin
         text: str = yaml.dump(
             value,

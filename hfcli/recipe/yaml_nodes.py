@@ -74,12 +74,12 @@ class Node:
     named_before: bool = False
 
     def pairs(self) -> Iterator[tuple[Node, Node]]:
-        """Keys and values of a mapping."""
+        """Return keys and values of a mapping."""
         return zip(self.items[::2], self.items[1::2], strict=True)
 
 
 def compose(text: str) -> Node | None:
-    """The one document of a text, or None where there is none.
+    """Return the one document of a text, or None where there is none.
 
     Raises:
         YamlError: bad syntax, several documents, an alias of nothing or of what it stands in,
@@ -122,7 +122,7 @@ class _Builder:
         self.nodes = 0
 
     def take(self, event: Any) -> None:
-        """Add what the next event says."""
+        """Add the node of the next event."""
         if isinstance(event, yaml.CollectionEndEvent):
             self.open.pop().end = _marks(event)[1].index
         elif isinstance(event, yaml.AliasEvent):
@@ -190,7 +190,7 @@ def _unknown_tag(event: Any) -> YamlError:
 
 
 def value_of(node: Node) -> Any:
-    """The value of a word.
+    """Return the value of a word.
 
     Raises:
         YamlError: it does not fit its tag, or is a number of more digits than anything has.
@@ -240,7 +240,7 @@ def _joined(text: str, line: int) -> str:
 
 
 def too_deep(line: int) -> YamlError:
-    """The error of lists and mappings that are too deep in each other."""
+    """Return the error of lists and mappings that are nested too deep."""
     return YamlError(f"values stand more than {MAX_DEPTH} deep in each other", line)
 
 

@@ -22,6 +22,7 @@ from hfcli.data.inputs import Unchanged, hashes_by_split, inputs_of
 from hfcli.data.splits import SPLIT_NAMES
 from hfcli.errors import RunError
 from hfcli.models.load import LoadedModel
+from hfcli.recipe.renamed import rename_optimizations
 from hfcli.recipe.schema import Recipe
 from hfcli.runfolder.names import RUN_FILE
 
@@ -98,6 +99,7 @@ def check_unchanged(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """
     harmful: list[str] = []
     harmless: list[str] = []
+    rename_optimizations(before["recipe"], {})
     for path, old, new in _differences(before["recipe"], now["recipe"]):
         safe = any(path[: len(known)] == known for known in SAFE)
         text = f"{'.'.join(path)}: {_short(old)} -> {_short(new)}"

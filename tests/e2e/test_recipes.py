@@ -72,7 +72,7 @@ def test_init_never_replaces_a_recipe_and_writes_it_to_stdout_on_demand(tmp_path
     (tmp_path / "recipe.yaml").write_text("mine")
     refused = hfcli("recipes", "init", "--data", "messages.csv", cwd=tmp_path)
     assert refused.returncode == 2
-    assert "recipe.yaml: is there already" in refused.stderr
+    assert "recipe.yaml: already exists" in refused.stderr
     assert (tmp_path / "recipe.yaml").read_text() == "mine"
     shown = hfcli("recipes", "init", "--data", "messages.csv", "-o", "-", cwd=tmp_path)
     assert (shown.returncode, shown.stderr) == (0, "")

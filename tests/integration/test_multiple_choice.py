@@ -199,11 +199,11 @@ def test_metrics_of_labels_take_choices_and_those_of_texts_do_not(
     tiny_gpt2: Path, data: Path, tmp_path: Path
 ) -> None:
     names = ["acc", "accuracy", "f1_macro"]
-    found = asked(TASK, tiny_gpt2, data, tmp_path / "run", metrics=names).metrics
+    found = asked(TASK, tiny_gpt2, data, tmp_path / "run", metric=names).metrics
     assert list(found) == names
     assert found["acc"] == found["accuracy"]
     with pytest.raises(DataError, match="exact_match is not for labels of this kind"):
-        asked(TASK, tiny_gpt2, data, tmp_path / "run", metrics=["exact_match"])
+        asked(TASK, tiny_gpt2, data, tmp_path / "run", metric=["exact_match"])
 
 
 def test_a_killed_evaluation_goes_on_and_gives_the_same_file(

@@ -109,7 +109,7 @@ def test_a_copy_never_replaces_what_is_there(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     data = tmp_path / "data" / "library_messages.csv"
     data.write_text("years of work")
-    with pytest.raises(RecipeError, match="is there already") as caught:
+    with pytest.raises(RecipeError, match="already exists") as caught:
         copy_recipe(CLASSIFY, tmp_path)
     assert "--overwrite" in str(caught.value.hint)
     assert data.read_text() == "years of work"

@@ -227,7 +227,9 @@ def test_the_hash_is_that_of_the_rows_however_they_are_put(tmp_path: Path) -> No
 
 def test_a_recipe_says_where_questions_are_asked() -> None:
     recipe = RECIPES / "bundled-text-generation.yaml"
-    with pytest.raises(RecipeError, match=f"asked, not trained: hfcli eval --task {CHOICE}"):
+    with pytest.raises(
+        RecipeError, match=f"a prompt task, not for training: hfcli eval --task {CHOICE}"
+    ):
         load_recipe(recipe, [f"task.name={CHOICE}"])
 
 

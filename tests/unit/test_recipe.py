@@ -80,7 +80,7 @@ BAD = {
         ("name: text-classification", "name: text-classification\n  block_size: 8"),
         "3: task.block_size: unknown key, it belongs to the task text-generation",
     ),
-    "owned": (("eval_strategy: no", "seed: 3"), "unknown key here: it stands at the top"),
+    "owned": (("eval_strategy: no", "seed: 3"), "unknown key here: set it at the top"),
     "bf16": (("eval_strategy: no", "bf16: maybe"), "training.bf16: must be true, false or auto"),
     "no-data": (("train: [rows.csv]", "max_samples: 5"), "give at least one of train"),
     "no-model": (("name_or_path: some/model", "revision: main"), "give either name_or_path"),
@@ -221,7 +221,7 @@ def test_only_plain_text_is_cut_for_validation(task: str, tmp_path: Path) -> Non
 
 def test_data_in_place_of_a_recipe_says_how_to_make_one(tmp_path: Path) -> None:
     (tmp_path / "rows.csv").write_text("text,label\na,b\n")
-    with pytest.raises(RecipeError, match="is data, not a recipe") as caught:
+    with pytest.raises(RecipeError, match="not a recipe, but a data file") as caught:
         load_recipe(tmp_path / "rows.csv")
     assert f"hfcli recipes init --data {tmp_path / 'rows.csv'}" in str(caught.value.hint)
 
@@ -232,3 +232,22 @@ def test_no_argument_of_training_reaches_the_hub() -> None:
     assert {"push_to_hub", "hub_token", "hub_model_id"} <= set(hub)
     for name in hub:
         assert "--push-to-hub" in (check_extra(name, ()) or ""), name
+
+
+def test_a_renamed_key_keeps_its_old_name_with_a_notice(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "old.yaml"
+    path.write_text(
+        "task: {name: text-generation}\nmodel: {name_or_path: bundled}\ndata: {train: a.txt}\n"
+        "training:\n  plain: [memory]\n",
+        encoding="utf-8",
+    )
+    assert load_recipe(path).training.disable_optimizations == ["memory"]
+    notice = "note: training.plain is called training.disable_optimizations now"
+    assert caplog.messages == [notice]
+    with pytest.raises(RecipeError, match=r"^--set training.plain: "):
+        load_recipe(path, ["training.plain=[memry]"])
+    caplog.clear()
+    load_recipe(path, ["training.plain=[]"])
+    assert caplog.messages == [], "an empty list is what earlier versions wrote into each run"
