@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeGuard
 
 # Names with an underscore that their libraries document.
 DOCUMENTED = {
@@ -29,6 +30,8 @@ SETTINGS = {
     "config.*", "generation_config.*", "model.generation_config",  # transformers: plain values
     "tokenizer.pad_token", "tokenizer.padding_side", "tokenizer.chat_template",
     "tokenizer.pre_tokenizer", "tokenizer.decoder",  # tokenizers
+    "arguments.*",  # transformers.TrainingArguments
+    "state.num_input_tokens_seen", "state.best_model_checkpoint",  # transformers.TrainerState
     "control.*",  # transformers.TrainerControl, the switches of callbacks
     "ctx.*", "parameter.grad",  # torch.autograd
     "parameters.*", "batch.n_tokens",  # llama.cpp: structures of its C functions
@@ -170,21 +173,29 @@ def _fields(node: ast.ClassDef, names: Names) -> Iterator[tuple[str, str]]:
             if isinstance(child.target, ast.Name):
                 yield child.target.id, names.resolve(child.annotation)
             elif _self(child.target):
-                yield child.target.attr, names.resolve(child.annotation)  # type: ignore[union-attr]
-        elif isinstance(child, ast.Assign) and _self(child.targets[0]):
-            attribute: ast.Attribute = child.targets[0]  # type: ignore[assignment]
-            if isinstance(child.value, ast.Name):
-                yield attribute.attr, parameters.get(child.value.id, "")
-            elif isinstance(child.value, ast.Attribute) and isinstance(child.value.value, ast.Name):
-                of = parameters.get(child.value.value.id, "")
-                yield attribute.attr, f"{of}#{child.value.attr}" if of else ""
-            elif isinstance(child.value, ast.Call):
-                yield attribute.attr, names.resolve(child.value.func)
+                yield child.target.attr, names.resolve(child.annotation)
+        elif isinstance(child, ast.Assign):
+            target, value = child.targets[0], child.value
+            several = isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple)
+            pairs = zip(target.elts, value.elts, strict=False) if several else [(target, value)]
+            for target, value in pairs:
+                if _self(target):
+                    yield target.attr, _assigned(value, parameters, names)
         elif isinstance(child, ast.FunctionDef):  # a property, or what a call gives
             yield child.name, names.resolve(child.returns)
 
 
-def _self(node: ast.expr) -> bool:
+def _assigned(value: ast.expr, parameters: dict[str, str], names: Names) -> str:
+    """The class of what `__init__` assigns: a parameter, an attribute of one, or a new object."""
+    if isinstance(value, ast.Name):
+        return parameters.get(value.id, "")
+    if isinstance(value, ast.Attribute) and isinstance(value.value, ast.Name):
+        of = parameters.get(value.value.id, "")
+        return f"{of}#{value.attr}" if of else ""
+    return names.resolve(value.func) if isinstance(value, ast.Call) else ""
+
+
+def _self(node: ast.expr) -> TypeGuard[ast.Attribute]:
     return (
         isinstance(node, ast.Attribute)
         and isinstance(node.value, ast.Name)

@@ -31,3 +31,16 @@ def is_stateful(model: Any) -> bool:
     kinds = getattr(model.config.get_text_config(), "layer_types", None) or ATTENTION
     takes = inspect.signature(model.forward).parameters
     return bool(set(kinds) - ATTENTION) or "past_key_values" not in takes
+
+
+def write_checkpoint(trainer: Any) -> bool:
+    """Write the state of a run as it is, outside of the training loop, as one of its checkpoints.
+
+    Returns:
+        False where this version does not offer it: a run then goes on from its last checkpoint.
+    """
+    write = getattr(trainer, "_save_checkpoint", None)
+    if write is None:
+        return False
+    write(trainer.model, None)
+    return True

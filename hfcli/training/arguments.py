@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from hfcli.data.prepare import Stored
 from hfcli.device import computes_bf16
 from hfcli.errors import RecipeError
 from hfcli.foreign import foreign_errors
 from hfcli.metrics import higher_is_better
 from hfcli.recipe.schema import Recipe
 from hfcli.shown import shown
-from hfcli.tasks.base import Prepared
 from hfcli.training.hooks import check_trainer
-from hfcli.training.order import Strategy
 
 if TYPE_CHECKING:
     import torch
     from transformers import TrainingArguments
+
+    from hfcli.training.order import Strategy
 
 NOT_ARGUMENTS = {
     "extra", "bf16", "metric_for_best_model", "save_dtype", "early_stopping_patience",
@@ -33,21 +34,14 @@ _SCALARS: dict[Any, tuple[type, ...]] = {
 }  # fmt: skip
 
 
-def training_arguments(
-    *,
-    recipe: Recipe,
-    device: torch.device,
-    split: tuple[int, int] | None = None,
-    evaluate: bool = True,
-) -> TrainingArguments:
+def training_arguments(*, recipe: Recipe, device: torch.device) -> TrainingArguments:
     """Build TrainingArguments; what hfcli decides itself comes last and cannot be overridden.
+
+    Built once a run, before its data are read; `arguments_for` gives those of one Trainer.
 
     Args:
         recipe: validated.
         device: where the run takes place.
-        split: per_device_train_batch_size and gradient_accumulation_steps, where they are not
-            those of the recipe.
-        evaluate: whether there is anything to evaluate on.
 
     Raises:
         RecipeError: a value that TrainingArguments refuses.
@@ -75,10 +69,8 @@ def training_arguments(
         # Early stopping goes on counting after a resume.
         "restore_callback_states_from_checkpoint": True,
     }
-    rows, times = split or section.split
+    rows, times = section.split
     values |= {"per_device_train_batch_size": rows, "gradient_accumulation_steps": times}
-    if not evaluate:
-        values["eval_strategy"] = "no"
     if section.load_best_model_at_end or section.early_stopping_patience is not None:
         name = (section.metric_for_best_model or "loss").removeprefix("eval_")
         values |= {
@@ -88,6 +80,35 @@ def training_arguments(
     _check_types(section.extra, TrainingArguments)
     with foreign_errors(RecipeError, "training: transformers refuses an argument"):
         return TrainingArguments(**values)
+
+
+def arguments_for(
+    arguments: TrainingArguments, *, folder: Path, split: tuple[int, int], evaluate: bool
+) -> TrainingArguments:
+    """Return the arguments of one Trainer of a run.
+
+    Args:
+        arguments: of the run.
+        folder: in which Trainer writes its checkpoints; see `HfcliTrainer`.
+        split: per_device_train_batch_size and gradient_accumulation_steps.
+        evaluate: whether there is anything to evaluate on.
+
+    Raises:
+        RecipeError: the best step is asked for, and there is nothing to evaluate on.
+    """
+    from transformers.trainer_utils import IntervalStrategy
+
+    arguments = copy.copy(arguments)
+    arguments.output_dir = str(folder)
+    arguments.per_device_train_batch_size, arguments.gradient_accumulation_steps = split
+    if not evaluate:
+        if arguments.metric_for_best_model:
+            raise RecipeError(
+                "training: load_best_model_at_end and early_stopping_patience need validation rows",
+                hint="data.validation names a file; data.validation_size holds back rows",
+            )
+        arguments.eval_strategy = IntervalStrategy.NO
+    return arguments
 
 
 def _check_types(extra: Mapping[str, Any], arguments: type[TrainingArguments]) -> None:
@@ -107,13 +128,6 @@ def _check_types(extra: Mapping[str, Any], arguments: type[TrainingArguments]) -
                 )
 
 
-def sampling_strategy(recipe: Recipe, train: Prepared) -> Strategy:
-    """The recipe's order of rows, else by length where rows of unequal length would be padded."""
-    if recipe.training.train_sampling_strategy is not None:
-        return recipe.training.train_sampling_strategy
-    return "group_by_length" if isinstance(train.features, Stored) else "random"
-
-
 def check_length(recipe: Recipe, n_rows: int) -> int:
     """The number of optimizer steps.
 
@@ -131,3 +145,23 @@ def check_length(recipe: Recipe, n_rows: int) -> int:
             hint="below 1 it is a share of the run",
         )
     return steps
+
+
+def decisions(
+    arguments: TrainingArguments, strategy: Strategy, chunked: bool
+) -> list[str]:
+    """Return what a run chose for the machine it is on, each with the key that chooses otherwise.
+
+    Args:
+        arguments: of the run.
+        strategy: order of the rows.
+        chunked: whether a language model's loss is computed by `hfcli.training.head_loss`.
+    """
+    bf16 = "products in bfloat16, which the device computes in" if arguments.bf16 else "off"
+    order = f"{strategy}, so that little is padded" if strategy == "group_by_length" else strategy
+    told = [f"bf16: {bf16}", f"train_sampling_strategy: {order}"]
+    name = getattr(arguments.optim, "value", arguments.optim)
+    told.append(f"extra.optim: {name}")
+    if chunked:
+        told.append("loss_type: chunked_nll, the head is applied to supervised tokens only")
+    return told

@@ -8,24 +8,19 @@ from __future__ import annotations
 
 import functools
 import math
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hfcli import files
 from hfcli.device import free_memory, out_of_memory
 from hfcli.recipe.schema import Recipe
 from hfcli.recipe.training import AUTO
 from hfcli.results import Listener, Note
-from hfcli.training.arguments import sampling_strategy, training_arguments
-from hfcli.training.memory import peak_memory, used_memory
-from hfcli.training.setup import RunSetup
-from hfcli.training.trainer import Order, make_trainer
-from hfcli.training.trial import Trial, first_batches
 
 if TYPE_CHECKING:
-    import torch
+    from transformers import TrainingArguments
+
+    from hfcli.training.setup import RunSetup
+    from hfcli.training.trainer import HfcliTrainer
 
 # Of the free memory: predictions are within a fifth of what runs need (tests/e2e/test_dry_run.py).
 MARGIN = 0.8
@@ -37,6 +32,7 @@ def settle_batch_size(
     *,
     recipe: Recipe,
     setup: RunSetup,
+    arguments: TrainingArguments,
     listener: Listener,
     before: dict[str, Any] | None = None,
 ) -> Recipe:
@@ -45,6 +41,7 @@ def settle_batch_size(
     Args:
         recipe: validated.
         setup: its model and rows, which are tried.
+        arguments: of the run.
         listener: gets a note that says what was chosen, and why.
         before: the record of the run that goes on: its numbers are taken, whatever there is room
             for now, so that the run stays the same to the last bit.
@@ -52,14 +49,14 @@ def settle_batch_size(
     recipe = with_split_of(recipe, before)
     if recipe.training.per_device_train_batch_size != AUTO:
         return recipe
+    from hfcli.training.trial import trial_trainer, used_memory
+
     device = setup.loaded.model.device
     total = recipe.training.rows_per_step
     free = free_memory(device)
     room = None if free is None else used_memory(device) + int(MARGIN * free)
-    # Trainer makes its output folder at once.
-    with tempfile.TemporaryDirectory(dir=files.scratch()) as folder:
-        scratch = recipe.model_copy(update={"output_dir": Path(folder)})
-        need = _need(scratch, setup, device, predict=room is not None)
+    with trial_trainer(_with(recipe, 1, total), setup, arguments) as trainer:
+        need = _need(trainer, predict=room is not None)
         rows = largest_rows(total, need, room)
     listener(Note(_sentence(rows, total, need, room)))
     return _with(recipe, rows, total // rows)
@@ -94,32 +91,22 @@ def largest_rows(total: int, need: Callable[[int], float | None], room: int | No
     return max(fitting, default=1)
 
 
-def _need(
-    recipe: Recipe, setup: RunSetup, device: torch.device, *, predict: bool
-) -> Callable[[int], float | None]:
+def _need(trainer: HfcliTrainer, *, predict: bool) -> Callable[[int], float | None]:
     """Rows -> bytes at the peak, from passes of one row and of two.
 
     Activations grow with the rows; weights, gradients and the optimizer's state do not. Where
     nothing can be predicted, a pass of so many rows is tried.
     """
-    section = recipe.training
-    order = Order(sampling_strategy(recipe, setup.train), section.rows_per_step)
-    trainer = make_trainer(
-        setup=setup,
-        arguments=training_arguments(recipe=recipe, device=device, evaluate=False),
-        order=order,
-        callbacks=[],
-        label_smoothing=section.label_smoothing_factor,
-        chunked=section.loss_type == "chunked_nll",
-        disabled=section.disable_optimizations,
-    )
-    trial = Trial(trainer, setup)
+    from hfcli.training.trial import Trial, first_batches, peak_memory
+
+    setup, device = trainer.setup, trainer.args.device
+    trial = Trial(trainer)
     parameters = setup.loaded.model.parameters()
     trained = sum(p.numel() for p in parameters if p.requires_grad)
 
     @functools.cache
     def measure(rows: int) -> float | None:
-        batches = first_batches(setup, order, recipe.seed, rows)
+        batches = first_batches(setup, trainer.order, trainer.args.seed, rows)
         try:
             return peak_memory(
                 work=lambda: trial.largest_training(batches),

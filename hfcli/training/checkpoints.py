@@ -13,6 +13,7 @@ import re
 import shutil
 import zipfile
 from pathlib import Path
+from typing import Any
 
 from hfcli import files, runfolder
 from hfcli.errors import RunError
@@ -22,6 +23,7 @@ NEEDED = ("trainer_state.json", "optimizer.pt", "scheduler.pt")
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "adapter_model.safetensors")
 SAVING = ".saving"
 DELETING = ".deleting-"
+LOSS_FILE = "loss_window.json"  # in a checkpoint: the losses since the last logging step
 UNPLANNED = "unplanned"  # a file in a checkpoint that the recipe did not ask for
 
 
@@ -58,7 +60,7 @@ def is_whole(checkpoint: Path) -> bool:
         return False
     try:
         state = json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
-        window = checkpoint / "loss_window.json"
+        window = checkpoint / LOSS_FILE
         known = not window.is_file() or {"loss", "since"} <= json.loads(window.read_bytes()).keys()
     except (ValueError, AttributeError, RecursionError):
         return False
@@ -77,6 +79,33 @@ def _is_whole_safetensors(path: Path) -> bool:
             return False
     ends = [v["data_offsets"][1] for name, v in header.items() if name != "__metadata__"]
     return path.stat().st_size == 8 + size + max(ends, default=0)
+
+
+def read_window(checkpoint: Path | None) -> dict[str, Any]:
+    """Return what hfcli saves beside transformers' state; nothing without a checkpoint."""
+    path = checkpoint / LOSS_FILE if checkpoint else None
+    if path is None or not path.is_file():
+        return {}
+    window: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return window
+
+
+def complete(written: Path, window: dict[str, Any], *, planned: bool) -> None:
+    """Add to a checkpoint what `read_window` reads, and whether the recipe asks for it."""
+    if not planned:
+        (written / UNPLANNED).touch()
+    (written / LOSS_FILE).write_text(json.dumps(window), encoding="utf-8")
+
+
+def load_weights(model: Any, checkpoint: Path) -> None:
+    """Put the weights of a checkpoint, or of its adapter, into a model of its run."""
+    if (checkpoint / "adapter_model.safetensors").is_file():
+        model.load_adapter(str(checkpoint), model.active_adapters[0], is_trainable=True)
+        return
+    from safetensors.torch import load_file
+
+    for path in sorted(checkpoint.glob("*.safetensors")):
+        model.load_state_dict(load_file(path, device="cpu"), strict=False)  # tied ones stand once
 
 
 def put_in_place(written: Path, final: Path) -> None:
@@ -115,6 +144,13 @@ def rotate(folder: Path, keep: int | None, best: Path | None) -> None:
     room = max(0, keep - len(stay - {None}))
     for path in others[: len(others) - room]:
         delete(path)
+
+
+def keep_best_only(folder: Path, best: Path) -> None:
+    """Delete every checkpoint but the best, where a run that has ended is to keep one."""
+    for path in checkpoints(folder):
+        if path != best and not _holds_foreign(path):
+            delete(path)
 
 
 def _holds_foreign(checkpoint: Path) -> bool:

@@ -14,10 +14,12 @@ from hfcli.training.setup import RunSetup
 from hfcli.training.validation import validation_scores
 
 if TYPE_CHECKING:
-    from transformers import Trainer
+    from hfcli.training.trainer import HfcliTrainer
 
 
-def save_model(trainer: Trainer, setup: RunSetup, recipe: Recipe, folder: Path) -> dict[str, Any]:
+def save_model(
+    trainer: HfcliTrainer, setup: RunSetup, recipe: Recipe, folder: Path
+) -> dict[str, Any]:
     """Save the model, and return the scores of exactly what was saved, matrices included.
 
     Raises:
@@ -29,7 +31,7 @@ def save_model(trainer: Trainer, setup: RunSetup, recipe: Recipe, folder: Path) 
     save_dtype = recipe.training.save_dtype
     if save_dtype is not None:
         model.to(getattr(torch, save_dtype)).to(torch.float32)
-    trainer.check_weights()  # type: ignore[attr-defined]
+    trainer.check_weights()
     scores = None if save_dtype else _known_scores(trainer)
     if setup.validation is not None and scores is None:
         scores = validation_scores(setup, recipe.training.per_device_eval_batch_size)
@@ -42,17 +44,16 @@ def save_model(trainer: Trainer, setup: RunSetup, recipe: Recipe, folder: Path) 
     model.config.use_cache = True
     trainer.save_model(str(folder))
     files.share(folder)
-    (folder / "training_args.bin").unlink(missing_ok=True)  # a pickle that nobody needs
     return scores or {}
 
 
-def _known_scores(trainer: Any) -> dict[str, Any] | None:
+def _known_scores(trainer: HfcliTrainer) -> dict[str, Any] | None:
     """Scores of the model as it is now, when this process has measured them already."""
     step = best_step(trainer) or trainer.state.global_step
-    return trainer.known_scores.get(step)  # type: ignore[no-any-return]
+    return trainer.known_scores.get(step)
 
 
-def best_step(trainer: Trainer) -> int | None:
+def best_step(trainer: HfcliTrainer) -> int | None:
     """Return the step of the checkpoint that was loaded at the end as the best, if one was.
 
     The best evaluation may be of a step that was not saved; `state.best_global_step` is that one.
@@ -65,7 +66,7 @@ def best_step(trainer: Trainer) -> int | None:
 
 def describe_result(
     recipe: Recipe,
-    trainer: Trainer,
+    trainer: HfcliTrainer,
     setup: RunSetup,
     scores: dict[str, Any],
     seconds: float,

@@ -1,7 +1,7 @@
 """What transformers' Trainer must have, so that no promise of a run is dropped without a word.
 
-hfcli clips gradients, stops on NaN and resumes in places that Trainer calls by private names. A
-Trainer that calls other names would train without them. Such a Trainer is refused.
+hfcli stops on NaN, scores and resumes in methods and events of Trainer. All are public; a Trainer
+that calls others would train without them all the same. Such a Trainer is refused.
 """
 
 from __future__ import annotations
@@ -16,14 +16,17 @@ from hfcli.errors import RunError
 TESTED = "5.4 to 5.24"
 # Methods of Trainer that hfcli's subclass replaces, with the parameters that it relies on.
 METHODS: Mapping[str, tuple[str, ...]] = {
-    "_get_train_sampler": ("train_dataset",),
+    "get_train_dataloader": (),
     "training_step": ("model", "inputs", "num_items_in_batch"),
     "compute_loss": ("model", "inputs", "return_outputs", "num_items_in_batch"),
-    "_clip_grad_norm": ("model",),
-    "_get_output_dir": ("trial",),
-    "_save_checkpoint": ("model", "trial"),
+    "evaluate": ("eval_dataset", "ignore_keys", "metric_key_prefix"),
+    "save_model": ("output_dir",),
+    "log": ("logs", "start_time"),
 }
-ATTRIBUTES = ("_tr_loss", "_globalstep_last_logged")  # the losses since the last logging step
+EVENTS = (
+    "on_train_begin", "on_step_begin", "on_pre_optimizer_step", "on_step_end", "on_epoch_end",
+    "on_save",
+)  # fmt: skip
 
 
 def check_trainer(trainer: type) -> None:
@@ -39,19 +42,19 @@ def check_trainer(trainer: type) -> None:
 
     raise RunError(
         f"transformers {transformers.__version__}: its Trainer lacks {', '.join(missing)},"
-        " needed to clip gradients, stop on NaN and resume",
+        " needed to stop on NaN, score and resume",
         hint=f"hfcli trains with transformers {TESTED}: pip install 'transformers>=5.4,<6'",
     )
 
 
 def missing_hooks(trainer: type) -> list[str]:
-    """The methods and attributes that the class lacks, takes otherwise, or never uses."""
+    """Return the methods and events that the class lacks, takes otherwise, or never uses."""
     used = set(_names(trainer))
     missing = [
         name for name, parameters in METHODS.items()
         if name not in used or not _takes(getattr(trainer, name, None), parameters)
     ]  # fmt: skip
-    return missing + [name for name in ATTRIBUTES if name not in used]
+    return missing + [name for name in EVENTS if name not in used]
 
 
 def _takes(method: Any, parameters: tuple[str, ...]) -> bool:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
+from typing import Any
 
 # Windows sends Ctrl-Break, and never SIGTERM.
 SIGNALS = tuple(
@@ -35,6 +36,19 @@ class Interrupts:
 
     received: signal.Signals | None = None
     paused: bool = False
+
+
+@dataclass
+class StepState:
+    """What has to be put back when a step is given up half way.
+
+    Args:
+        random: state of the random numbers before the step.
+        touched: whether the optimizer has begun to change weights.
+    """
+
+    random: Any = None
+    touched: bool = False
 
 
 @contextmanager

@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hfcli.compat.transformers import write_checkpoint
 from hfcli.device import out_of_memory
 from hfcli.errors import RunError
 from hfcli.results import Listener, Note
+from hfcli.runfolder.names import TRAINER_STATE_FILE
 from hfcli.training import checkpoints
-from hfcli.training.interrupts import Paused
+from hfcli.training.interrupts import Paused, StepState
 
 if TYPE_CHECKING:
-    from transformers import Trainer, TrainerCallback
+    from hfcli.training.trainer import HfcliTrainer
 
 
 @dataclass(frozen=True)
@@ -38,31 +41,19 @@ class Split:
         return Split(rows, total // rows)
 
 
-@dataclass
-class StepState:
-    """What has to be put back when a step is given up half way.
-
-    Args:
-        random: state of the random numbers before the step.
-        touched: whether the optimizer has begun to change weights.
-    """
-
-    random: Any = None
-    touched: bool = False
-
-
 def train(
     *,
-    make: Callable[[Split, TrainerCallback], Trainer],
+    make: Callable[[Split, StepState, Path | None], HfcliTrainer],
     split: Split,
     folder: Path,
     resume: bool,
     listener: Listener,
-) -> Trainer:
+) -> HfcliTrainer:
     """Train to the end, or until a callback stops it.
 
     Args:
-        make: a trainer for a division of the steps, with one more callback.
+        make: a trainer for a division of the steps, what a StepWatcher is to keep, and the
+            checkpoint that it goes on from.
         split: the division to begin with.
         folder: where checkpoints are.
         resume: go on from the last whole checkpoint.
@@ -77,11 +68,16 @@ def train(
         listener(Note(f"resuming {where}"))
     while True:
         step = StepState()
-        trainer = make(split, _watch(step, checkpoint))
+        trainer = make(split, step, checkpoint)
         if checkpoint is not None and _has_ended(trainer, checkpoint):
             return trainer
         try:
-            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+            with ExitStack() as stack:
+                stack.push(trainer.explain)
+                trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+            best = trainer.state.best_model_checkpoint
+            if best is not None and trainer.args.save_total_limit == 1:
+                checkpoints.keep_best_only(folder, Path(best))
             return trainer
         except Paused:
             trainer.callback_handler.on_train_end(trainer.args, trainer.state, trainer.control)
@@ -103,36 +99,7 @@ def train(
             )
 
 
-def _watch(step: StepState, checkpoint: Path | None) -> TrainerCallback:
-    import torch
-    from transformers import TrainerCallback
-
-    class Watcher(TrainerCallback):
-        trainer: Any = None
-
-        def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            self.trainer.restore_loss_window(checkpoint)
-
-        def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            step.random = torch.get_rng_state()
-
-        def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            # The data loader draws a number when an epoch begins, and draws it again when the
-            # epoch is begun again: there, what counts is the state before that.
-            if not float(state.epoch or 0).is_integer():
-                step.random = torch.get_rng_state()
-            step.touched = False
-
-        def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            step.touched = True
-
-        def on_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            step.touched = False
-
-    return Watcher()
-
-
-def _rescue(trainer: Trainer, step: StepState, folder: Path, error: BaseException) -> Path | None:
+def _rescue(trainer: HfcliTrainer, step: StepState, folder: Path, error: BaseException) -> Path:
     """Save the state before the step that failed; the checkpoint to go on from."""
     import torch
 
@@ -143,32 +110,30 @@ def _rescue(trainer: Trainer, step: StepState, folder: Path, error: BaseExceptio
     trainer.accelerator.unwrap_model(model, keep_fp32_wrapper=False)
     last = checkpoints.last_checkpoint(folder)
     done = trainer.state.global_step
-    if step.touched or step.random is None:
-        if last is None:
-            raise _no_room() from error
-        return last
     if last is not None and last.name == f"checkpoint-{done}":
         return last
-    torch.set_rng_state(step.random)
-    trainer.save_unplanned()  # type: ignore[attr-defined]
-    return folder / f"checkpoint-{done}"
+    if not step.touched and step.random is not None:
+        torch.set_rng_state(step.random)
+        with ExitStack() as stack:
+            stack.push(trainer.explain)
+            if write_checkpoint(trainer):
+                trainer.put_in_place(planned=False)
+                return folder / f"checkpoint-{done}"
+    if last is None:
+        raise _no_room() from error
+    return last
 
 
-def _has_ended(trainer: Trainer, checkpoint: Path) -> bool:
+def _has_ended(trainer: HfcliTrainer, checkpoint: Path) -> bool:
     """Whether the run had ended at this checkpoint, and only had to be saved; then it is loaded.
 
     transformers would take one more step where `max_steps` ends a run within an epoch.
     """
-    path = checkpoint / "trainer_state.json"
+    path = checkpoint / TRAINER_STATE_FILE
     told = json.loads(path.read_text(encoding="utf-8"))
     if not 0 < trainer.args.max_steps <= told["global_step"] and not _stopped_early(told):
         return False
-    from transformers import TrainerState
-
-    trainer._load_from_checkpoint(str(checkpoint))
-    trainer.state = TrainerState.load_from_json(str(path))
-    if trainer.args.load_best_model_at_end and trainer.state.best_model_checkpoint:
-        trainer._load_best_model()
+    trainer.restore(checkpoint)
     return True
 
 

@@ -7,10 +7,8 @@ back to see how long it takes; the weights stay as they are. Knows nothing about
 from __future__ import annotations
 
 import math
-import tempfile
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from hfcli import files
 from hfcli.device import resolve_device
 from hfcli.errors import RecipeError
 from hfcli.models.load import silence
@@ -18,13 +16,13 @@ from hfcli.process import check_single_process
 from hfcli.recipe.schema import Recipe
 from hfcli.recipe.trackers import check_report_to, tracker_names
 from hfcli.results import Choice, Example, Listener, Note, PlanResult
-from hfcli.training.arguments import check_length, sampling_strategy, training_arguments
+from hfcli.training.arguments import check_length, training_arguments
 from hfcli.training.batch_size import settle_batch_size
-from hfcli.training.memory import peak_memory
 from hfcli.training.rehearsal import rehearse
 from hfcli.training.setup import RunSetup, set_up
-from hfcli.training.trainer import Order, make_trainer
-from hfcli.training.trial import Trial, first_batches
+
+if TYPE_CHECKING:
+    from hfcli.training.trainer import HfcliTrainer
 
 EXAMPLES = 3
 EXAMPLE_PARTS = 400  # characters of an example that are shown
@@ -46,45 +44,41 @@ def plan(*, recipe: Recipe, listener: Listener, offline: bool = False) -> PlanRe
     if not recipe.data.train:
         raise RecipeError("finetune needs data.train")
     check_report_to(tracker_names(recipe.training.extra.get("report_to")))
-    # Trainer makes its output folder at once.
-    with tempfile.TemporaryDirectory(dir=files.scratch()) as folder:
-        scratch = recipe.model_copy(update={"output_dir": Path(folder)})
-        return _plan(recipe=scratch, listener=listener, offline=offline)
-
-
-def _plan(*, recipe: Recipe, listener: Listener, offline: bool) -> PlanResult:
     silence()  # Trainer's imports talk too
+    from hfcli.training.trial import trial_trainer
+
     placement = resolve_device(recipe.device)
-    training_arguments(recipe=recipe, device=placement.device)  # refuses before data are read
+    arguments = training_arguments(recipe=recipe, device=placement.device)  # refuses early
     setup = set_up(recipe=recipe, placement=placement, offline=offline)
-    recipe = settle_batch_size(recipe=recipe, setup=setup, listener=listener)
-    notes = [*setup.notes, *rehearse(recipe=recipe, setup=setup, placement=placement)]
+    recipe = settle_batch_size(recipe=recipe, setup=setup, arguments=arguments, listener=listener)
+    notes = [*setup.notes, *rehearse(recipe=recipe, setup=setup, arguments=arguments)]
     for note in notes:
         listener(Note(note))
-    arguments = training_arguments(recipe=recipe, device=placement.device)
-    section = recipe.training
+    with trial_trainer(recipe, setup, arguments) as trainer:
+        for decision in trainer.decisions:
+            listener(Choice(decision))
+        return _try(recipe, trainer, notes)
+
+
+def _try(recipe: Recipe, trainer: HfcliTrainer, notes: list[str]) -> PlanResult:
+    """What is seen by passing a batch through the model."""
+    from hfcli.training.trial import Trial, first_batches, peak_memory
+
+    setup, order, section = trainer.setup, trainer.order, recipe.training
     steps = check_length(recipe, len(setup.train.lengths))
     rows, _times = section.split
-    order = Order(sampling_strategy(recipe, setup.train), section.rows_per_step)
     batches = first_batches(setup, order, recipe.seed, rows)
     lengths = [max(setup.train.lengths[i] for i in batch) for batch in batches]
     padded = sum(length * len(batch) for length, batch in zip(lengths, batches, strict=True))
-    trainer = make_trainer(
-        setup=setup, arguments=arguments, order=order, callbacks=[],
-        label_smoothing=section.label_smoothing_factor,
-        chunked=section.loss_type == "chunked_nll", disabled=section.disable_optimizations,
-    )  # fmt: skip
-    for choice in trainer.choices:  # type: ignore[attr-defined]
-        listener(Choice(choice))
     epochs = section.num_train_epochs
     if section.max_steps > 0:
         epochs = steps * order.rows_per_step / len(setup.train.lengths)
     parameters = list(setup.loaded.model.parameters())
     trained = sum(p.numel() for p in parameters if p.requires_grad)
-    trial = Trial(trainer, setup)
+    trial = Trial(trainer)
     memory = peak_memory(
         work=lambda: trial.largest(batches, recipe.training.per_device_eval_batch_size),
-        device=placement.device,
+        device=trainer.args.device,
         trained_parameters=trained,
     )
     seconds = trial.seconds_per_token(batches) * padded * epochs
@@ -93,8 +87,8 @@ def _plan(*, recipe: Recipe, listener: Listener, offline: bool) -> PlanResult:
         task=recipe.task.name,
         model=setup.loaded.source.name,
         revision=setup.loaded.source.revision,
-        device=str(placement.device),
-        bf16=bool(arguments.bf16),
+        device=str(trainer.args.device),
+        bf16=bool(trainer.args.bf16),
         steps=steps,
         epochs=epochs,
         rows_per_step=order.rows_per_step,

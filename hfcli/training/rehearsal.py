@@ -9,34 +9,30 @@ from __future__ import annotations
 
 import copy
 import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hfcli import files
-from hfcli.device import Placement
 from hfcli.errors import ModelError, RecipeError
-from hfcli.fast import names
 from hfcli.foreign import foreign_errors
 from hfcli.recipe.schema import Recipe
 from hfcli.recipe.sections import GenerationSettings
-from hfcli.training.arguments import check_length, sampling_strategy, training_arguments
+from hfcli.training.arguments import check_length
 from hfcli.training.setup import RunSetup
-from hfcli.training.trainer import Order, make_trainer
 
 if TYPE_CHECKING:
-    from transformers import GenerationConfig, PreTrainedModel
+    from transformers import GenerationConfig, PreTrainedModel, TrainingArguments
 
 SAMPLING = ("temperature", "top_k", "top_p", "min_p", "typical_p", "epsilon_cutoff", "eta_cutoff",
             "top_h")  # fmt: skip
 
 
-def rehearse(*, recipe: Recipe, setup: RunSetup, placement: Placement) -> list[str]:
+def rehearse(*, recipe: Recipe, setup: RunSetup, arguments: TrainingArguments) -> list[str]:
     """Make everything that a run needs, and save everything but its weights.
 
     Args:
         recipe: resolved.
         setup: of the run; its model gets generation settings that can be saved.
-        placement: where the run takes place.
+        arguments: of the run.
 
     Returns:
         Sentences about what is saved.
@@ -48,11 +44,13 @@ def rehearse(*, recipe: Recipe, setup: RunSetup, placement: Placement) -> list[s
     model = without_adapter(setup.loaded.model)
     notes = _generation_notes(model, recipe) if model.can_generate() else []
     steps = check_length(recipe, len(setup.train.lengths))
-    with tempfile.TemporaryDirectory(dir=files.scratch()) as folder:
-        _make_trainer(recipe, setup, placement, Path(folder), steps)
-        with foreign_errors(ModelError, f"{setup.loaded.source.name}: cannot be saved"):
-            setup.loaded.tokenizer.save_pretrained(folder)
-            model.config.save_pretrained(folder)
+    _make_trainer(recipe, setup, arguments, steps)
+    with (
+        tempfile.TemporaryDirectory(dir=files.scratch()) as folder,
+        foreign_errors(ModelError, f"{setup.loaded.source.name}: cannot be saved"),
+    ):
+        setup.loaded.tokenizer.save_pretrained(folder)
+        model.config.save_pretrained(folder)
     return notes
 
 
@@ -62,26 +60,20 @@ def without_adapter(model: Any) -> Any:
 
 
 def _make_trainer(
-    recipe: Recipe, setup: RunSetup, placement: Placement, folder: Path, steps: int
+    recipe: Recipe, setup: RunSetup, arguments: TrainingArguments, steps: int
 ) -> None:
-    section = recipe.training
-    recipe = recipe.model_copy(update={"output_dir": folder})
-    with foreign_errors(RecipeError, "training: transformers refuses an argument"):
-        arguments = training_arguments(
-            recipe=recipe, device=placement.device, evaluate=setup.validation is not None
-        )
-        trainer = make_trainer(
-            setup=setup, arguments=arguments, callbacks=[],
-            disabled=names("training"),  # the run itself changes the model, and tells it
-            order=Order(sampling_strategy(recipe, setup.train), section.rows_per_step),
-            label_smoothing=section.label_smoothing_factor,
-            chunked=section.loss_type == "chunked_nll",
-        )  # fmt: skip
-    with foreign_errors(RecipeError, f"training: the optimizer {_name(arguments.optim)}"):
-        trainer.create_optimizer()
-    schedule = _name(arguments.lr_scheduler_type)
-    with foreign_errors(RecipeError, f"training: lr_scheduler_type {schedule}"):
-        trainer.create_scheduler(steps, trainer.optimizer)
+    from hfcli.training.trial import trial_trainer
+
+    with (
+        foreign_errors(RecipeError, "training: transformers refuses an argument"),
+        # The run itself changes the model, and tells it.
+        trial_trainer(recipe, setup, arguments, optimized=False) as trainer,
+    ):
+        with foreign_errors(RecipeError, f"training: the optimizer {_name(arguments.optim)}"):
+            trainer.create_optimizer()
+        schedule = _name(arguments.lr_scheduler_type)
+        with foreign_errors(RecipeError, f"training: lr_scheduler_type {schedule}"):
+            trainer.create_scheduler(steps, trainer.optimizer)
 
 
 def _name(value: Any) -> str:

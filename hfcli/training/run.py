@@ -27,25 +27,19 @@ from hfcli.results import Choice, FinetuneResult, Listener, Note, SampleWritten
 from hfcli.runfolder.kinds import RUN
 from hfcli.runfolder.names import RECIPE_FILE, RESULT_FILE, RUN_FILE, SAMPLES_FILE
 from hfcli.training import checkpoints, record
-from hfcli.training.arguments import check_length, sampling_strategy, training_arguments
+from hfcli.training.arguments import arguments_for, check_length, training_arguments
 from hfcli.training.batch_size import settle_batch_size
-from hfcli.training.callbacks import (
-    Clock,
-    StepLog,
-    make_callback,
-    make_early_stopper,
-    make_end_of_epoch_saver,
-    make_stopper,
-)
 from hfcli.training.finish import best_step, describe_result, save_model
-from hfcli.training.interrupts import Interrupts, held_back
+from hfcli.training.interrupts import Interrupts, StepState, held_back
 from hfcli.training.loop import Split, train
+from hfcli.training.progress import Clock, StepLog
 from hfcli.training.rehearsal import rehearse
 from hfcli.training.setup import RunSetup, set_up
-from hfcli.training.trainer import Order, make_trainer, read_window
 
 if TYPE_CHECKING:
-    from transformers import Trainer, TrainerCallback
+    from transformers import TrainingArguments
+
+    from hfcli.training.trainer import HfcliTrainer
 
 WriteSamples = Callable[[LoadedModel, Sequence[str]], list[str]]
 
@@ -113,10 +107,12 @@ def _finetune(
     _check_folder(folder, recipe, options)
     silence()  # Trainer's imports talk too
     placement = resolve_device(recipe.device)
-    training_arguments(recipe=recipe, device=placement.device)  # refuses before data are read
+    arguments = training_arguments(recipe=recipe, device=placement.device)  # refuses early
     setup = set_up(recipe=recipe, placement=placement, offline=options.offline)
     check_length(recipe, len(setup.train.lengths))
-    recipe = settle_batch_size(recipe=recipe, setup=setup, listener=listener, before=before)
+    recipe = settle_batch_size(
+        recipe=recipe, setup=setup, arguments=arguments, listener=listener, before=before
+    )
     told = record.describe_run(
         recipe=recipe,
         loaded=setup.loaded,
@@ -125,7 +121,7 @@ def _finetune(
         variables=options.variables,
         inputs=setup.inputs,
     )
-    rehearsed = rehearse(recipe=recipe, setup=setup, placement=placement)
+    rehearsed = rehearse(recipe=recipe, setup=setup, arguments=arguments)
     notes = [*setup.notes, *rehearsed, *_compare(before, told, options)]
     for note in notes:
         listener(Note(note))
@@ -137,7 +133,7 @@ def _finetune(
     files.write_text(folder / RECIPE_FILE, dump_recipe(recipe))
     clock = _clock(folder, options.resume)
     with _tracked(folder, trackers), held_back() as interrupts:
-        trainer = _train(recipe, setup, folder, listener, options, interrupts, clock)
+        trainer = _train(recipe, setup, arguments, folder, listener, options, interrupts, clock)
     seconds = clock.seconds()
     if interrupts.received is not None and interrupts.paused:
         saved = f"step {trainer.state.global_step} is saved"
@@ -156,7 +152,7 @@ def _finetune(
 def _clock(folder: Path, resume: bool) -> Clock:
     """The time of the run so far: that of its last checkpoint where it goes on from one."""
     checkpoint = checkpoints.last_checkpoint(folder) if resume else None
-    return Clock(float(read_window(checkpoint).get("seconds", 0)))
+    return Clock(float(checkpoints.read_window(checkpoint).get("seconds", 0)))
 
 
 def _interrupted(state: str, number: int, options: RunOptions) -> Interrupted:
@@ -234,15 +230,17 @@ def _compare(before: dict[str, Any] | None, told: dict[str, Any], options: RunOp
 def _train(
     recipe: Recipe,
     setup: RunSetup,
+    arguments: TrainingArguments,
     folder: Path,
     listener: Listener,
     options: RunOptions,
     interrupts: Interrupts,
     clock: Clock,
-) -> Trainer:
+) -> HfcliTrainer:
+    from hfcli.training import callbacks
+    from hfcli.training.trainer import make_trainer
+
     section = recipe.training
-    device = setup.loaded.model.device
-    order = Order(sampling_strategy(recipe, setup.train), section.rows_per_step)
 
     def sample(step: int) -> None:
         if options.write_samples is not None and section.sample_prompts:
@@ -251,42 +249,41 @@ def _train(
                 StepLog(folder / SAMPLES_FILE).add(step, {"prompt": prompt, "text": text})
                 listener(SampleWritten(step, prompt, text))
 
-    def make(split: Split, watcher: TrainerCallback) -> Trainer:
-        arguments = training_arguments(
-            recipe=recipe, device=device, split=(split.rows, split.times),
-            evaluate=setup.validation is not None,
-        )  # fmt: skip
-        reporter = make_callback(
+    def make(split: Split, step: StepState, checkpoint: Path | None) -> HfcliTrainer:
+        reporter = callbacks.Reporter(
             listener=listener,
             output_dir=folder,
             train_rows=len(setup.train.lengths),
             clock=clock,
             on_evaluated=sample,
         )
-        stopper = make_stopper(interrupts)
-        # The watcher comes first: it restores what the reporter is going to tell.
-        early = make_early_stopper(section)
-        callbacks = [watcher, reporter, *early, make_end_of_epoch_saver(), stopper]
         trainer = make_trainer(
+            recipe=recipe,
             setup=setup,
-            arguments=arguments,
-            order=order,
-            callbacks=callbacks,
-            label_smoothing=section.label_smoothing_factor,
-            chunked=section.loss_type == "chunked_nll",
-            disabled=section.disable_optimizations,
+            arguments=arguments_for(
+                arguments,
+                folder=folder / checkpoints.SAVING,
+                split=(split.rows, split.times),
+                evaluate=setup.validation is not None,
+            ),
+            # The watcher comes first: it restores what the reporter is going to tell.
+            callbacks=[
+                callbacks.StepWatcher(step, checkpoint),
+                reporter,
+                *callbacks.early_stopping(section),
+                callbacks.CheckpointCallback(interrupts),
+            ],
             clock=clock,
         )
-        watcher.trainer = stopper.trainer = trainer  # type: ignore[attr-defined]
-        for choice in trainer.choices:  # type: ignore[attr-defined]
-            listener(Choice(choice))
+        for decision in trainer.decisions:
+            listener(Choice(decision))
         return trainer
 
     split = Split(*section.split)
     return train(make=make, split=split, folder=folder, resume=options.resume, listener=listener)
 
 
-def _best(trainer: Trainer, listener: Listener) -> list[str]:
+def _best(trainer: HfcliTrainer, listener: Listener) -> list[str]:
     notes = []
     state, arguments = trainer.state, trainer.args
     if state.global_step < state.max_steps:

@@ -1,118 +1,332 @@
-"""transformers' Trainer where hfcli decides otherwise: order, scores, checkpoints, and NaN.
-
-- The order of rows depends on seed and epoch alone (`hfcli.training.order`).
-- Evaluation is hfcli's own scoring loop: upstream averages the loss of batches, which depends on
-  the batch size, and drops NaN without a word.
-- Checkpoints appear whole or not at all (`hfcli.training.checkpoints`).
-- A loss or gradient that is not finite stops the run before the weights are touched; weights that
-  are not finite are never saved.
-
-Made in a factory, because it must subclass a transformers class.
-"""
+"""transformers' Trainer where hfcli decides otherwise, and the one place that assembles it."""
 
 from __future__ import annotations
 
+import contextlib
 import functools
-import json
 import math
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerState, TrainingArguments
+
+from hfcli.compat.accelerate import Clip, keep_losses_whole, replace_clipping
 from hfcli.errors import RunError
 from hfcli.fast.training import prepare_training
 from hfcli.faults import environment_errors
 from hfcli.foreign import forward_errors
 from hfcli.models import adapter
 from hfcli.models.load import filler_id
+from hfcli.recipe.schema import Recipe
+from hfcli.runfolder.names import TRAINER_STATE_FILE
 from hfcli.tasks.base import Feature, Task
 from hfcli.training import checkpoints
-from hfcli.training.callbacks import Clock
-from hfcli.training.choices import choices
+from hfcli.training.arguments import decisions
+from hfcli.training.callbacks import RunCallback
 from hfcli.training.head_loss import HeadLoss, head_loss
-from hfcli.training.order import Strategy, make_sampler
+from hfcli.training.order import EpochSampler, Order, order_of
+from hfcli.training.progress import Clock, of_all_parts
 from hfcli.training.setup import RunSetup
 from hfcli.training.validation import validation_scores
 
-if TYPE_CHECKING:
-    from torch import Tensor
-    from transformers import Trainer, TrainerCallback, TrainingArguments
-
-LOSS_FILE = "loss_window.json"  # in a checkpoint: the losses since the last logging step
 ORIGINS = "origins"
 TOKENS = "n_tokens"
 
 
-@dataclass(frozen=True)
-class Order:
-    """How training rows are ordered: TrainingArguments' strategy, and rows an optimizer step."""
+class HfcliTrainer(Trainer):
+    """Trainer for one run, by Trainer's public methods only.
 
-    strategy: Strategy
-    rows_per_step: int
+    - The order of rows depends on seed and epoch alone (`hfcli.training.order`).
+    - Evaluation is hfcli's own scoring loop: upstream averages the loss of batches, which depends
+      on the batch size, and drops NaN without a word.
+    - Checkpoints appear whole or not at all (`hfcli.training.checkpoints`): `args.output_dir` is a
+      folder inside of the run's, out of which `put_in_place` moves them.
+    - A loss or gradient that is not finite stops the run before the weights are touched; weights
+      that are not finite are never saved.
+
+    Attributes:
+        saving: the checkpoint that is being written, under its final name.
+        known_scores: by step, matrices included.
+        decisions: what was chosen for this machine, in sentences.
+    """
+
+    def __init__(
+        self,
+        *,
+        setup: RunSetup,
+        order: Order,
+        own_loss: HeadLoss | None,
+        clock: Clock,
+        **options: Any,
+    ) -> None:
+        self.setup, self.order, self.own_loss = setup, order, own_loss
+        self.clock = clock
+        self.saving: Path | None = None
+        self.last_best: str | None = None
+        self.known_scores: dict[int, dict[str, Any]] = {}
+        self.decisions: list[str] = []
+        self.gradients_are_checked = False
+        self.losses, self.since = torch.zeros(()), 0
+        super().__init__(**options)
+        self.folder = Path(str(self.args.output_dir)).parent
+        self.begin_window(None)
+        keep_losses_whole(self.accelerator)
+        replace_clipping(self.accelerator, self.make_clipping)
+        self.remove_callback(PrinterCallback)  # it prints to stdout
+
+    def get_train_dataloader(self) -> Any:
+        args = self.args
+        loader: Any = DataLoader(
+            self.train_dataset,  # type: ignore[arg-type]
+            batch_size=args.train_batch_size,
+            sampler=EpochSampler(self.setup.train.lengths, self.order, args.seed),
+            collate_fn=self.data_collator,
+            drop_last=args.dataloader_drop_last,
+            num_workers=args.dataloader_num_workers,
+            pin_memory=args.dataloader_pin_memory,
+            persistent_workers=args.dataloader_persistent_workers,
+            prefetch_factor=args.dataloader_prefetch_factor,
+        )
+        return self.accelerator.prepare(loader)
+
+    def training_step(
+        self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None
+    ) -> Tensor:
+        origins = inputs.pop(ORIGINS)
+        self.state.num_input_tokens_seen += inputs.pop(TOKENS)
+        loss = super().training_step(model, inputs, num_items_in_batch)
+        if not math.isfinite(loss.item()):
+            raise self.not_finite(f"the loss is {loss.item()}", origins)
+        self.losses += loss
+        return loss
+
+    def compute_loss(
+        self,
+        model: Any,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: Any = None,
+    ) -> Any:
+        with forward_errors(self.setup.loaded.model):
+            whole = return_outputs or num_items_in_batch is None
+            if self.own_loss is None or whole or not self.is_alone():
+                return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+            with self.accelerator.autocast():
+                return self.own_loss(inputs, num_items_in_batch)
+
+    def evaluate(
+        self,
+        eval_dataset: Any = None,
+        ignore_keys: list[str] | None = None,
+        metric_key_prefix: str = "eval",
+    ) -> dict[str, float]:
+        scores = validation_scores(self.setup, self.args.per_device_eval_batch_size)
+        metrics = {
+            f"{metric_key_prefix}_{name}": value
+            for name, value in scores.items()
+            if not isinstance(value, list)  # a matrix is for the report, not for a curve
+        }
+        self.known_scores[self.state.global_step] = scores
+        if not math.isfinite(metrics[f"{metric_key_prefix}_loss"]):
+            raise self.not_finite("the validation loss is not finite")
+        self.log(metrics)
+        self.control = self.callback_handler.on_evaluate(
+            self.args, self.state, self.control, metrics
+        )
+        return metrics
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        folder = Path(output_dir or str(self.args.output_dir))
+        if folder.parent == Path(str(self.args.output_dir)):
+            self.saving, self.last_best = (
+                self.folder / folder.name,
+                self.state.best_model_checkpoint,
+            )
+            self.check_weights()
+            if not self.folder.is_dir():  # Trainer would make a new one, without the run's record
+                raise RunError(f"{self.folder}: the output folder was removed during the run")
+        if hasattr(self.model, "get_base_model"):  # an adapter
+            adapter.save(self.model, folder)
+            self.setup.loaded.tokenizer.save_pretrained(folder)
+        else:
+            super().save_model(str(folder), _internal_call)
+        (folder / "training_args.bin").unlink(missing_ok=True)  # a pickle that nobody reads
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        step = self.state.global_step
+        if "loss" in logs:  # Trainer's own counts from where the run goes on
+            logs = {**logs, "loss": self.losses.item() / (step - self.since)}
+            self.losses, self.since = torch.zeros_like(self.losses), step
+        logs = of_all_parts(logs, self.clock.seconds(), step)
+        tokens = self.state.num_input_tokens_seen
+        super().log({**logs, "num_input_tokens_seen": tokens}, start_time)
+
+    # What is hfcli's own
+
+    def begin_window(self, checkpoint: Path | None) -> None:
+        """Begin with the losses since the last logging step, so that the log goes on the same."""
+        window = checkpoints.read_window(checkpoint)
+        self.losses = torch.tensor(window.get("loss", 0.0), device=self.args.device)
+        self.since = window.get("since", self.state.global_step)
+
+    def put_in_place(self, *, planned: bool = True) -> None:
+        """Complete the checkpoint that was written last, and give it its name.
+
+        Args:
+            planned: whether the recipe asks for it. One that it does not ask for is never the best
+                checkpoint, and no reason to delete another.
+        """
+        final, written = self.saving, Path(str(self.args.output_dir))
+        assert final is not None, "nothing was written"
+        written /= final.name
+        best = self.folder / f"checkpoint-{self.state.best_global_step}"
+        planned = planned or checkpoints.is_planned(final)
+        is_there = planned if best == final else checkpoints.is_planned(best)
+        is_best = bool(self.state.best_global_step) and is_there
+        self.state.best_model_checkpoint = str(best) if is_best else self.last_best
+        self.state.save_to_json(str(written / TRAINER_STATE_FILE))
+        window = {
+            "loss": self.losses.item(), "since": self.since, "seconds": self.clock.seconds(),
+        }  # fmt: skip
+        checkpoints.complete(written, window, planned=planned)
+        checkpoints.put_in_place(written, final)
+        written.parent.rmdir()
+        checkpoints.delete_unplanned(self.folder, but=final)
+        if planned:
+            kept = self.state.best_model_checkpoint
+            limit = self.args.save_total_limit
+            checkpoints.rotate(self.folder, limit, Path(kept) if kept else None)
+        self.saving = None
+
+    def restore(self, checkpoint: Path) -> None:
+        """Take the state of a run that had ended, with its best weights where it asks for them."""
+        self.state = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_FILE))
+        best = self.state.best_model_checkpoint if self.args.load_best_model_at_end else None
+        checkpoints.load_weights(self.model, Path(best) if best else checkpoint)
+
+    def check_weights(self) -> None:
+        """Raise where a step has made weights that nobody should save.
+
+        Raises:
+            RunError: a weight that was trained is NaN or infinite.
+        """
+        for name, weight in self.setup.loaded.model.named_parameters():
+            if weight.requires_grad and not bool(weight.isfinite().all()):
+                raise self.not_finite(f"{name} has weights that are not finite", after=0)
+
+    def not_finite(self, what: str, origins: Sequence[str] = (), after: int = 1) -> RunError:
+        """Return the error that stops a run.
+
+        Args:
+            what: is not finite.
+            origins: rows that it comes from.
+            after: steps after the last that was taken.
+        """
+        good = checkpoints.last_checkpoint(self.folder)
+        rows = f" (rows: {', '.join(origins)})" if origins else ""
+        return RunError(
+            f"{what} at step {self.state.global_step + after}{rows}",
+            hint="lower training.learning_rate, or set training.bf16 to false; last good"
+            f" checkpoint: {good.name if good else 'none'}",
+        )
+
+    def make_clipping(self, own: Clip) -> Clip:
+        """Return the clipping of this run, by what accelerate does by itself."""
+
+        def clip(parameters: Any, longest: float, *options: Any, **names: Any) -> Any:
+            norm: Any = own(parameters, longest, *options, **names)
+            self.check_norm(norm)
+            return norm
+
+        return clip
+
+    def check_norm(self, norm: Any) -> None:
+        """Raise where the norm of all gradients is not finite.
+
+        A gradient scaler (fp16 on a GPU) meets infinite gradients, and deals with them.
+        """
+        self.gradients_are_checked = True
+        if self.accelerator.scaler is None and norm is not None and not math.isfinite(norm):
+            raise self.not_finite(f"the norm of the gradients is {float(norm)}")
+
+    def check_gradients(self) -> None:
+        """Look at the gradients before a step, unless clipping has seen their norm."""
+        if not self.gradients_are_checked:
+            parameters = self.setup.loaded.model.parameters()
+            gradients = [p.grad for p in parameters if p.grad is not None]
+            self.check_norm(torch.nn.utils.get_total_norm(gradients))
+        self.gradients_are_checked = False
+
+    def is_alone(self) -> bool:
+        """Return whether there is one process and one device: nothing is scaled or sharded."""
+        sharded = self.is_fsdp_enabled or self.is_deepspeed_enabled
+        return self.accelerator.num_processes == 1 and self.args.n_gpu <= 1 and not sharded
+
+    def explain(self, kind: type[BaseException] | None, error: Any, trace: Any) -> None:
+        """Say of an error of the disk which checkpoint could not be written: for `ExitStack.push`.
+
+        Raises:
+            RunError: an error that the environment caused while a checkpoint was written.
+        """
+        if self.saving is not None:
+            environment_errors(self.saving).__exit__(kind, error, trace)
 
 
 def make_trainer(
     *,
+    recipe: Recipe,
     setup: RunSetup,
     arguments: TrainingArguments,
-    order: Order,
-    callbacks: Sequence[TrainerCallback],
-    label_smoothing: float = 0.0,
-    chunked: bool = True,
-    disabled: Collection[str] = (),
+    callbacks: Sequence[TrainerCallback] = (),
     clock: Clock | None = None,
-) -> Trainer:
-    """A Trainer over prepared rows, silent but for `callbacks`.
+    optimized: bool = True,
+) -> HfcliTrainer:
+    """Return a Trainer over prepared rows, silent but for `callbacks`.
 
     Args:
+        recipe: with numbers for the rows of a batch.
         setup: model and rows.
-        arguments: of the run.
-        order: of the rows.
-        callbacks: told what happens.
-        label_smoothing: TrainingArguments' label_smoothing_factor.
-        chunked: compute the loss of a language model by `hfcli.training.head_loss`.
-        disabled: names of speed-ups to leave out; see `hfcli.fast.training`.
+        arguments: from `hfcli.training.arguments.arguments_for`.
+        callbacks: told what happens; a CheckpointCallback makes checkpoints whole.
         clock: time of the run so far, saved with each checkpoint.
+        optimized: speed up the model; otherwise it stays as it is.
     """
-    from transformers import PrinterCallback
-
-    task, tokenizer = setup.task, setup.loaded.tokenizer
-    pad_token_id = filler_id(tokenizer)
-    labels = {name: setup.train.counts.labels[name] for name in setup.train.labels or ()}
-    own = chunked and task.generates and not label_smoothing
-    own_loss = head_loss(setup.loaded.model) if own else None
-    on_cpu = arguments.device.type == "cpu"
-    sped_up = prepare_training(setup.loaded.model, disabled) if on_cpu else []
-    trainer: Trainer = _trainer_class(setup, order, own_loss, clock or Clock())(
-        model=setup.loaded.model,
+    section, task, loaded = recipe.training, setup.task, setup.loaded
+    order = order_of(recipe, setup.train)
+    chunked = section.loss_type == "chunked_nll" and task.generates
+    own_loss = head_loss(loaded.model) if chunked and not section.label_smoothing_factor else None
+    optimized = optimized and arguments.device.type == "cpu"
+    sped_up = (
+        prepare_training(loaded.model, section.disable_optimizations) if optimized else []
+    )
+    trainer = HfcliTrainer(
+        setup=setup, order=order, own_loss=own_loss, clock=clock or Clock(),
+        model=loaded.model,
         args=arguments,
-        data_collator=functools.partial(_collate, task, pad_token_id),
+        data_collator=functools.partial(_collate, task, filler_id(loaded.tokenizer)),
         train_dataset=setup.train.features,
         eval_dataset=setup.validation.features if setup.validation else None,
-        processing_class=tokenizer,
+        processing_class=loaded.tokenizer,
         compute_loss_func=task.loss_function(
-            labels=labels, n_rows=setup.train.counts.kept, label_smoothing=label_smoothing
+            labels={name: setup.train.counts.labels[name] for name in setup.train.labels or ()},
+            n_rows=setup.train.counts.kept,
+            label_smoothing=section.label_smoothing_factor,
         ),
         callbacks=list(callbacks),
-    )
-    # Trainer's losses are shares of a step; transformers 5.4 lets accelerate divide them once more.
-    trainer.accelerator.gradient_accumulation_steps = 1
-    trainer.remove_callback(PrinterCallback)  # it prints to stdout
-    trainer.choices = [  # type: ignore[attr-defined]
-        *choices(arguments, order.strategy, own_loss is not None),
-        *sped_up,
-    ]
+    )  # fmt: skip
+    with contextlib.suppress(OSError):
+        Path(str(arguments.output_dir)).rmdir()  # Trainer makes it at once; checkpoints do, too
+    trainer.decisions = [
+        *decisions(arguments, order.strategy, own_loss is not None), *sped_up,
+    ]  # fmt: skip
+    for callback in callbacks:
+        if isinstance(callback, RunCallback):
+            callback.join(trainer)
     return trainer
-
-
-def read_window(checkpoint: Path | None) -> dict[str, Any]:
-    """What hfcli saves in a checkpoint beside transformers' state; empty without a checkpoint."""
-    path = checkpoint / LOSS_FILE if checkpoint else None
-    if path is None or not path.is_file():
-        return {}
-    window: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return window
 
 
 def _collate(task: Task, pad_token_id: int, features: list[Feature]) -> dict[str, Any]:
@@ -120,201 +334,3 @@ def _collate(task: Task, pad_token_id: int, features: list[Feature]) -> dict[str
     batch: dict[str, Any] = task.collate(features, pad_token_id)
     tokens = sum(len(feature["input_ids"]) for feature in features)  # without padding
     return {**batch, ORIGINS: [feature["origin"] for feature in features], TOKENS: tokens}
-
-
-def _of_all_parts(logs: dict[str, float], seconds: float, steps: int) -> dict[str, float]:
-    """Upstream's times and rates at the end of a run, of its earlier parts, too.
-
-    Args:
-        logs: to be logged.
-        seconds: of training, from the first step on.
-        steps: optimizer steps in that time.
-    """
-    runtime, rate = logs.get("train_runtime"), logs.get("train_steps_per_second")
-    if runtime is None or not rate or not seconds:
-        return logs
-    scale = steps / seconds / rate
-    rates = ("train_samples_per_second", "train_steps_per_second")
-    scaled = {name: round(logs[name] * scale, 3) for name in rates if name in logs}
-    return {**logs, **scaled, "train_runtime": round(seconds, 4)}
-
-
-def _trainer_class(setup: RunSetup, order: Order, own_loss: HeadLoss | None, clock: Clock) -> Any:
-    from transformers import Trainer
-
-    class HfcliTrainer(Trainer):
-        _saving: Path | None = None
-        _planned = True
-
-        def __init__(self, **options: Any) -> None:
-            super().__init__(**options)
-            self.known_scores: dict[int, dict[str, Any]] = {}  # by step, matrices included
-
-        def _get_train_sampler(self, train_dataset: Any = None) -> Any:
-            lengths, seed = setup.train.lengths, self.args.seed
-            return make_sampler(lengths, order.strategy, seed, order.rows_per_step)
-
-        def training_step(
-            self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None
-        ) -> Tensor:
-            origins = inputs.pop(ORIGINS)
-            self.state.num_input_tokens_seen += inputs.pop(TOKENS)
-            loss = super().training_step(model, inputs, num_items_in_batch)
-            if not math.isfinite(loss.item()):
-                raise self._not_finite(f"the loss is {loss.item()}", origins)
-            return loss
-
-        def compute_loss(
-            self,
-            model: Any,
-            inputs: dict[str, Any],
-            return_outputs: bool = False,
-            num_items_in_batch: Any = None,
-        ) -> Any:
-            own = own_loss is not None and not return_outputs and num_items_in_batch is not None
-            with forward_errors(setup.loaded.model):
-                if own_loss is None or not own or not self._alone():
-                    return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
-                with self.accelerator.autocast():
-                    return own_loss(inputs, num_items_in_batch)
-
-        def _alone(self) -> bool:
-            """One process, one device: nothing is scaled or sharded."""
-            sharded = self.is_fsdp_enabled or self.is_deepspeed_enabled
-            return self.accelerator.num_processes == 1 and self.args.n_gpu <= 1 and not sharded
-
-        def _clip_grad_norm(self, model: Any) -> Any:
-            norm: Any = super()._clip_grad_norm(model)  # type: ignore[no-untyped-call]
-            # A gradient scaler (fp16 on a GPU) meets infinite gradients and deals with them.
-            if self.accelerator.scaler is None and norm is not None and not math.isfinite(norm):
-                raise self._not_finite(f"the norm of the gradients is {float(norm)}", [])
-            return norm
-
-        def _not_finite(self, what: str, origins: list[str], after: int = 1) -> RunError:
-            good = checkpoints.last_checkpoint(Path(str(self.args.output_dir)))
-            rows = f" (rows: {', '.join(origins)})" if origins else ""
-            return RunError(
-                f"{what} at step {self.state.global_step + after}{rows}",
-                hint="lower training.learning_rate, or set training.bf16 to false; last good"
-                f" checkpoint: {good.name if good else 'none'}",
-            )
-
-        def check_weights(self) -> None:
-            """Raise where a step has made weights that nobody should save.
-
-            Raises:
-                RunError: a weight that was trained is NaN or infinite.
-            """
-            for name, weight in setup.loaded.model.named_parameters():
-                if weight.requires_grad and not bool(weight.isfinite().all()):
-                    raise self._not_finite(f"{name} has weights that are not finite", [], after=0)
-
-        def evaluate(
-            self,
-            eval_dataset: Any = None,
-            ignore_keys: list[str] | None = None,
-            metric_key_prefix: str = "eval",
-        ) -> dict[str, float]:
-            scores = validation_scores(setup, self.args.per_device_eval_batch_size)
-            metrics = {
-                f"{metric_key_prefix}_{name}": value
-                for name, value in scores.items()
-                if not isinstance(value, list)  # a matrix is for the report, not for a curve
-            }
-            self.known_scores[self.state.global_step] = scores
-            if not math.isfinite(metrics[f"{metric_key_prefix}_loss"]):
-                raise self._not_finite("the validation loss is not finite", [])
-            self.log(metrics)
-            self.control = self.callback_handler.on_evaluate(
-                self.args, self.state, self.control, metrics
-            )
-            return metrics
-
-        def _get_output_dir(self, trial: Any) -> str:
-            folder = super()._get_output_dir(trial)
-            return str(Path(folder) / checkpoints.SAVING) if self._saving else folder
-
-        def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
-            folder = output_dir or str(self.args.output_dir)
-            model: Any = self.model
-            if not hasattr(model, "peft_config"):
-                super().save_model(folder, _internal_call)
-                return
-            adapter.save(model, Path(folder))
-            setup.loaded.tokenizer.save_pretrained(folder)
-
-        def _save_checkpoint(self, model: Any, trial: Any) -> None:
-            folder = Path(super()._get_output_dir(trial))
-            final = folder / f"checkpoint-{self.state.global_step}"
-            written = folder / checkpoints.SAVING / final.name
-            best = folder / f"checkpoint-{self.state.best_global_step}"
-            planned = self._planned or checkpoints.is_planned(final)
-            self.check_weights()
-            if not folder.is_dir():  # transformers would make a new one, without the run's record
-                raise RunError(f"{folder}: the output folder was removed during the run")
-            self._saving = written
-            try:
-                with environment_errors(final):
-                    super()._save_checkpoint(model, trial)
-            finally:
-                self._saving = None
-            if self.args.should_save:
-                is_there = planned if best == final else checkpoints.is_planned(best)
-                if self.state.best_global_step and is_there:
-                    self.state.best_model_checkpoint = str(best)
-                self.state.save_to_json(str(written / "trainer_state.json"))
-                window = {
-                    "loss": self._tr_loss.item(),
-                    "since": self._globalstep_last_logged,
-                    "seconds": clock.seconds(),
-                }
-                if not planned:
-                    (written / checkpoints.UNPLANNED).touch()
-                (written / LOSS_FILE).write_text(json.dumps(window), encoding="utf-8")
-                (written / "training_args.bin").unlink(
-                    missing_ok=True
-                )  # a pickle that nobody reads
-                checkpoints.put_in_place(written, final)
-                written.parent.rmdir()
-                checkpoints.delete_unplanned(folder, but=final)
-                if planned:
-                    kept = self.state.best_model_checkpoint
-                    limit = self.args.save_total_limit
-                    checkpoints.rotate(folder, limit, Path(kept) if kept else None)
-            self.accelerator.wait_for_everyone()
-
-        def save_unplanned(self) -> None:
-            """Save the step as it is, for a run that cannot go on in this process or this way.
-
-            Never the best checkpoint by this, and no reason to delete a planned one. Nothing is
-            written where a checkpoint holds this state already.
-            """
-            folder = Path(super()._get_output_dir(None))
-            if self._is_saved(folder / f"checkpoint-{self.state.global_step}"):
-                return
-            self._planned = False
-            try:
-                self._save_checkpoint(self.model, None)
-            finally:
-                self._planned = True
-
-        def _is_saved(self, checkpoint: Path) -> bool:
-            """Whether nothing was logged since the checkpoint was written."""
-            if not checkpoints.is_whole(checkpoint):
-                return False
-            told = json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
-            return told["log_history"] == self.state.log_history  # type: ignore[no-any-return]
-
-        def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-            logs = _of_all_parts(logs, clock.seconds(), self.state.global_step)
-            tokens = self.state.num_input_tokens_seen
-            super().log({**logs, "num_input_tokens_seen": tokens}, start_time)
-
-        def restore_loss_window(self, checkpoint: Path | None) -> None:
-            """Go on with the losses since the last logging step, so that the log is the same."""
-            window = read_window(checkpoint)
-            if window:
-                self._tr_loss += window["loss"]
-                self._globalstep_last_logged = window["since"]
-
-    return HfcliTrainer

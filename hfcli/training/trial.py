@@ -1,27 +1,59 @@
 """Batches passed through a model to see how long they take and how much memory they need.
 
-The weights stay as they are. Knows nothing about recipes.
+No formula of activations fits every architecture, number type and loss. The weights stay as they
+are.
 """
 
 from __future__ import annotations
 
 import statistics
+import sys
+import tempfile
 import time
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
 
+import torch
+from transformers import TrainingArguments
+
+from hfcli import files
+from hfcli.device import device_module
+from hfcli.fast.memory import trim
 from hfcli.models.load import filler_id
+from hfcli.recipe.schema import Recipe
 from hfcli.tasks.base import IGNORE
 from hfcli.tasks.scoring import batches as scoring_batches
 from hfcli.tasks.scoring import reduce_batch
-from hfcli.training.order import epoch_order
+from hfcli.training.arguments import arguments_for
+from hfcli.training.order import Order, epoch_order
 from hfcli.training.setup import RunSetup
-from hfcli.training.trainer import ORIGINS, TOKENS, Order
+from hfcli.training.trainer import ORIGINS, TOKENS, HfcliTrainer, make_trainer
 
-if TYPE_CHECKING:
-    from transformers import Trainer
-
+ADAM_BYTES = 8  # two float32 moments a trained parameter
+RESET_PEAK = "5"  # proc(5), clear_refs: the peak begins anew at what is used now
 Batches = Sequence[Sequence[int]]
+
+
+@contextmanager
+def trial_trainer(
+    recipe: Recipe, setup: RunSetup, arguments: TrainingArguments, *, optimized: bool = True
+) -> Iterator[HfcliTrainer]:
+    """Give the Trainer of a run, in a folder of its own: Trainer makes its folder at once.
+
+    Args:
+        recipe, setup, arguments: of the run.
+        optimized: speed up the model, as the run does.
+    """
+    with tempfile.TemporaryDirectory(dir=files.scratch()) as folder:
+        own = arguments_for(
+            arguments,
+            folder=Path(folder) / "checkpoints",
+            split=recipe.training.split,
+            evaluate=setup.validation is not None,
+        )
+        yield make_trainer(recipe=recipe, setup=setup, arguments=own, optimized=optimized)
 
 
 def first_batches(setup: RunSetup, order: Order, seed: int, rows: int) -> list[list[int]]:
@@ -36,12 +68,10 @@ class Trial:
 
     Args:
         trainer: computes the loss as the run would.
-        setup: model and rows.
     """
 
-    def __init__(self, trainer: Trainer, setup: RunSetup) -> None:
-        self.trainer = trainer
-        self.setup = setup
+    def __init__(self, trainer: HfcliTrainer) -> None:
+        self.trainer, self.setup = trainer, trainer.setup
 
     def seconds_per_token(self, batches: Batches) -> float:
         """Of a forward and backward pass, padding included, on a batch of middle size."""
@@ -65,8 +95,6 @@ class Trial:
             self._pass(widest)
 
     def _largest_scoring(self, eval_rows: int) -> None:
-        import torch
-
         setup, held = self.setup, self.setup.validation
         if held is None:
             return
@@ -82,8 +110,6 @@ class Trial:
 
     def _pass(self, rows: Sequence[int], *, keep: bool = False) -> float:
         """Seconds of a forward and backward pass of a batch."""
-        import torch
-
         collate: Any = self.trainer.data_collator
         model: Any = self.setup.loaded.model
         model.train()
@@ -99,3 +125,94 @@ class Trial:
         if not keep:
             model.zero_grad(set_to_none=True)
         return seconds
+
+
+def peak_memory(
+    *, work: Callable[[], object], device: torch.device, trained_parameters: int
+) -> int | None:
+    """Bytes in use at the peak of a run whose largest batches `work` stands for.
+
+    Args:
+        work: a forward and backward pass of the largest batch, and a scoring pass.
+        device: its own memory is measured; on a CPU that of the whole process.
+        trained_parameters: the optimizer's state, which `work` lacks, is counted from these.
+
+    Returns:
+        None where the system does not tell.
+    """
+    if device.type == "cpu":
+        _reset()
+        work()
+        peak = _peak()
+    else:
+        peak = _peak_of_accelerator(work, device)
+    return peak + ADAM_BYTES * trained_parameters if peak else None
+
+
+def used_memory(device: torch.device) -> int:
+    """Bytes in use now, counted as `peak_memory` counts; 0 where the system does not tell."""
+    if device.type == "cpu":
+        trim()
+        return _told("VmRSS") or _by_psutil("rss")
+    module = device_module(device)
+    with suppress(RuntimeError, NotImplementedError):  # the driver does not tell
+        if _counts_peaks(module):
+            return int(module.memory_allocated(device))
+        if hasattr(module, "driver_allocated_memory"):
+            module.empty_cache()
+            return int(module.driver_allocated_memory())
+    return 0
+
+
+def _peak_of_accelerator(work: Callable[[], object], device: torch.device) -> int:
+    """Largest memory in bytes on an accelerator while it works, or 0 where it is not told.
+
+    MPS counts no peak: what its allocator holds after the work is as much as the work needed.
+    """
+    module = device_module(device)
+    if not _counts_peaks(module):
+        used_memory(device)  # gives back what earlier work left
+        work()
+        return int(getattr(module, "driver_allocated_memory", int)())
+    module.reset_peak_memory_stats(device)
+    work()
+    return int(module.max_memory_allocated(device))
+
+
+def _counts_peaks(module: Any) -> bool:
+    """Whether torch counts the peak of a kind of accelerator: cuda, xpu and npu do."""
+    return hasattr(module, "reset_peak_memory_stats") and hasattr(module, "max_memory_allocated")
+
+
+def _reset() -> None:
+    trim()
+    try:
+        Path("/proc/self/clear_refs").write_text(RESET_PEAK, encoding="ascii")
+    except OSError:
+        return  # the peak is then that of the whole process so far
+
+
+def _peak() -> int:
+    """Largest resident memory in bytes since the reset, or 0 where it is not told."""
+    if sys.platform == "darwin":
+        import resource  # Windows has no such module
+
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return _told("VmHWM") or _by_psutil("peak_wset")
+
+
+def _by_psutil(name: str) -> int:
+    """A size in bytes that psutil knows on this system (macOS, Windows), or 0."""
+    import psutil
+
+    return int(getattr(psutil.Process().memory_info(), name, 0))
+
+
+def _told(name: str) -> int:
+    """A size in bytes from proc(5), or 0."""
+    try:
+        lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return 0
+    found = (line.split()[1] for line in lines if line.startswith(f"{name}:"))
+    return 1024 * int(next(found, "0"))

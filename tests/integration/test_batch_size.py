@@ -12,7 +12,8 @@ import yaml
 
 from hfcli.recipe.load import load_recipe
 from hfcli.results import Note
-from hfcli.training import batch_size
+from hfcli.training import batch_size, trial
+from hfcli.training.arguments import training_arguments
 from hfcli.training.setup import set_up
 from hfcli.training.trial import Trial
 from tests.integration.test_gradients import CPU, TASKS, gradients
@@ -22,18 +23,24 @@ AUTO = ["training.per_device_train_batch_size=auto", "training.effective_batch_s
 MIB = 2**20
 
 
+def settle(recipe: Any, setup: Any, listener: Any = lambda _event: None) -> Any:
+    """The recipe with numbers for `auto`."""
+    arguments = training_arguments(recipe=recipe, device=CPU.device)
+    return batch_size.settle_batch_size(
+        recipe=recipe, setup=setup, arguments=arguments, listener=listener
+    )
+
+
 @pytest.fixture
 def room(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Sets how many rows fit, as if every row took a MiB."""
-    monkeypatch.setattr(batch_size, "used_memory", lambda device: 0)
+    monkeypatch.setattr(trial, "used_memory", lambda device: 0)
 
     def rows(number: int) -> None:
         free = int(number * MIB / batch_size.MARGIN) + 1
         monkeypatch.setattr(batch_size, "free_memory", lambda device: free)
         needs = iter([1 * MIB, 1 * MIB, 2 * MIB])
-        monkeypatch.setattr(
-            batch_size, "peak_memory", lambda work, **rest: (work(), next(needs))[1]
-        )
+        monkeypatch.setattr(trial, "peak_memory", lambda work, **rest: (work(), next(needs))[1])
 
     return rows
 
@@ -69,7 +76,7 @@ def test_the_gradients_are_those_of_the_explicit_batch(
     setup.loaded.model.double()
     before = {name: tensor.clone() for name, tensor in setup.loaded.model.state_dict().items()}
     room(fitting)
-    settled = batch_size.settle_batch_size(recipe=recipe, setup=setup, listener=lambda _event: None)
+    settled = settle(recipe, setup)
     chosen = {1: (1, 8), 3: (2, 4)}[fitting]
     assert settled.training.split == chosen
     for key, tensor in setup.loaded.model.state_dict().items():
@@ -112,7 +119,7 @@ def test_real_memory_is_measured(tiny_gpt2: Path, tmp_path: Path) -> None:
     recipe = load_recipe(path, AUTO)
     notes: list[Any] = []
     setup = set_up(recipe=recipe, placement=CPU)
-    settled = batch_size.settle_batch_size(recipe=recipe, setup=setup, listener=notes.append)
+    settled = settle(recipe, setup, notes.append)
     assert settled.training.split == (8, 1)
     assert "GiB that may be used" in notes[-1].text
 
@@ -135,7 +142,7 @@ def test_a_gpu_that_has_no_room_for_two_rows_takes_one(
     recipe = recipe.model_copy(
         update={"training": recipe.training.model_copy(update={"loss_type": "nll"})}
     )
-    settled = batch_size.settle_batch_size(recipe=recipe, setup=setup, listener=lambda _event: None)
+    settled = settle(recipe, setup)
     assert settled.training.split == (1, 8)
 
 
@@ -147,15 +154,13 @@ def test_on_a_device_that_does_not_report_its_memory_batches_are_tried(
     monkeypatch.setattr(batch_size, "free_memory", lambda device: None)
     passed = Trial.largest_training
 
-    def limited(trial: Any, batches: Any) -> None:
+    def limited(self: Any, batches: Any) -> None:
         if max(map(len, batches)) > 2:
             raise torch.OutOfMemoryError("XPU out of memory")
-        passed(trial, batches)
+        passed(self, batches)
 
     monkeypatch.setattr(Trial, "largest_training", limited)
     notes: list[Any] = []
-    settled = batch_size.settle_batch_size(
-        recipe=load_recipe(path, AUTO), setup=setup, listener=notes.append
-    )
+    settled = settle(load_recipe(path, AUTO), setup, notes.append)
     assert settled.training.split == (2, 4)
     assert "the device does not report its memory" in notes[0].text

@@ -21,9 +21,9 @@ from hfcli.recipe.load import load_recipe
 from hfcli.recipe.schema import Recipe
 from hfcli.tasks.losses import LossOptions, binary_cross_entropy, cross_entropy, focal
 from hfcli.tasks.text_classification import TextClassification
-from hfcli.training.arguments import training_arguments
+from hfcli.training.arguments import arguments_for, training_arguments
 from hfcli.training.setup import RunSetup, set_up
-from hfcli.training.trainer import Order, make_trainer
+from hfcli.training.trainer import make_trainer
 from hfcli.training.validation import validation_scores
 from tests.conftest import SENTENCES
 
@@ -97,11 +97,13 @@ def gradients(
             grads = [p.grad.flatten() for p in kw["model"].parameters() if p.grad is not None]
             steps.append(torch.cat(grads).clone())
 
-    arguments = training_arguments(recipe=recipe, device=CPU.device, split=split, evaluate=False)
-    make_trainer(
-        setup=setup, arguments=arguments, order=Order("group_by_length", 8), callbacks=[Keep()],
-        label_smoothing=smoothing,
-    ).train()  # fmt: skip
+    arguments = arguments_for(
+        training_arguments(recipe=recipe, device=CPU.device),
+        folder=Path(str(recipe.output_dir)) / ".saving", split=split, evaluate=False,
+    )  # fmt: skip
+    section = recipe.training.model_copy(update={"label_smoothing_factor": smoothing})
+    recipe = recipe.model_copy(update={"training": section})
+    make_trainer(recipe=recipe, setup=setup, arguments=arguments, callbacks=[Keep()]).train()
     return steps
 
 

@@ -19,9 +19,10 @@ from transformers import (
     MambaForCausalLM,
 )
 
+from hfcli.compat.accelerate import keep_losses_whole, replace_clipping
 from hfcli.compat.hub import MODULES, switch_imported, watch_content
 from hfcli.compat.sacrebleu import weighted_score
-from hfcli.compat.transformers import attention_kind, is_stateful
+from hfcli.compat.transformers import attention_kind, is_stateful, write_checkpoint
 
 TEXTS = ["the cat sat on the mat", "a dog ran", "birds fly high up"]
 REFERENCES: list[list[str | None]] = [
@@ -98,4 +99,15 @@ def test_an_answer_without_a_stream_is_left_as_it_is() -> None:
     assert response.stream == b"watched"
     bare = SimpleNamespace()
     watch_content(bare, b"watched")
+    assert vars(bare) == {}
+
+
+def test_a_trainer_that_cannot_write_a_checkpoint_says_so() -> None:
+    assert write_checkpoint(SimpleNamespace(model=None)) is False
+
+
+def test_an_accelerator_without_the_names_is_left_as_it_is() -> None:
+    bare = SimpleNamespace()
+    keep_losses_whole(bare)
+    replace_clipping(bare, lambda own: own)
     assert vars(bare) == {}

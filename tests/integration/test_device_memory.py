@@ -11,7 +11,7 @@ import torch
 
 from hfcli import device
 from hfcli.generation.admission import memory_budget
-from hfcli.training import memory
+from hfcli.training import trial as memory
 from hfcli.training.batch_size import UNKNOWN, largest_rows
 
 FREE, USED, PEAK = 7_000, 1_000, 5_000

@@ -18,9 +18,9 @@ from hfcli.recipe.load import load_recipe
 from hfcli.tasks.base import IGNORE
 from hfcli.tasks.packing import Packed, best_fit, check_packing
 from hfcli.tasks.text_generation import TextGeneration
-from hfcli.training.arguments import training_arguments
+from hfcli.training.arguments import arguments_for, training_arguments
 from hfcli.training.setup import RunSetup, set_up
-from hfcli.training.trainer import Order, make_trainer
+from hfcli.training.trainer import make_trainer
 from hfcli.training.validation import validation_scores
 from tests.conftest import SENTENCES
 from tests.helpers import prepared
@@ -44,11 +44,11 @@ def gradients(setup: RunSetup, recipe: Any, split: tuple[int, int]) -> list[torc
             grads = [p.grad.flatten() for p in kw["model"].parameters() if p.grad is not None]
             steps.append(torch.cat(grads).clone())
 
-    arguments = training_arguments(recipe=recipe, device=CPU.device, split=split, evaluate=False)
-    trainer = make_trainer(
-        setup=setup, arguments=arguments, order=Order("group_by_length", 8), callbacks=[Keep()]
-    )
-    trainer.train()
+    arguments = arguments_for(
+        training_arguments(recipe=recipe, device=CPU.device),
+        folder=Path(str(recipe.output_dir)) / ".saving", split=split, evaluate=False,
+    )  # fmt: skip
+    make_trainer(recipe=recipe, setup=setup, arguments=arguments, callbacks=[Keep()]).train()
     return steps
 
 

@@ -152,7 +152,7 @@ def test_times_and_rates_are_those_of_all_parts(
 ) -> None:
     path, _whole = references("metric")
     now = [0.0]
-    monkeypatch.setattr("hfcli.training.callbacks.time.perf_counter", lambda: now[0])
+    monkeypatch.setattr("hfcli.training.progress.time.perf_counter", lambda: now[0])
     rates: list[float] = []
 
     def listen(event: Event) -> None:

@@ -11,8 +11,8 @@ import pytest
 
 from hfcli.errors import RunError
 from hfcli.training import checkpoints
-from hfcli.training.callbacks import StepLog
 from hfcli.training.loop import Split
+from hfcli.training.progress import StepLog
 
 HEADER = json.dumps({"w": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}).encode()
 WEIGHTS = len(HEADER).to_bytes(8, "little") + HEADER + bytes(4)

@@ -109,6 +109,8 @@ ROOMS: dict[str, set[str] | None] = {
     "render": {"errors", "faults", "files", "results", "runfolder"},
     "cli": None,
 }  # fmt: skip
+# Modules that nothing imports before torch is needed: their imports stand at the top.
+WITH_TORCH = {f"training/{name}" for name in ("callbacks", "order", "trainer", "trial")}
 MODULES = sorted((ROOT / "hfcli").rglob("*.py"))
 
 
@@ -164,7 +166,7 @@ def test_module_says_what_it_is_and_keeps_to_its_room(path: Path) -> None:
     if room in ("__init__", "__main__"):
         return
     imported = {name for name in _top_level_imports(tree) if name.split(".")[0] in HEAVY}
-    assert imported == set()
+    assert imported == set() or "/".join(parts) in WITH_TORCH
     allowed = ROOMS[room]
     rooms = {n.split(".")[1] for n in _top_level_imports(tree) if n.startswith("hfcli.")}
     if allowed is not None:
