@@ -176,11 +176,12 @@ def _fields(node: ast.ClassDef, names: Names) -> Iterator[tuple[str, str]]:
                 yield child.target.attr, names.resolve(child.annotation)
         elif isinstance(child, ast.Assign):
             target, value = child.targets[0], child.value
-            several = isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple)
-            pairs = zip(target.elts, value.elts, strict=False) if several else [(target, value)]
-            for target, value in pairs:
-                if _self(target):
-                    yield target.attr, _assigned(value, parameters, names)
+            pairs = [(target, value)]
+            if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
+                pairs = list(zip(target.elts, value.elts, strict=False))
+            for one, other in pairs:
+                if _self(one):
+                    yield one.attr, _assigned(other, parameters, names)
         elif isinstance(child, ast.FunctionDef):  # a property, or what a call gives
             yield child.name, names.resolve(child.returns)
 
