@@ -34,6 +34,7 @@ SETTINGS = {
     "state.num_input_tokens_seen", "state.best_model_checkpoint",  # transformers.TrainerState
     "control.*",  # transformers.TrainerControl, the switches of callbacks
     "ctx.*", "parameter.grad",  # torch.autograd
+    "e.param_hint", "made.default",  # typer.BadParameter, and what typer.Option makes
     "parameters.*", "batch.n_tokens",  # llama.cpp: structures of its C functions
     "element.text", "element.tag",  # xml.etree
 }  # fmt: skip

@@ -147,9 +147,7 @@ def check_length(recipe: Recipe, n_rows: int) -> int:
     return steps
 
 
-def decisions(
-    arguments: TrainingArguments, strategy: Strategy, chunked: bool
-) -> list[str]:
+def decisions(arguments: TrainingArguments, strategy: Strategy, chunked: bool) -> list[str]:
     """Return what a run chose for the machine it is on, each with the key that chooses otherwise.
 
     Args:

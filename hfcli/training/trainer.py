@@ -300,9 +300,7 @@ def make_trainer(
     chunked = section.loss_type == "chunked_nll" and task.generates
     own_loss = head_loss(loaded.model) if chunked and not section.label_smoothing_factor else None
     optimized = optimized and arguments.device.type == "cpu"
-    sped_up = (
-        prepare_training(loaded.model, section.disable_optimizations) if optimized else []
-    )
+    sped_up = prepare_training(loaded.model, section.disable_optimizations) if optimized else []
     trainer = HfcliTrainer(
         setup=setup, order=order, own_loss=own_loss, clock=clock or Clock(),
         model=loaded.model,
