@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hfcli.cli.eval_request import EvalRequest
-from hfcli.cli.questions import ask_questions
+from hfcli.evaluation.prompt_tasks import evaluate_prompts
 from hfcli.evaluation.run import EvalOptions
 from hfcli.evaluation.target import Target, question_recipe
 from hfcli.recipe.overrides import Override
@@ -51,7 +51,7 @@ def asked(
     """Ask the model the questions in `data`."""
     options = EvalOptions(output_dir=output, offline=True, overwrite=overwrite)
     recipe = recipe_of(task, data, *overrides, model=str(model), **flags)
-    return ask_questions(recipe=recipe, options=options, listener=listener)
+    return evaluate_prompts(recipe=recipe, options=options, listener=listener)
 
 
 def write_jsonl(path: Path, rows: Sequence[Mapping[str, Any]]) -> Path:

@@ -75,8 +75,9 @@ def _score(request: EvalRequest, gates: Gates, listener: Listener) -> EvalResult
             offline=request.offline,
         )
 
-    from hfcli.cli.questions import ask_questions
-    from hfcli.evaluation.run import EvalOptions, evaluate
+    from hfcli.evaluation.forward import evaluate
+    from hfcli.evaluation.prompt_tasks import evaluate_prompts
+    from hfcli.evaluation.run import EvalOptions
 
     options = EvalOptions(
         output_dir=request.output_dir,
@@ -90,7 +91,7 @@ def _score(request: EvalRequest, gates: Gates, listener: Listener) -> EvalResult
     with typed_at(request.places()):
         if name is None:
             return evaluate(recipe=recipe, listener=listener, options=options)
-        return ask_questions(recipe=questions, listener=listener, options=options)
+        return evaluate_prompts(recipe=questions, listener=listener, options=options)
 
 
 def overrides_over(flags: Sequence[Override], request: EvalRequest) -> list[Override]:
@@ -153,8 +154,9 @@ def score_suite(suite: str, request: EvalRequest, listener: Listener) -> EvalRes
 
 def write_report(result: EvalResult) -> None:
     """Write the reports of an evaluation beside its predictions."""
-    from hfcli.evaluation.outcomes import PREDICTIONS_FILE, read_predictions
+    from hfcli.evaluation.predictions import read_predictions
     from hfcli.render.report.evaluate import write_eval_report
+    from hfcli.runfolder.names import PREDICTIONS_FILE
 
     folder = Path(result.output_dir)
     write_eval_report(folder, result.to_report(), read_predictions(folder / PREDICTIONS_FILE))

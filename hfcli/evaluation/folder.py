@@ -41,6 +41,10 @@ class EvaluationFolder:
         default: see `named`.
         overwrite: another evaluation may be replaced.
         about: `model` and `data`, for messages.
+
+    Attributes:
+        path: of the folder.
+        key: what the predictions depend on, once the folder is taken.
     """
 
     def __init__(
@@ -51,7 +55,7 @@ class EvaluationFolder:
         self.overwrite = overwrite
         self.about = about
         self.path = named or default
-        self._told: dict[str, Any] = {}
+        self.key: dict[str, Any] = {}
         self._held = contextlib.ExitStack()
 
     def __enter__(self) -> EvaluationFolder:
@@ -65,22 +69,22 @@ class EvaluationFolder:
     ) -> None:
         self._held.close()
 
-    def take(self, told: Mapping[str, Any]) -> Path:
+    def take(self, key: Mapping[str, Any]) -> Path:
         """Lock the folder of an evaluation and write its mark.
 
         Args:
-            told: everything that its predictions depend on, under the names of `KEY`.
+            key: everything that its predictions depend on, under the names of `KEY`.
 
         Raises:
             RunError: another process writes there, or something else stands there.
         """
-        self._told = {name: json.loads(json.dumps(told[name])) for name in KEY}
-        text = json.dumps(self._told, sort_keys=True)
+        self.key = {name: json.loads(json.dumps(key[name])) for name in KEY}
+        text = json.dumps(self.key, sort_keys=True)
         name = f"{self.default.name}-{hashlib.sha256(text.encode()).hexdigest()[:DIGITS]}"
         hashed = self.default.with_name(name)
         if self.named is not None:
             self._claim(self.named)
-        elif _is_same(_before(hashed), self._told) or not self._try(self.default):
+        elif _is_same(_before(hashed), self.key) or not self._try(self.default):
             self._claim(hashed)
         return self.path
 
@@ -99,7 +103,7 @@ class EvaluationFolder:
             raise RunError(f"{path}: has changed since hfcli wrote it", hint=DAMAGED)
         # Without a hash, of a version that wrote no mark; its report came last.
         noted = "predictions_sha256" in (_read(self.path / MARK_FILE) or {})
-        there = noted or _is_same(_read(self.path / REPORT_FILE), self._told)
+        there = noted or _is_same(_read(self.path / REPORT_FILE), self.key)
         if there:
             (self.path / SCORES_FILE).unlink(missing_ok=True)
         return there
@@ -117,7 +121,7 @@ class EvaluationFolder:
             busy = (folder / LOCK_FILE).exists()
             while busy and _before(folder) is None and time.monotonic() < end:
                 time.sleep(0.05)
-            if _is_same(_before(folder), self._told):
+            if _is_same(_before(folder), self.key):
                 raise
             return False
         return True
@@ -145,10 +149,10 @@ class EvaluationFolder:
             self._write_mark()
             return
         before = _before(folder)
-        if _is_same(before, self._told) and not self._is_damaged(folder):
+        if _is_same(before, self.key) and not self._is_damaged(folder):
             return
         if not self.overwrite and _holds_something(folder):
-            raise _another(folder, before or {}, self._told)
+            raise _another(folder, before or {}, self.key)
         if self.overwrite:
             runfolder.check_removable(folder, EVALUATION)
         first = [REPORT_FILE, PREDICTIONS_FILE]
@@ -167,7 +171,7 @@ class EvaluationFolder:
         return self.overwrite and (damaged or has_changed(folder))
 
     def _mark(self, **more: str) -> str:
-        mark = {"hfcli": hfcli.__version__, "kind": "evaluation", **self.about, **self._told}
+        mark = {"hfcli": hfcli.__version__, "kind": "evaluation", **self.about, **self.key}
         return json.dumps({**mark, **more}, indent=2) + "\n"
 
     def _write_mark(self, **more: str) -> None:
@@ -205,8 +209,8 @@ def _read(path: Path) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def _is_same(before: Mapping[str, Any] | None, told: Mapping[str, Any]) -> bool:
-    return before is not None and all(before.get(name) == told[name] for name in KEY)
+def _is_same(before: Mapping[str, Any] | None, key: Mapping[str, Any]) -> bool:
+    return before is not None and all(before.get(name) == key[name] for name in KEY)
 
 
 def _holds_something(folder: Path) -> bool:
@@ -217,21 +221,21 @@ def _holds_something(folder: Path) -> bool:
     return begun or any(os.path.lexists(folder / name) for name in names)
 
 
-def _another(folder: Path, before: Mapping[str, Any], told: Mapping[str, Any]) -> RunError:
+def _another(folder: Path, before: Mapping[str, Any], key: Mapping[str, Any]) -> RunError:
     return RunError(
         f"{folder}: holds another evaluation (of {before.get('model')} on"
-        f" {before.get('data')}): {_changed(before, told)}",
+        f" {before.get('data')}): {_changed(before, key)}",
         hint=ANOTHER,
     )
 
 
-def _changed(before: Mapping[str, Any], told: Mapping[str, Any]) -> str:
+def _changed(before: Mapping[str, Any], key: Mapping[str, Any]) -> str:
     """In what an evaluation is another one."""
     shown = {"weights_sha256": "other weights", "data_sha256": "other data"}
-    found = [text for key, text in shown.items() if before.get(key) != told[key]]
+    found = [text for name, text in shown.items() if before.get(name) != key[name]]
     old = before.get("settings")
-    changed = differences(old if isinstance(old, dict) else {}, told["settings"])
+    changed = differences(old if isinstance(old, dict) else {}, key["settings"])
     settings = [line.partition(": ") for line in changed]
     # A setting of the task stands among those of its scoring once more, as it was understood.
-    by_name = {key.rpartition(".")[2]: change for key, _, change in settings}
+    by_name = {name.rpartition(".")[2]: change for name, _, change in settings}
     return "; ".join([*found, *(f"{name}: {change}" for name, change in by_name.items())])

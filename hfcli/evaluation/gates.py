@@ -139,7 +139,7 @@ def _read_metrics(path: Path) -> Mapping[str, Any]:
         metrics: Mapping[str, Any] = dict(told["metrics"])
     except (ValueError, KeyError, TypeError) as e:
         raise DataError(
-            f"{path}: is no report (no metrics in it)",
+            f"{path}: is not a report (no metrics in it)",
             hint="--baseline takes the report.json of an evaluation",
         ) from e
     return metrics

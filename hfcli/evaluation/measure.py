@@ -33,8 +33,9 @@ def sureness(
     inputs: Mapping[str, list[Any]],
     options: Mapping[str, Any],
     seed: int,
+    with_loss: bool = True,
 ) -> dict[str, Any]:
-    """The interval of the loss and of every shipped metric: low, high and method.
+    """Return the interval of every shipped metric: low, high and method.
 
     Args:
         names: of the metrics that were computed.
@@ -42,6 +43,7 @@ def sureness(
             drawn instead of them.
         options: further arguments of metrics; `labels` are the classes.
         seed: of the draws.
+        with_loss: `loss` has an interval, too.
 
     Returns:
         Metric -> its interval, or a list of them, one a class.
@@ -49,15 +51,16 @@ def sureness(
     shipped = shipped_metrics()
     metrics = {name: shipped[name] for name in names if name in shipped}
     loss = _loss_metric(inputs)
-    known = {**({"loss": loss} if loss else {}), **metrics}
+    if with_loss and loss is not None:
+        metrics = {"loss": loss, **metrics}
     found: dict[str, Any] = {
         name: _told(interval)
         for name, interval in intervals(
-            metrics=known, inputs=inputs, options=options, seed=seed
+            metrics=metrics, inputs=inputs, options=options, seed=seed
         ).items()
     }
     if "parts" in inputs and len(inputs["parts"]) < LEAST_ROWS:
-        found |= _of_blocks(known, inputs["parts"], options, seed)
+        found |= _of_blocks(metrics, inputs["parts"], options, seed)
     for name, metric in metrics.items():
         if metric.form.each_class is not None:
             of_classes = metric.form.each_class(inputs, options["labels"])

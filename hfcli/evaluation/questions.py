@@ -41,6 +41,13 @@ class Questions:
     few_shot_sha256: str | None
     skipped: RowCounts = field(default_factory=RowCounts)
 
+    def settings(self) -> dict[str, Any]:
+        """How rows are put, by content: the examples by their hash, wherever their file lies."""
+        settings = self.task.model_dump(mode="json", exclude_none=True, exclude={"few_shot"})
+        if self.few_shot_sha256 is not None:
+            settings["few_shot_sha256"] = self.few_shot_sha256
+        return settings
+
     def prompts(self) -> Iterator[str]:
         """The prompt of every item, after its examples."""
         for item in self.items:

@@ -1,48 +1,34 @@
-"""A recipe -> the scores of its model on one split, every row's prediction beside them.
+"""One evaluation, whatever scores it: claim a folder, resume, score, write predictions, report.
 
-Predictions are computed first, so that a killed evaluation goes on; the metrics are computed from
-the predictions' file, and can be computed again from it by anyone.
+Predictions are computed first, so that a killed evaluation resumes; the metrics are computed from
+the predictions' file, and can be computed again from it by anyone. What differs between kinds of
+evaluations is a `Scorer`: a forward pass over a split (`forward`), log-likelihoods of choices and
+generated answers (`prompt_tasks`), lm-evaluation-harness (`suite`).
 """
 
 from __future__ import annotations
 
-import os
+import contextlib
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, ClassVar
 
 import hfcli
-from hfcli.data.inputs import inputs_of
-from hfcli.data.prepare import prepare
-from hfcli.data.splits import load_splits
 from hfcli.evaluation.folder import EvaluationFolder
 from hfcli.evaluation.gates import Gates, check_names
-from hfcli.evaluation.measure import compute, loss, sureness
-from hfcli.evaluation.outcomes import (
-    PREDICTIONS_FILE,
-    Prediction,
-    predictions,
-    read_predictions,
-    write_predictions,
-)
-from hfcli.evaluation.predictions import metric_inputs
-from hfcli.evaluation.score_log import ScoreLog
-from hfcli.evaluation.scored_model import ScoredModel, load_scored, told_of
-from hfcli.fast.startup import restore_imports
-from hfcli.metrics.modules import PlainMetric, load_metric
+from hfcli.evaluation.predictions import Prediction, ScoreLog, read_predictions, write_predictions
+from hfcli.metrics.modules import ShippedMetric, load_metric
 from hfcli.process import check_single_process
-from hfcli.recipe.schema import DataSection, Recipe
 from hfcli.results import EvalResult, Listener, Note, RowsScored
-from hfcli.tasks.base import Reduced, RowCounts, Tools
-from hfcli.tasks.scoring import reduce_all
+from hfcli.runfolder.names import PREDICTIONS_FILE, RECIPE_FILE
+from hfcli.tasks.base import Reduced
 
-if TYPE_CHECKING:
-    from datasets import Dataset
-
-PACKAGES = ("torch", "transformers", "datasets", "evaluate", "scikit-learn", "numpy")
+Keep = Callable[[Sequence[int], Reduced], None]
 
 
 @dataclass(frozen=True)
@@ -67,80 +53,136 @@ class EvalOptions:
     gates: Gates | None = None
     write_report: Callable[[EvalResult], None] = lambda _result: None
 
-    def folder(self, default: Path, model: str, data: str) -> EvaluationFolder:
-        """Return the folder of an evaluation, which is `default` where the user names none."""
-        return EvaluationFolder(
-            named=self.output_dir,
-            default=default,
-            overwrite=self.overwrite,
-            about={"model": model, "data": data},
-        )
 
-
-def evaluate(*, recipe: Recipe, listener: Listener, options: EvalOptions) -> EvalResult:
-    """Score the recipe's model on its test split, or validation, or `evaluation.split`.
+@dataclass(frozen=True)
+class Facts:
+    """What a report says beside the scores; the names are those of `EvalResult`.
 
     Args:
-        recipe: validated; `model.name_or_path` is the model that is scored.
-        listener: gets notes and progress.
+        key: everything that the predictions depend on, as the report tells it.
+        n_rows: rows that were scored; None: predictions without an error.
+        unread: rows that were left out before there could be a prediction.
+    """
+
+    task: str
+    model: str
+    revision: str | None
+    data: str
+    device: str
+    key: Mapping[str, Any]
+    split: str | None = None
+    labels: list[str] | None = None
+    n_rows: int | None = None
+    unread: int = 0
+    skipped_rows: list[str] = field(default_factory=list)
+
+
+class Scorer(ABC):
+    """One kind of evaluation. The methods are called once each, in this order.
+
+    Attributes:
+        packages: whose versions the report has.
+        reuses: predictions of this very evaluation are taken as they are.
+        notes: what a user should know; each step adds to them.
+    """
+
+    packages: ClassVar[tuple[str, ...]] = (
+        "torch", "transformers", "datasets", "evaluate", "scikit-learn", "numpy",
+    )  # fmt: skip
+    reuses: ClassVar[bool] = True
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    @abstractmethod
+    def open(self) -> tuple[Path, str, str]:
+        """Read the data; return the default folder, and for messages the model and the data."""
+
+    @abstractmethod
+    def key(self) -> Mapping[str, Any]:
+        """Return what the predictions depend on: hashes of weights and data, settings."""
+
+    def found(self, folder: Path) -> None:
+        """Note that predictions are there already."""
+        self.notes.append(f"predictions found in {folder}: same model, data and settings")
+
+    def load(self) -> None:
+        """Load what `key` did not need."""
+        return
+
+    @abstractmethod
+    def scored(
+        self, folder: EvaluationFolder, listener: Listener
+    ) -> AbstractContextManager[Iterable[Prediction]]:
+        """Score all rows; what was finished before a kill is kept until the context ends."""
+
+    def review(self, rows: Sequence[Prediction]) -> None:
+        """Note what the predictions say of themselves.
+
+        Raises:
+            DataError: there is nothing to compute scores from.
+        """
+        return
+
+    @abstractmethod
+    def scores(self, rows: Sequence[Prediction]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return the value of each metric, and the intervals, from predictions that were read."""
+
+    @abstractmethod
+    def facts(self) -> Facts:
+        """Return what else the report says."""
+
+
+def run_evaluation(scorer: Scorer, *, options: EvalOptions, listener: Listener) -> EvalResult:
+    """Score the rows, write their predictions, compute the scores from these, and report.
+
+    Args:
+        scorer: what is evaluated.
         options: how it is started.
+        listener: gets notes and progress.
 
     Raises:
         DataError, ModelError, RunError: see `hfcli.errors`.
     """
     check_single_process()
-    try:
-        return _evaluate(recipe, listener, options)
-    finally:
-        restore_imports()
-
-
-def _evaluate(recipe: Recipe, listener: Listener, options: EvalOptions) -> EvalResult:
-    task = recipe.task
-    split, rows, notes, skipped = _rows(recipe, options.offline)
-    names = recipe.evaluation.metrics or list(task.eval_metrics())
-    modules = {
-        name: load_metric(name, offline=options.offline, allow_remote=options.allow_remote_metric)
-        for name in names
-    }
-    plain = all(isinstance(module, PlainMetric) for module in modules.values())
-    if options.gates is not None and plain:  # other modules name their values afterwards
-        check_names(options.gates, ["loss", *names])
-    skipped_before = skipped.skipped  # those that the template refuses are among the predictions
-    model = load_scored(recipe, offline=options.offline, defer_imports=plain)
-    loaded, told = model.loaded, told_of(recipe, model, rows)
-    data = _describe(recipe.data, split)
-    with options.folder(_default_folder(recipe, split), loaded.source.name, data) as folder:
-        folder.take(told)
-        start = time.perf_counter()
-        scored = _scored(recipe, model, rows, folder, told, listener, notes, skipped)
-        restore_imports()  # metrics use scipy in earnest
-        seconds = time.perf_counter() - start
-        for note in notes:
+    default, model, data = scorer.open()
+    key = scorer.key()
+    with EvaluationFolder(
+        named=options.output_dir,
+        default=default,
+        overwrite=options.overwrite,
+        about={"model": model, "data": data},
+    ) as folder:
+        path = folder.take(key)
+        seconds = _write_predictions(scorer, folder, listener)
+        rows = list(read_predictions(path / PREDICTIONS_FILE))
+        scorer.review(rows)
+        for note in scorer.notes:
             listener(Note(note))
-        labels = task.label_names(loaded.model)
-        inputs = metric_inputs(scored, labels)
-        options_of = {"labels": list(range(len(labels or ())))}
-        values = compute(modules, inputs, options_of)
-        n_rows = sum(row["error"] is None for row in scored)
+        metrics, intervals = scorer.scores(rows)
+        facts = scorer.facts()
+        n_scored = sum(row["error"] is None for row in rows)
         result = EvalResult(
-            task=task.name,
-            model=loaded.source.name,
-            revision=loaded.source.revision,
-            data=data,
-            split=split if recipe.data.train or recipe.data.path else None,
-            n_rows=n_rows,
-            n_skipped=len(scored) - n_rows + skipped_before,
-            skipped_rows=skipped.skipped_rows,
-            metrics={**loss(inputs), **values},
-            intervals=sureness(names=values, inputs=inputs, options=options_of, seed=recipe.seed),
-            labels=labels,
+            task=facts.task,
+            model=facts.model,
+            revision=facts.revision,
+            data=facts.data,
+            split=facts.split,
+            n_rows=n_scored if facts.n_rows is None else facts.n_rows,
+            n_skipped=len(rows) - n_scored + facts.unread,
+            skipped_rows=facts.skipped_rows,
+            metrics=metrics,
+            intervals=intervals,
+            labels=facts.labels,
             seconds=seconds,
-            device=str(loaded.model.device),
-            notes=notes,
-            output_dir=str(folder.path),
-            **told,
-            versions={"hfcli": hfcli.__version__, **{n: metadata.version(n) for n in PACKAGES}},
+            device=facts.device,
+            notes=scorer.notes,
+            output_dir=str(path),
+            **facts.key,
+            versions={
+                "hfcli": hfcli.__version__,
+                **{name: metadata.version(name) for name in scorer.packages},
+            },
             created=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
             command=options.command,
         )
@@ -148,96 +190,83 @@ def _evaluate(recipe: Recipe, listener: Listener, options: EvalOptions) -> EvalR
     return result
 
 
-def _scored(
-    recipe: Recipe,
-    model: ScoredModel,
-    rows: Dataset,
-    folder: EvaluationFolder,
-    told: Mapping[str, Any],
-    listener: Listener,
-    notes: list[str],
-    skipped: RowCounts,
-) -> list[Prediction]:
-    """The predictions of all rows: those that are there already, or computed."""
-    task, loaded = recipe.task, model.loaded
-    if folder.reuses():
-        notes += skipped.sentences()
-        notes.append(f"predictions found in {folder.path}: same model, data and settings")
-        return list(read_predictions(folder.path / PREDICTIONS_FILE))
-    tools = Tools(
-        loaded.tokenizer,
-        loaded.model,
-        recipe.data.on_overflow,
-        recipe.data.on_bad_row == "skip",
-        skipped,
-    )
-    prepared = prepare(task=task, rows=lambda: rows, tools=tools, train=False)
-    scoring = task.describe_scoring(tools)
-    if scoring:
-        notes.append("scoring: " + ", ".join(f"{k} {v}" for k, v in scoring.items() if v))
-    notes += prepared.counts.sentences()
-    total = len(prepared.features)
-    with ScoreLog(folder.path, told) as log:
-        if log.done:
-            notes.append(f"going on: {len(log.done):,} of {total:,} were scored before")
-
-        def keep(indices: Any, reduced: Reduced) -> None:
-            log.add(indices, reduced)
-            log.done.update(zip(indices, reduced, strict=True))
-            listener(RowsScored(len(log.done), total))
-
-        reduced = reduce_all(
-            task=task,
-            model=loaded.model,
-            prepared=prepared,
-            batch_size=model.rows_at_once,
-            tokens_at_once=model.tokens_at_once,
-            pad_token_id=int(loaded.tokenizer.pad_token_id),
-            done=dict(log.done),
-            on_batch=keep,
-        )
-        found = predictions(task=task, rows=rows, prepared=prepared, reduced=reduced)
-        path = write_predictions(folder.path, found)
+def _write_predictions(scorer: Scorer, folder: EvaluationFolder, listener: Listener) -> float:
+    """Write the predictions, unless they are there; the seconds that scoring took."""
+    start = time.perf_counter()
+    if scorer.reuses and folder.reuses():
+        scorer.found(folder.path)
+        return time.perf_counter() - start
+    scorer.load()
+    start = time.perf_counter()
+    with scorer.scored(folder, listener) as predictions:
+        write_predictions(folder.path, predictions)
         folder.keep()
+    return time.perf_counter() - start
+
+
+@contextlib.contextmanager
+def journal(
+    folder: EvaluationFolder, units: int, notes: list[str], listener: Listener
+) -> Iterator[tuple[Mapping[int, tuple[float, ...]], Keep]]:
+    """Keep what is scored on disk until the predictions hold all of it.
+
+    Args:
+        folder: of the evaluation.
+        units: how many can be scored: windows of a text, rows of choices.
+        notes: get a line where some were scored before.
+        listener: gets progress.
+
+    Yields:
+        What is scored, by the number of the unit; and what adds a batch to it.
+    """
+    with ScoreLog(folder.path, folder.key) as log:
+        if log.done:
+            notes.append(f"resuming: {len(log.done):,} of {units:,} rows already scored")
+
+        def keep(indices: Sequence[int], rows: Reduced) -> None:
+            log.add(indices, rows)
+            listener(RowsScored(len(log.done), units))
+
+        yield log.done, keep
         log.remove()
-    return list(read_predictions(path))
 
 
-def _rows(recipe: Recipe, offline: bool) -> tuple[str, Dataset, list[str], RowCounts]:
-    data = recipe.data
-    split = recipe.evaluation.split or ("test" if data.test else "validation")
-    # Only what the split is made from is read.
-    needed = {"train", "validation"} if split == "validation" and not data.validation else {split}
-    if split == "train" and not data.validation:
-        needed = {"train"}
-    section = data.model_copy(
-        update={n: [] for n in ("train", "validation", "test") if n not in needed}
-    )
-    inputs = inputs_of(section)
-    splits = load_splits(section=section, task=recipe.task, seed=recipe.seed, offline=offline)
-    inputs.check()
-    skipped = splits.skipped.get(split) or splits.skipped["train"]  # it was made from these
-    return split, splits.get(split), list(splits.notes), skipped
+def load_metrics(names: Sequence[str], options: EvalOptions, *more: str) -> dict[str, Any]:
+    """Return what computes each metric, and see that the gates name none but these.
+
+    Args:
+        names: of shipped metrics, scripts or Hub metrics.
+        options: its gates are checked where all metrics are shipped; other modules name their
+            values afterwards.
+        more: names of scores that there will be beside these.
+
+    Raises:
+        DataError, RunError: a metric cannot be loaded.
+        RecipeError: a gate names another metric.
+    """
+    modules = {
+        name: load_metric(name, offline=options.offline, allow_remote=options.allow_remote_metric)
+        for name in names
+    }
+    if options.gates is not None and are_shipped(modules):
+        check_names(options.gates, [*more, *names])
+    return modules
 
 
-def _default_folder(recipe: Recipe, split: str) -> Path:
-    """Inside the run that is scored; for any other model, under runs/ by its name and the data."""
-    model = Path(str(recipe.model.name_or_path))
-    if (model / "recipe.yaml").is_file():
-        return (
-            model / f"eval-{split}" if recipe.data.train else model / f"eval-{_data_name(recipe)}"
-        )
-    return Path("runs") / f"eval-{model.name}-{_data_name(recipe)}"
+def are_shipped(modules: Mapping[str, Any]) -> bool:
+    """Return whether all metrics are hfcli's own."""
+    return all(isinstance(module, ShippedMetric) for module in modules.values())
 
 
-def _data_name(recipe: Recipe) -> str:
-    data = recipe.data
-    first = next(name for name in (*data.test, *data.validation, *data.train))
-    return str(data.path or Path(first).stem).replace(os.sep, "-")
+def default_folder(model: str, inside: str, name: str) -> Path:
+    """Return where an evaluation goes by default.
 
-
-def _describe(section: DataSection, split: str) -> str:
-    names = getattr(section, split) or section.train
-    if section.path is not None:
-        return f"{section.path}{f'/{section.name}' if section.name else ''} [{'+'.join(names)}]"
-    return ", ".join(names)
+    Args:
+        model: that is scored: a folder or an id.
+        inside: name of the data inside a run's own folder.
+        name: of the data, for any other model.
+    """
+    path = Path(model)
+    if (path / RECIPE_FILE).is_file():
+        return path / f"eval-{inside}"
+    return Path("runs") / f"eval-{path.name}-{name}"

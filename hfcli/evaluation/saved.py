@@ -10,11 +10,10 @@ from typing import Any
 
 from hfcli.errors import DataError
 from hfcli.evaluation.folder import has_changed
+from hfcli.evaluation.predictions import is_prediction
+from hfcli.runfolder.names import PREDICTIONS_FILE, RECIPE_FILE, REPORT_FILE
 
-REPORT = "report.json"
-PREDICTIONS = "predictions.jsonl"
-RUN_FILE = "recipe.yaml"  # that finetune writes into every run
-HINT = f"hfcli eval writes {REPORT} and {PREDICTIONS} into its output folder"
+HINT = f"hfcli eval writes {REPORT_FILE} and {PREDICTIONS_FILE} into its output folder"
 
 
 @dataclass(frozen=True)
@@ -47,24 +46,24 @@ def read_run(path: Path) -> SavedRun:
         DataError: a file is not there, cannot be read, or is something else; a run with several
             evaluations, or none.
     """
-    folder = path.parent if path.name in (REPORT, PREDICTIONS) else _evaluation_in(path)
-    report = _read_report(folder / REPORT)
+    folder = path.parent if path.name in (REPORT_FILE, PREDICTIONS_FILE) else _evaluation_in(path)
+    report = _read_report(folder / REPORT_FILE)
     if has_changed(folder):
         raise DataError(
-            f"{folder / PREDICTIONS}: has changed since hfcli eval wrote it",
+            f"{folder / PREDICTIONS_FILE}: has changed since hfcli eval wrote it",
             hint="evaluate once more with --overwrite",
         )
-    return SavedRun(str(path), report, _read_rows(folder / PREDICTIONS))
+    return SavedRun(str(path), report, _read_rows(folder / PREDICTIONS_FILE))
 
 
 def _evaluation_in(folder: Path) -> Path:
-    if (folder / REPORT).is_file():
+    if (folder / REPORT_FILE).is_file():
         return folder
-    inside = sorted(report.parent for report in folder.glob(f"*/{REPORT}"))
+    inside = sorted(report.parent for report in folder.glob(f"*/{REPORT_FILE}"))
     if len(inside) > 1:
         found = ", ".join(map(str, inside))
         raise DataError(f"{folder}: holds {len(inside)} evaluations", hint=f"name one: {found}")
-    if not inside and (folder / RUN_FILE).is_file():
+    if not inside and (folder / RECIPE_FILE).is_file():
         raise DataError(f"{folder}: has no evaluation", hint=f"hfcli eval {folder}")
     return inside[0] if inside else folder
 
@@ -73,12 +72,12 @@ def _read_report(path: Path) -> Mapping[str, Any]:
     try:
         report = json.loads(_read(path))
     except (ValueError, RecursionError) as e:
-        raise DataError(f"{path}: is no JSON ({e})") from e
+        raise DataError(f"{path}: is not JSON ({e})") from e
     wanted = ("task", "model", "data", "data_sha256", "metrics")
     lacking = [key for key in wanted if not isinstance(report, dict) or key not in report]
     if lacking:
         raise DataError(
-            f"{path}: is no report of an evaluation: no {', '.join(lacking)}", hint=HINT
+            f"{path}: is not a report of an evaluation: no {', '.join(lacking)}", hint=HINT
         )
     _check_types(path, report)
     return report  # type: ignore[no-any-return]
@@ -113,9 +112,9 @@ def _read_rows(path: Path) -> list[Mapping[str, Any]]:
         try:
             row = json.loads(line)
         except (ValueError, RecursionError) as e:
-            raise DataError(f"{path}:{number}: is no JSON ({e})") from e
-        if not isinstance(row, dict) or not {"id", "text_sha256", "error"} <= row.keys():
-            raise DataError(f"{path}:{number}: is no prediction of an evaluation", hint=HINT)
+            raise DataError(f"{path}:{number}: is not JSON ({e})") from e
+        if not is_prediction(row):
+            raise DataError(f"{path}:{number}: is not a prediction of an evaluation", hint=HINT)
         if row["error"] is None:
             columns = columns or {*row}
             if columns != row.keys():

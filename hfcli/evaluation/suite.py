@@ -7,30 +7,28 @@ hfcli's.
 
 from __future__ import annotations
 
+import contextlib
 import os
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import hfcli
 from hfcli.device import resolve_device, resolve_dtype
 from hfcli.errors import DataError, RecipeError
 from hfcli.evaluation.folder import EvaluationFolder
 from hfcli.evaluation.harness import HARNESS, load_tasks, quiet, require_harness, run_tasks
-from hfcli.evaluation.outcomes import write_predictions
-from hfcli.evaluation.suite_results import Suite, read_results
+from hfcli.evaluation.predictions import Prediction
+from hfcli.evaluation.run import EvalOptions, Facts, Scorer, run_evaluation
+from hfcli.evaluation.suite_results import read_results
 from hfcli.models.fingerprint import begin_fingerprint, weights_fingerprint
 from hfcli.models.load import LoadedModel, ensure_filler, load_model
 from hfcli.models.resolve import ModelSource, resolve_model
 from hfcli.origins import as_typed
-from hfcli.process import check_single_process
-from hfcli.results import EvalResult, Listener, Note
+from hfcli.results import EvalResult, Listener
 from hfcli.tasks.text_generation import TextGeneration
 
-PACKAGES = ("torch", "transformers", "datasets", "lm_eval")
 BATCH_SIZE = 8
 
 
@@ -77,69 +75,107 @@ def evaluate_suite(options: SuiteOptions, listener: Listener) -> EvalResult:
         ModelError: the model cannot be loaded.
         RunError: the harness is not installed, or a task would run code that the model wrote.
     """
-    check_single_process()
-    names = parse_suite(options.suite)
-    require_harness()
-    if options.path is not None and not options.path.is_dir():
-        raise DataError(f"{as_typed('--suite-path')} {options.path}: no such folder")
-    source = resolve_model(options.model, revision=options.revision, offline=options.offline)
-    with _folder(options, names, source) as folder:
-        path = folder.take(_told(options, names, source))
-        suite, loaded, seconds = _run(options, names, source)
-        write_predictions(path, iter(suite.rows))
-        folder.keep()
-        for note in suite.notes():
-            listener(Note(note))
-        result = _result(suite, loaded, path, options, seconds)
-        options.write_report(result)
-    return result
-
-
-def _run(
-    options: SuiteOptions, names: list[str], source: ModelSource
-) -> tuple[Suite, LoadedModel, float]:
-    """The results, the model, and the seconds that its answers took."""
-    with quiet():
-        tasks = load_tasks(
-            names=names,
-            path=options.path,
-            num_fewshot=options.num_fewshot,
-            offline=options.offline,
-        )
-        loaded = _load(options, source)
-        start = time.perf_counter()
-        results = run_tasks(
-            tasks=tasks,
-            loaded=loaded,
-            batch_size=options.batch_size or BATCH_SIZE,
-            limit=options.limit,
-        )
-    return read_results(results), loaded, time.perf_counter() - start
-
-
-def _told(options: SuiteOptions, names: list[str], source: ModelSource) -> dict[str, Any]:
-    """Everything that the scores depend on, but the data, which the tasks bring."""
-    return {
-        "weights_sha256": begin_fingerprint(source)(),
-        "data_sha256": None,
-        "settings": {
-            "tasks": names,
-            "path": None if options.path is None else str(options.path.absolute()),
-            "limit": options.limit,
-            "num_fewshot": options.num_fewshot,
-            "batch_size": options.batch_size or BATCH_SIZE,
-            "device": options.device,
-        },
-    }
-
-
-def _folder(options: SuiteOptions, names: list[str], source: ModelSource) -> EvaluationFolder:
-    return EvaluationFolder(
-        named=options.output_dir,
-        default=_default_folder(options, names),
+    started = EvalOptions(
+        output_dir=options.output_dir,
         overwrite=options.overwrite,
-        about={"model": source.name, "data": ", ".join(names)},
+        offline=options.offline,
+        command=options.command,
+        write_report=options.write_report,
     )
+    return run_evaluation(SuiteScorer(options), options=started, listener=listener)
+
+
+class SuiteScorer(Scorer):
+    """Tasks of the harness, which computes their scores itself."""
+
+    packages = ("torch", "transformers", "datasets", "lm_eval")
+    reuses = False
+
+    def __init__(self, options: SuiteOptions) -> None:
+        super().__init__()
+        self.options = options
+
+    def open(self) -> tuple[Path, str, str]:
+        options = self.options
+        self.names = parse_suite(options.suite)
+        require_harness()
+        if options.path is not None and not options.path.is_dir():
+            raise DataError(f"--suite-path {options.path}: no such folder")
+        self.source = resolve_model(
+            options.model, revision=options.revision, offline=options.offline
+        )
+        model = Path(options.model or "default").name
+        name = f"eval-{model}-{'-'.join(self.names)}"[:100].replace(os.sep, "-")
+        return Path("runs") / name, self.source.name, ", ".join(self.names)
+
+    def key(self) -> Mapping[str, Any]:
+        """Return everything that the scores depend on, but the data, which the tasks bring."""
+        options = self.options
+        return {
+            "weights_sha256": begin_fingerprint(self.source)(),
+            "data_sha256": None,
+            "settings": {
+                "tasks": self.names,
+                "path": None if options.path is None else str(options.path.absolute()),
+                "limit": options.limit,
+                "num_fewshot": options.num_fewshot,
+                "batch_size": options.batch_size or BATCH_SIZE,
+                "device": options.device,
+            },
+        }
+
+    def load(self) -> None:
+        options = self.options
+        with quiet():
+            self.tasks = load_tasks(
+                names=self.names,
+                path=options.path,
+                num_fewshot=options.num_fewshot,
+                offline=options.offline,
+            )
+            self.loaded = _load(options, self.source)
+
+    @contextlib.contextmanager
+    def scored(
+        self, folder: EvaluationFolder, listener: Listener
+    ) -> Iterator[Sequence[Prediction]]:
+        with quiet():
+            results = run_tasks(
+                tasks=self.tasks,
+                loaded=self.loaded,
+                batch_size=self.options.batch_size or BATCH_SIZE,
+                limit=self.options.limit,
+            )
+        self.suite = read_results(results)
+        self.notes += self.suite.notes()
+        yield self.suite.rows
+
+    def scores(self, rows: Sequence[Prediction]) -> tuple[dict[str, Any], dict[str, Any]]:
+        return self.suite.metrics, self.suite.intervals
+
+    def facts(self) -> Facts:
+        suite, loaded = self.suite, self.loaded
+        return Facts(
+            task=HARNESS,
+            model=loaded.source.name,
+            revision=loaded.source.revision,
+            data=", ".join(suite.tasks),
+            split=f"{HARNESS} {metadata.version('lm_eval')}",
+            n_rows=sum(task["rows"] for task in suite.tasks.values()),
+            device=str(loaded.model.device),
+            key={
+                "weights_sha256": weights_fingerprint(loaded.source, *loaded.parts),
+                "data_sha256": suite.data_sha256,
+                "settings": {
+                    "tasks": suite.tasks,
+                    "higher_is_better": suite.higher_is_better,
+                    "limit": self.options.limit,
+                    "dtype": str(loaded.model.dtype).removeprefix("torch."),
+                    "device": loaded.model.device.type,
+                    "batch_size": self.options.batch_size or BATCH_SIZE,
+                },
+            },
+        )
 
 
 def parse_suite(text: str) -> list[str]:
@@ -168,41 +204,3 @@ def _load(options: SuiteOptions, source: ModelSource) -> LoadedModel:
     )
     ensure_filler(loaded)
     return loaded
-
-
-def _result(
-    suite: Suite, loaded: LoadedModel, folder: Path, options: SuiteOptions, seconds: float
-) -> EvalResult:
-    return EvalResult(
-        task=HARNESS,
-        model=loaded.source.name,
-        revision=loaded.source.revision,
-        data=", ".join(suite.tasks),
-        split=f"{HARNESS} {metadata.version('lm_eval')}",
-        n_rows=sum(task["rows"] for task in suite.tasks.values()),
-        n_skipped=0,
-        metrics=suite.metrics,
-        intervals=suite.intervals,
-        seconds=seconds,
-        device=str(loaded.model.device),
-        output_dir=str(folder),
-        weights_sha256=weights_fingerprint(loaded.source, *loaded.parts),
-        data_sha256=suite.data_sha256,
-        settings={
-            "tasks": suite.tasks,
-            "higher_is_better": suite.higher_is_better,
-            "limit": options.limit,
-            "dtype": str(loaded.model.dtype).removeprefix("torch."),
-            "device": loaded.model.device.type,
-            "batch_size": options.batch_size or BATCH_SIZE,
-        },
-        versions={"hfcli": hfcli.__version__, **{n: metadata.version(n) for n in PACKAGES}},
-        created=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        command=options.command,
-        notes=suite.notes(),
-    )
-
-
-def _default_folder(options: SuiteOptions, names: list[str]) -> Path:
-    model = Path(options.model or "default").name
-    return Path("runs") / f"eval-{model}-{'-'.join(names)}"[:100].replace(os.sep, "-")

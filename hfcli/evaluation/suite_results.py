@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hfcli.evaluation.outcomes import TEXT_SHOWN
+from hfcli.evaluation.predictions import identified
 from hfcli.statistics.proportions import Z, wilson
 
 NO_FILTER = "none"
@@ -123,9 +123,7 @@ def _rows(task: str, samples: Sequence[Mapping[str, Any]]) -> Iterator[dict[str,
         tail = "" if kept == NO_FILTER else f"/{kept}"
         text = str(sample["arguments"][0][0])
         yield {
-            "id": f"{task}/{sample['doc_id']}{tail}",
-            "text": text[:TEXT_SHOWN],
-            "text_sha256": hashlib.sha256(text.encode()).hexdigest(),
+            **identified(f"{task}/{sample['doc_id']}{tail}", text),
             "target": _plain(sample["target"]),
             "response": _plain(sample["filtered_resps"]),
             "scores": {name: _plain(sample[name]) for name in sample["metrics"] if name in sample},

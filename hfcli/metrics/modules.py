@@ -22,7 +22,7 @@ from hfcli.transfers import guard, network_errors
 
 
 @dataclass(frozen=True)
-class PlainMetric:
+class ShippedMetric:
     """A shipped metric that computes what its `evaluate` module does, without that library."""
 
     metric: Metric
@@ -36,7 +36,7 @@ class PlainMetric:
 
 
 def load_metric(name: str, *, offline: bool = False, allow_remote: bool = False) -> Any:
-    """What computes a metric: a `PlainMetric` of a shipped one, else as `load_module`.
+    """What computes a metric: a `ShippedMetric` of a shipped one, else as `load_module`.
 
     Importing `evaluate` takes two seconds, which is longer than many evaluations.
 
@@ -48,7 +48,7 @@ def load_metric(name: str, *, offline: bool = False, allow_remote: bool = False)
         return load_module(name, offline=offline, allow_remote=allow_remote)
     if metric.package is not None:
         require(metric.package)
-    return PlainMetric(metric)
+    return ShippedMetric(metric)
 
 
 def load_module(name: str, *, offline: bool = False, allow_remote: bool = False) -> Any:
@@ -103,7 +103,7 @@ def make_module(metric: Metric) -> Any:
         list[str]: datasets.List(text),
     }
 
-    class ShippedMetric(evaluate.Metric):  # type: ignore[misc]
+    class Module(evaluate.Metric):  # type: ignore[misc]
         def _info(self) -> Any:
             return evaluate.MetricInfo(
                 description=metric.description,
@@ -121,8 +121,8 @@ def make_module(metric: Metric) -> Any:
         def _compute(self, **inputs: Any) -> dict[str, Any]:
             return {metric.name: metric.compute(**inputs)}
 
-    ShippedMetric.__name__ = metric.name
-    return ShippedMetric(keep_in_memory=True)
+    Module.__name__ = metric.name
+    return Module(keep_in_memory=True)
 
 
 def _numbers(values: Sequence[float]) -> list[float]:

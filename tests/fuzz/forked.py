@@ -63,7 +63,7 @@ def warm_up() -> None:
     import transformers.trainer  # noqa: F401
 
     import hfcli.cli.app
-    import hfcli.evaluation.run
+    import hfcli.evaluation.forward
     import hfcli.generation.run
     import hfcli.training.run  # noqa: F401
 

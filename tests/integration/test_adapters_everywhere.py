@@ -42,7 +42,7 @@ if sys.argv[1] == "deferred":
     if not startup.DeferredImports().prepare()[0]:
         sys.exit(print("null"))
 import torch
-import peft, hfcli.cli.app, hfcli.evaluation.run, hfcli.generation.run, hfcli.generation.bulk
+import peft, hfcli.cli.app, hfcli.evaluation.forward, hfcli.generation.run, hfcli.generation.bulk
 torch.set_num_threads(1)
 told = {}
 for name, (arguments, stdin) in json.load(sys.stdin).items():

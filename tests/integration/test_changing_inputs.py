@@ -14,7 +14,8 @@ import torch
 from hfcli.data.inputs import Unchanged
 from hfcli.device import Placement
 from hfcli.errors import DataError, RunError
-from hfcli.evaluation.run import EvalOptions, evaluate
+from hfcli.evaluation.forward import evaluate
+from hfcli.evaluation.run import EvalOptions
 from hfcli.generation.bulk import generate_file
 from hfcli.generation.bulk_files import BulkFiles
 from hfcli.generation.loading import ModelChoice
@@ -109,7 +110,9 @@ def test_what_is_recorded_is_what_was_read(tiny_gpt2: Path, tmp_path: Path) -> N
 
 def test_evaluation_data(tiny_gpt2: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_recipe(tmp_path, tiny_gpt2, task={"name": "text-generation", "packing": "no"})
-    meanwhile(monkeypatch, "hfcli.evaluation.run.load_splits", tmp_path / "rows.jsonl", _rewrite)
+    meanwhile(
+        monkeypatch, "hfcli.evaluation.forward.load_splits", tmp_path / "rows.jsonl", _rewrite
+    )
     options = EvalOptions(output_dir=tmp_path / "scores")
     with pytest.raises(DataError, match="changed while it was read"):
         evaluate(recipe=load_recipe(path), listener=lambda _event: None, options=options)

@@ -14,9 +14,9 @@ from sklearn import metrics as sk
 
 import hfcli.render.report
 from hfcli.errors import RunError
-from hfcli.evaluation.outcomes import read_predictions
-from hfcli.evaluation.predictions import metric_inputs
-from hfcli.evaluation.run import EvalOptions, evaluate
+from hfcli.evaluation.forward import evaluate
+from hfcli.evaluation.predictions import metric_inputs, read_predictions
+from hfcli.evaluation.run import EvalOptions
 from hfcli.evaluation.target import Target, resolve_target
 from hfcli.metrics import shipped_metrics
 from hfcli.render.streams import finite
@@ -82,7 +82,7 @@ def test_a_killed_evaluation_goes_on_and_gives_the_same_file(
 
     again = scored(runs[name], tmp_path / "run", listener=listen)
     assert min(seen) > 3, "what was scored is not scored again"
-    assert any("going on" in note for note in notes)
+    assert any("resuming: " in note for note in notes)
     files = [(tmp_path / d / "predictions.jsonl").read_bytes() for d in ("whole", "run")]
     assert files[0] == files[1]
     assert same_numbers(whole, again)

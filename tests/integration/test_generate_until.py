@@ -10,8 +10,7 @@ import pytest
 
 from hfcli.errors import DataError, RunError
 from hfcli.evaluation.compare import compare
-from hfcli.evaluation.outcomes import read_predictions
-from hfcli.evaluation.predictions import metric_inputs
+from hfcli.evaluation.predictions import metric_inputs, read_predictions
 from hfcli.generation.engines.base import EngineOptions
 from hfcli.generation.engines.transformers import open_engine
 from hfcli.generation.journal import Entry, Journal

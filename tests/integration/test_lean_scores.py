@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 
 from hfcli.errors import RunError
-from hfcli.evaluation import run
+from hfcli.evaluation import forward
+from hfcli.evaluation.forward import evaluate
+from hfcli.evaluation.run import EvalOptions
 from hfcli.evaluation.target import Target, resolve_target
 from hfcli.fast import startup
 from hfcli.tasks.base import RowCounts
@@ -24,7 +26,8 @@ CODE = """
 import json, sys
 from pathlib import Path
 from types import ModuleType
-from hfcli.evaluation.run import EvalOptions, evaluate
+from hfcli.evaluation.forward import evaluate
+from hfcli.evaluation.run import EvalOptions
 from hfcli.evaluation.target import Target, resolve_target
 from hfcli.fast import startup
 from hfcli.results import RowsScored
@@ -81,7 +84,7 @@ def test_nothing_that_waits_is_imported_before_the_first_row(
     assert one == other
 
 
-@pytest.mark.parametrize("place", ["load_scored", "told_of", "_scored"])
+@pytest.mark.parametrize("place", ["load_scored", "key_of", "scored"])
 @pytest.mark.parametrize("error", [RunError("full"), KeyboardInterrupt(), ValueError("a bug")])
 def test_imports_are_as_usual_after_an_evaluation_however_it_ends(
     place: str, error: BaseException, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
@@ -99,20 +102,21 @@ def test_imports_are_as_usual_after_an_evaluation_however_it_ends(
         raise error
 
     told = {"weights_sha256": "0", "data_sha256": "0", "settings": {}}
-    monkeypatch.setattr(run, "told_of", lambda *_args: told)
-    monkeypatch.setattr(run, place, fail)
-    monkeypatch.setattr(run, "load_scored", load)
-    monkeypatch.setattr(run, "_rows", lambda *_args: ("test", [], [], RowCounts()))
+    monkeypatch.setattr(forward, "key_of", lambda *_args: told)
+    where = forward.ForwardScorer if place == "scored" else forward
+    monkeypatch.setattr(where, place, fail)
+    monkeypatch.setattr(forward, "load_scored", load)
+    monkeypatch.setattr(forward, "_rows", lambda *_args: ("test", [], [], RowCounts()))
     data = tmp_path / "d.csv"
     data.write_text("text\nA boat.\n")
     recipe = resolve_target(
         target=Target(model="bundled", data=(str(data),)), overrides=[],
         listener=lambda _event: None, offline=True,
     )  # fmt: skip
-    options = run.EvalOptions(output_dir=tmp_path / "out", offline=True)
+    options = EvalOptions(output_dir=tmp_path / "out", offline=True)
     try:
         with pytest.raises(type(error)):
-            run.evaluate(recipe=recipe, listener=lambda _event: None, options=options)
+            evaluate(recipe=recipe, listener=lambda _event: None, options=options)
         assert stub not in sys.modules
         assert not any(isinstance(finder, startup._Finder) for finder in sys.meta_path)
     finally:

@@ -12,7 +12,7 @@ import torch
 from datasets import Dataset
 from transformers import AutoModelForCausalLM
 
-from hfcli.evaluation.choices import Pick, can_share, nll_of
+from hfcli.evaluation.loglikelihood import Pick, can_share, nll_of
 from hfcli.models.load import LoadedModel, ensure_filler
 from hfcli.models.resolve import ModelSource
 from hfcli.tasks.scoring import reduce_all

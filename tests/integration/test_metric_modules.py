@@ -15,7 +15,7 @@ import pytest
 
 from hfcli.errors import DataError, RunError
 from hfcli.metrics import shipped_metrics
-from hfcli.metrics.modules import PlainMetric, load_metric, load_module
+from hfcli.metrics.modules import ShippedMetric, load_metric, load_module
 from tests.fake_hub import fake_hub, hub_env
 from tests.helpers import ROOT
 from tests.unit.metric_cases import random_inputs
@@ -47,7 +47,7 @@ def test_the_module_gives_the_number_of_the_function(name: str) -> None:
     plain = shipped_metrics()[name].compute(**inputs)
     assert module.compute(**inputs) == {name: plain}
     without = load_metric(name)
-    assert isinstance(without, PlainMetric)
+    assert isinstance(without, ShippedMetric)
     assert without.compute(**inputs) == {name: plain}
     for rows in (slice(0, 10), slice(10, None)):
         module.add_batch(**{key: values[rows] for key, values in inputs.items()})

@@ -11,10 +11,9 @@ import torch
 
 from hfcli.device import resolve_device
 from hfcli.errors import DataError
-from hfcli.evaluation import chosen
-from hfcli.evaluation.choices import Pick, can_share, encode_pick, nll_of
-from hfcli.evaluation.outcomes import read_predictions
-from hfcli.evaluation.predictions import metric_inputs
+from hfcli.evaluation import prompt_tasks
+from hfcli.evaluation.loglikelihood import Pick, can_share, encode_pick, nll_of
+from hfcli.evaluation.predictions import metric_inputs, read_predictions
 from hfcli.metrics import shipped_metrics
 from hfcli.models.load import LoadedModel, load_model
 from hfcli.models.resolve import resolve_model
@@ -223,10 +222,10 @@ def test_a_killed_evaluation_goes_on_and_gives_the_same_file(
         seen.append(len(picks))
         return nll_of(model, picks, share=share)
 
-    monkeypatch.setattr(chosen, "nll_of", count)
+    monkeypatch.setattr(prompt_tasks, "nll_of", count)
     again = asked(TASK, tiny_gpt2, data, tmp_path / "run", batch_size=3)
     assert sum(seen) == 5, "what was scored is not scored again"
-    assert any("going on: 6 of" in note for note in again.notes)
+    assert any("resuming: 6 of" in note for note in again.notes)
     files = [(tmp_path / d / "predictions.jsonl").read_bytes() for d in ("whole", "run")]
     assert files[0] == files[1]
     assert repr((whole.metrics, whole.intervals)) == repr((again.metrics, again.intervals))

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from hfcli.errors import DataError
+from hfcli.evaluation.forward import evaluate
 from hfcli.evaluation.questions import read_questions
-from hfcli.evaluation.run import EvalOptions, evaluate
+from hfcli.evaluation.run import EvalOptions
 from hfcli.generation.bulk import generate_file
 from hfcli.generation.bulk_files import BulkFiles
 from hfcli.generation.loading import ModelChoice

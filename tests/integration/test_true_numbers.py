@@ -14,7 +14,7 @@ from datasets import Dataset
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
 from hfcli.errors import RunError
-from hfcli.evaluation.choices import Pick, nll_of
+from hfcli.evaluation.loglikelihood import Pick, nll_of
 from hfcli.generation.beams import beam_search
 from hfcli.generation.request import Request
 from hfcli.generation.sampling import SamplingParams, sample_tokens

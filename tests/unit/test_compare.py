@@ -183,12 +183,12 @@ def test_other_labels_are_refused(tmp_path: Path, two: list[Path]) -> None:
 @pytest.mark.parametrize(
     ("file", "text", "message"),
     [
-        ("report.json", "{", "is no JSON"),
-        ("report.json", "[]", "is no report of an evaluation"),
+        ("report.json", "{", "is not JSON"),
+        ("report.json", "[]", "is not a report of an evaluation"),
         ("report.json", None, "cannot be read"),
-        ("predictions.jsonl", '{"id": 1}\n', "predictions.jsonl:1: is no prediction"),
-        ("predictions.jsonl", "{}\n{", "predictions.jsonl:1: is no prediction"),
-        ("predictions.jsonl", "\n{", "predictions.jsonl:2: is no JSON"),
+        ("predictions.jsonl", '{"id": 1}\n', "predictions.jsonl:1: is not a prediction"),
+        ("predictions.jsonl", "{}\n{", "predictions.jsonl:1: is not a prediction"),
+        ("predictions.jsonl", "\n{", "predictions.jsonl:2: is not JSON"),
         ("predictions.jsonl", None, "cannot be read"),
     ],
 )

@@ -14,8 +14,7 @@ import pytest
 
 from hfcli.errors import HfcliError, RunError
 from hfcli.evaluation.folder import EvaluationFolder
-from hfcli.evaluation.outcomes import read_predictions, write_predictions
-from hfcli.evaluation.score_log import ScoreLog
+from hfcli.evaluation.predictions import ScoreLog, read_predictions, write_predictions
 from tests.damage import DAMAGES
 
 TOLD = {"weights_sha256": "w", "data_sha256": "d", "settings": {"windows": "full", "n": [1]}}

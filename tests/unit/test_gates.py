@@ -101,7 +101,7 @@ def test_a_baseline_that_is_no_report_is_an_error(tmp_path: Path) -> None:
     for content in ("", "[]", "{}"):
         (tmp_path / "x.json").write_text(content)
         gates = parse_gates(max_drop=["accuracy=0"], baseline=tmp_path / "x.json")
-        with pytest.raises(DataError, match="is no report"):
+        with pytest.raises(DataError, match="is not a report"):
             check(gates, REPORT)
     gates = parse_gates(max_drop=["accuracy=0"], baseline=tmp_path / "none.json")
     with pytest.raises(DataError, match="cannot be read"):

@@ -104,7 +104,7 @@ ROOMS: dict[str, set[str] | None] = {
     },
     "generation": WORK,
     "training": WORK,
-    "evaluation": WORK | {"statistics"},
+    "evaluation": WORK | {"generation", "statistics"},
     "environment": {"errors", "cache", "device", "fast", "hub", "results"},
     "render": {"errors", "faults", "files", "results", "runfolder"},
     "cli": None,

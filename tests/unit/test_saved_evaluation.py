@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from hfcli.errors import DataError, RunError
-from hfcli.evaluation.run import EvalOptions
+from hfcli.evaluation.folder import EvaluationFolder
 from hfcli.evaluation.saved import read_run
 
 
@@ -31,8 +31,9 @@ def test_what_differs_is_named(now: dict[str, Any], changed: str, tmp_path: Path
     report = {"model": "m", "data": "a.txt", **told(512)}
     report |= {"task": "x", "metrics": {}, "versions": {"hfcli": "0.1.0"}}  # without a mark
     (tmp_path / "report.json").write_text(json.dumps(report))
-    options = EvalOptions(output_dir=tmp_path)
-    with pytest.raises(RunError) as caught, options.folder(tmp_path, "m", "a.txt") as folder:
+    about = {"model": "m", "data": "a.txt"}
+    folder = EvaluationFolder(named=tmp_path, default=tmp_path, overwrite=False, about=about)
+    with pytest.raises(RunError) as caught, folder:
         folder.take(now)
     where = f"{tmp_path}: holds another evaluation (of m on a.txt)"
     assert caught.value.message == f"{where}: {changed}"
