@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np  # noqa: TID253
 
-from hfcli.evaluation.measure import sureness
+from hfcli.evaluation.measure import score_intervals
 from hfcli.metrics import shipped_metrics
 
 SIZES = (50, 100, 300, 1000)
@@ -137,7 +137,7 @@ def coverage(case: Case, n: int, sets: int, first: int) -> dict[str, tuple[float
     held: dict[str, list[bool]] = {name: [] for name in case.names}
     for seed in range(first, first + sets):
         rows = case.draw(np.random.default_rng(seed), n)
-        found = sureness(names=case.names, inputs=rows, options={}, seed=seed)
+        found = score_intervals(names=case.names, inputs=rows, options={}, seed=seed)
         for name in case.names:
             low, high = found[name]["low"], found[name]["high"]
             if low is not None:

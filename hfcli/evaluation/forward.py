@@ -15,7 +15,7 @@ from hfcli.data.prepare import prepare
 from hfcli.data.splits import load_splits
 from hfcli.device import resolve_device, resolve_dtype
 from hfcli.evaluation.folder import EvaluationFolder
-from hfcli.evaluation.measure import compute, loss, sureness
+from hfcli.evaluation.measure import compute, loss, score_intervals
 from hfcli.evaluation.predictions import Prediction, data_hash, metric_inputs, predictions
 from hfcli.evaluation.run import (
     EvalOptions,
@@ -146,7 +146,7 @@ class ForwardScorer(Scorer):
         known = {"labels": list(range(len(labels or ())))}
         values = compute(self.metrics, inputs, known)
         seed = self.recipe.seed
-        intervals = sureness(names=values, inputs=inputs, options=known, seed=seed)
+        intervals = score_intervals(names=values, inputs=inputs, options=known, seed=seed)
         return {**loss(inputs), **values}, intervals
 
     def facts(self) -> Facts:

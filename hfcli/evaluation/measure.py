@@ -27,7 +27,7 @@ def loss(inputs: Mapping[str, list[Any]]) -> dict[str, float]:
     return {"loss": sum((p - r) ** 2 for p, r in pairs) / len(inputs["references"])}
 
 
-def sureness(
+def score_intervals(
     *,
     names: Iterable[str],
     inputs: Mapping[str, list[Any]],
@@ -54,7 +54,7 @@ def sureness(
     if with_loss and loss is not None:
         metrics = {"loss": loss, **metrics}
     found: dict[str, Any] = {
-        name: _told(interval)
+        name: _as_dict(interval)
         for name, interval in intervals(
             metrics=metrics, inputs=inputs, options=options, seed=seed
         ).items()
@@ -64,7 +64,7 @@ def sureness(
     for name, metric in metrics.items():
         if metric.form.each_class is not None:
             of_classes = metric.form.each_class(inputs, options["labels"])
-            found[name] = [_told(interval) for interval in of_classes]
+            found[name] = [_as_dict(interval) for interval in of_classes]
     return found
 
 
@@ -80,7 +80,7 @@ def _of_blocks(
     found = intervals(metrics=own, inputs=blocks, options=options, seed=seed, in_order=True)
     few = f"fewer than {LEAST_ROWS} documents, and of blocks of windows"
     return {
-        name: _told(interval)
+        name: _as_dict(interval)
         | {"method": f"{interval.method} of {n:,} blocks" if n >= LEAST_ROWS else few}
         for name, interval in found.items()
     }
@@ -95,7 +95,7 @@ def _loss_metric(inputs: Mapping[str, list[Any]]) -> Metric | None:
     return None if isinstance(inputs["nll"][0], list) else ROW_LOSS
 
 
-def _told(interval: Interval) -> dict[str, Any]:
+def _as_dict(interval: Interval) -> dict[str, Any]:
     return {"low": interval.low, "high": interval.high, "method": interval.method}
 
 

@@ -1,11 +1,13 @@
-"""Files -> questions, each with its solved examples before it. Knows nothing about models."""
+"""Prompts of a file, each with its solved examples before it, and what their scorers share."""
 
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import json
 import random
-from collections.abc import Iterator, Sequence
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,11 @@ from hfcli.data.files import FileOptions, expand, parse_rows
 from hfcli.data.inputs import Unchanged
 from hfcli.data.sources import check_columns
 from hfcli.errors import DataError
-from hfcli.recipe.questions import AskedData
+from hfcli.evaluation.measure import compute, score_intervals
+from hfcli.evaluation.predictions import Prediction, identified, metric_inputs
+from hfcli.evaluation.run import EvalOptions, Facts, Scorer, default_folder, load_metrics
+from hfcli.metrics import shipped_metrics
+from hfcli.recipe.questions import AskedData, QuestionRecipe
 from hfcli.tasks.prepared import RowCounts
 from hfcli.tasks.question import Item, Question
 
@@ -136,3 +142,81 @@ def _hash(rows: Rows) -> str:
         line = json.dumps(row, ensure_ascii=False, sort_keys=True, default=str)
         digest.update(line.encode("utf-8", "surrogatepass") + b"\n")
     return digest.hexdigest()
+
+
+class PromptScorer(Scorer):
+    """What scorers of prompt tasks share: the rows and their metrics."""
+
+    def __init__(self, recipe: QuestionRecipe, options: EvalOptions) -> None:
+        super().__init__()
+        self.recipe = recipe
+        self.options = options
+
+    def open(self) -> tuple[Path, str, str]:
+        recipe, data = self.recipe, self.recipe.data
+        self.questions = read_questions(task=recipe.task, data=data, seed=recipe.seed)
+        self.notes += self.questions.skipped.sentences()
+        self.metrics = load_metrics(self._metric_names(), self.options)
+        self.data = ", ".join(data.test)
+        model, name = (
+            str(recipe.model.name_or_path),
+            f"{Path(data.test[0]).stem}-{recipe.task.name}",
+        )
+        return default_folder(model, name, name), model, self.data
+
+    def _metric_names(self) -> list[str]:
+        """Those that were asked for, or the default ones that can be computed here."""
+        if self.recipe.evaluation.metrics:
+            return self.recipe.evaluation.metrics
+        known, names = shipped_metrics(), self.recipe.task.metrics()
+        packages = {name: known[name].package for name in names}
+        missing = [n for n, p in packages.items() if p and importlib.util.find_spec(p) is None]
+        if missing:
+            names_missing = ", ".join(missing)
+            self.notes.append(f"{names_missing} left out: pip install 'hfcli[text-metrics]'")
+        return [name for name in names if name not in missing]
+
+    def predictions(self, answers: Iterator[Mapping[str, Any]]) -> Iterator[Prediction]:
+        """Yield one prediction a row: what it is, the right answer, and what came of it."""
+        for item, answer in zip(self.questions.items, answers, strict=True):
+            name = item.origin.rpartition("/")[2]
+            yield {**identified(name, item.prompt), "gold": item.gold, **answer}
+
+    def review(self, rows: Sequence[Prediction]) -> None:
+        errors = [f"{row['id']}: {row['error']}" for row in rows if row["error"] is not None]
+        if len(errors) == len(rows):
+            raise DataError(f"no row could be answered; the first: {errors[0]}")
+        if errors:
+            self.notes.append(
+                f"{len(errors):,} of {len(rows):,} rows have no answer; the first: {errors[0]}"
+            )
+
+    def scores(self, rows: Sequence[Prediction]) -> tuple[dict[str, Any], dict[str, Any]]:
+        inputs = metric_inputs(rows, None)
+        most = max(len(item.choices) for item in self.questions.items)
+        known = {"labels": list(range(most))}  # for metrics that take choices as classes
+        values = compute(self.metrics, inputs, known)
+        seed = self.recipe.seed
+        return values, score_intervals(
+            names=values, inputs=inputs, options=known, seed=seed, with_loss=False
+        )
+
+    @abstractmethod
+    def model_facts(self) -> dict[str, Any]:
+        """Return model, revision, device, weights_sha256, and settings beside the task's."""
+
+    def facts(self) -> Facts:
+        found = self.model_facts()
+        settings = {"task": self.questions.settings(), **found.pop("settings")}
+        return Facts(
+            task=self.recipe.task.name,
+            data=self.data,
+            key={
+                "weights_sha256": found.pop("weights_sha256"),
+                "data_sha256": self.questions.data_sha256,
+                "settings": settings,
+            },
+            unread=self.questions.skipped.skipped,
+            skipped_rows=self.questions.skipped.skipped_rows,
+            **found,
+        )

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from hfcli.evaluation.measure import sureness
+from hfcli.evaluation.measure import score_intervals
 from hfcli.statistics import blocks, studentised
 from hfcli.statistics.blocks import block_length, blocks_of
 from hfcli.tasks.scored_text import PART_TOKENS, parts_of, shared
@@ -76,7 +76,7 @@ def test_one_document_has_an_interval_that_says_what_was_drawn() -> None:
         "n_words": [48_000], "parts": [parts],
     }  # fmt: skip
     names = ["perplexity", "bits_per_byte", "word_perplexity"]
-    found = sureness(names=names, inputs=inputs, options={}, seed=0)
+    found = score_intervals(names=names, inputs=inputs, options={}, seed=0)
     assert set(found) == {"loss", *names}
     loss = inputs["nll"][0] / 60_000
     assert found["loss"]["low"] < loss < found["loss"]["high"]
@@ -85,6 +85,6 @@ def test_one_document_has_an_interval_that_says_what_was_drawn() -> None:
     )
     assert found["perplexity"]["low"] == pytest.approx(math.exp(found["loss"]["low"]))
     assert found["perplexity"]["method"] == "studentised sieve bootstrap, 2,000 draws of 75 blocks"
-    few = sureness(names=names, inputs={**inputs, "parts": [parts[:9]]}, options={}, seed=0)
+    few = score_intervals(names=names, inputs={**inputs, "parts": [parts[:9]]}, options={}, seed=0)
     assert few["loss"]["low"] is None
     assert few["loss"]["method"] == "fewer than 10 documents, and of blocks of windows"

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from hfcli.evaluation.measure import sureness
+from hfcli.evaluation.measure import score_intervals
 from hfcli.metrics.calibration import ece_interval
 from hfcli.statistics import studentised
 from hfcli.statistics.intervals import intervals
@@ -137,7 +137,7 @@ def held_by(name: str, draw: Callable[..., Rows], n: int, truth: float, *, sets:
     held = 0
     for seed in range(sets):
         rows = draw(np.random.default_rng(seed), n)
-        found = sureness(names=[name], inputs=rows, options={}, seed=seed)[name]
+        found = score_intervals(names=[name], inputs=rows, options={}, seed=seed)[name]
         held += found["low"] <= truth <= found["high"]
     return held / sets
 
