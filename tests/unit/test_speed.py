@@ -14,7 +14,7 @@ from hfcli.errors import RecipeError
 from hfcli.fast import SPEED_UPS, current_name, names
 from hfcli.fast.protocol import Stage
 from hfcli.recipe.load import load_recipe
-from tests.helpers import hfcli
+from tests.helpers import ROOT, hfcli
 
 
 @pytest.fixture(autouse=True)
@@ -103,3 +103,8 @@ def test_the_old_key_of_a_recipe_is_read_with_a_notice(
     assert "training.plain is called training.disable_optimizations now" in caplog.text
     with pytest.raises(RecipeError, match="disable_optimizations"):
         load_recipe(path, ["training.plain=[gelo]"])
+
+
+def test_the_docs_tell_of_every_speed_up() -> None:
+    text = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
+    assert [one.name for one in SPEED_UPS if f"`{one.name}`" not in text] == []
