@@ -41,8 +41,7 @@ class ScoreFlags:
     data: list[str] | None = option(None, "File to evaluate on; repeatable.")
     task: str | None = option(
         None,
-        "Task to score. Default: that of the model's architecture. generate-until compares texts"
-        " with references, multiple-choice picks the most likely of several.",
+        "Task, such as generate-until or multiple-choice. Default: by the model.",
     )
     text_column: TextColumn = None
     label_column: LabelColumn = None
@@ -61,11 +60,11 @@ class ScoreFlags:
     )
     prompt_column: str | None = option(None, "Prompt tasks: column of the prompt. Default: prompt.")
     reference_column: str | None = option(
-        None, "generate-until: column with the right text, or a list of them. Default: reference."
+        None, "generate-until: column with the right text or texts. Default: reference."
     )
     choices_column: str | None = option(
         None,
-        "multiple-choice: column with a list of texts; --label is the right one. Default: choices.",
+        "multiple-choice: column with a list of texts. Default: choices.",
     )
     template: Path | None = option(
         None, "Prompt tasks: file with the prompt, {column} in it for the row's values."
@@ -87,8 +86,7 @@ class ScoreFlags:
     device: str | None = option(None, "auto, cpu, cuda, ... Default: auto.")
     dtype: str | None = option(
         None,
-        "float32 (default) or bfloat16: several times faster on CPUs that support it, with"
-        " slightly different numbers.",
+        "float32 or bfloat16 (faster, slightly different numbers). Default: float32.",
     )
 
     def values(self) -> "list[Override]":
@@ -168,7 +166,7 @@ class GateFlags:
     baseline: Path | None = option(None, "report.json that --max-drop reads.")
     max_drop: Limits = option(
         None,
-        "Fail (exit code 7) if a metric drops by more than this from --baseline; repeatable.",
+        "Fail (exit code 7) if it drops by more than this from --baseline; repeatable.",
         metavar="METRIC=VALUE",
     )
 
@@ -197,7 +195,7 @@ class EvalRequest(GateFlags, SuiteFlags, ScoreFlags):
 
     output_dir: Path | None = option(
         None,
-        "Folder for predictions and report. Default: in the run, or runs/eval-MODEL-DATA.",
+        "Folder for predictions and report. Default: in the run, or under runs/.",
         "--output-dir",
         "-o",
     )

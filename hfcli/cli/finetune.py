@@ -29,6 +29,9 @@ class FinetuneRequest:
     """Train a model as a recipe says, or as the run.json of an earlier run does.
 
     The output folder holds the model, the resolved recipe, metrics.jsonl and result.json.
+
+    --sweep reads values as --set does; quotes or brackets hold one with a comma in it. The table
+    at the end has the best run first, and means over seeds where seed is swept.
     """
 
     recipe: Annotated[Path, typer.Argument(help="The recipe (YAML).")]
@@ -40,9 +43,7 @@ class FinetuneRequest:
     overwrite: bool = option(False, "Replace an earlier run in the output folder.")
     sweep: list[str] | None = option(
         None,
-        "Run the recipe with each of the values, read as --set reads them (one with a comma in it"
-        " in quotes or brackets), in a folder of its own under the output folder; repeatable:"
-        " every combination. Ends in a table, best first; with seed swept, means over seeds.",
+        "Run every combination of the values, each in a folder of its own; repeatable.",
         metavar="KEY=VALUE,VALUE",
     )
     dry_run: bool = option(False, "Load and check everything, show the plan of the run, and stop.")

@@ -13,8 +13,7 @@ Model = Annotated[
     typer.Option(
         "--model",
         "-m",
-        help="Hub id, local folder, GGUF file, adapter folder, folder written by finetune, or"
-        " `bundled`. Default: HFCLI_MODEL, else openai-community/gpt2.",
+        help="Hub id, local folder, GGUF file or `bundled`. Default: HFCLI_MODEL, else GPT-2.",
     ),
 ]
 Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit of a Hub model.")]
@@ -22,7 +21,8 @@ TextColumn = Annotated[
     str | None, typer.Option("--text-column", "--text", help="Column with the text.")
 ]
 LabelColumn = Annotated[
-    str | None, typer.Option("--label-column", "--label", help="Column with the label.")
+    str | None,
+    typer.Option("--label-column", "--label", help="Column with the label, or the right choice."),
 ]
 ColumnNames = Annotated[
     str | None,
@@ -70,10 +70,7 @@ MaxNewTokens = Annotated[
 ]
 Stop = Annotated[
     list[str] | None,
-    typer.Option(
-        help="End the text before this string; special tokens count. \\n, \\t and \\\\ are a"
-        " line end, a tab and a backslash. Repeatable."
-    ),
+    typer.Option(help="End the text before this string (escapes: \\n, \\t, \\\\); repeatable."),
 ]
 System = Annotated[
     str | None, typer.Option("--system", "-s", help="System message of a chat model.")
@@ -82,8 +79,7 @@ ChatTemplate = Annotated[
     bool | None,
     typer.Option(
         "--chat-template/--no-chat-template",
-        help="Apply the model's chat template, or continue the raw text."
-        " Default: apply it where the model has one.",
+        help="Apply the chat template, or continue raw text. Default: if there is one.",
     ),
 ]
 
@@ -98,8 +94,7 @@ class DecodingFlags:
     )
     temperature: float | None = option(
         None,
-        "Sampling temperature; 0 is greedy. Default: the model's; 0.7 where its"
-        " generation_config.json has no sampling settings.",
+        "Sampling temperature; 0 is greedy. Default: the model's, else 0.7.",
         min=0,
     )
     top_k: int | None = option(
@@ -129,8 +124,7 @@ class ModelFlags:
     device: str = option("auto", "auto, cpu, cuda, cuda:1, mps, ...; auto: the best available.")
     dtype: str = option(
         "auto",
-        "auto, float32, bfloat16 or float16; auto on a CPU: float32, for large models bfloat16"
-        " where it is faster and texts do not depend on their batch.",
+        "auto, float32, bfloat16 or float16; auto: bfloat16 where it is safe and faster.",
     )
     without: Without = None
     verbose: Verbose = False

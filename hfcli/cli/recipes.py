@@ -81,8 +81,7 @@ class InitRequest:
         typer.Option(
             "--data",
             "-d",
-            help="File to learn from: csv, tsv, json, jsonl, parquet or txt; repeatable. Files"
-            " called train, dev or test become these splits.",
+            help="File (train, dev or test): csv, tsv, json, jsonl, parquet or txt; repeatable.",
         ),
     ]
     task: str | None = option(None, "Task to train. Default: by the columns.")

@@ -119,7 +119,7 @@ def _begun(rows: InputRows, files: BulkFiles) -> Iterator[InputRow]:
 def _tell(maker: RequestMaker, listener: Listener) -> None:
     """What a user should know before thousands of texts are written."""
     if uses_chat(maker.loaded, maker.options.prompt) and maker.options.prompt.chat_template is None:
-        listener(Note("prompts are put as chat messages; --no-chat-template continues them"))
+        listener(Note("using the model's chat template; --no-chat-template continues the raw text"))
     ignored = not_applied(maker.config)
     if (maker.config.num_beams or 1) > 1:
         ignored.append("num_beams")

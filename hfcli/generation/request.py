@@ -1,4 +1,4 @@
-"""One text that is wanted, and one text that is done: what engines take and give."""
+"""What engines take and return: requests and finished texts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Constraint(Protocol):
 
 @dataclass(frozen=True)
 class Request:
-    """A text that is wanted.
+    """A request for one text.
 
     Args:
         number: place in the output, from 0.
@@ -58,7 +58,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Finished:
-    """A text that is done.
+    """A finished text.
 
     Args:
         ids: the new tokens, with the one that ended the text.
@@ -75,7 +75,7 @@ class Finished:
 
 @dataclass
 class Counts:
-    """What an engine counts while it works.
+    """Counters of an engine.
 
     Args:
         computed: tokens that the model was run on.
@@ -94,5 +94,5 @@ class Counts:
     notes: list[str] = field(default_factory=list)
 
     def acceptance_rate(self) -> float | None:
-        """Share of the drafted tokens that were accepted; None without drafts."""
+        """Return the share of draft tokens that were accepted; None without drafts."""
         return self.accepted / self.drafted if self.drafted else None

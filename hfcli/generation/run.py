@@ -41,7 +41,7 @@ GRAMMAR_FLAGS = ("--choices", "--regex", "--json-schema")
 
 @dataclass(frozen=True)
 class TextOptions:
-    """What is wanted beside GenerationConfig's settings.
+    """Options of a text beside GenerationConfig's settings.
 
     Args:
         num_samples: texts a prompt; the prompt is read once for all of them.
@@ -90,7 +90,7 @@ class RequestMaker:
         )
 
     def make(self, number: int, ids: tuple[int, ...], seed: int) -> Request:
-        """A request for a text after `ids`.
+        """Return the request for a text after `ids`.
 
         Raises:
             DataError: the prompt fills the model's context.
@@ -167,17 +167,17 @@ def continue_text(
     seed: int,
     listener: Listener,
 ) -> list[GenerateResult]:
-    """`generate` with a model that is loaded already."""
+    """Continue the prompt with an engine whose model is loaded; see `generate`."""
     loaded = engine.loaded
     maker = RequestMaker(loaded, settings, options)
     ids = prompt_ids(loaded, prompt, options.prompt)
     chat = uses_chat(loaded, options.prompt)
     if chat and options.prompt.chat_template is None:
-        listener(Note("the prompt is put as a chat message; --no-chat-template continues it"))
+        listener(Note("using the model's chat template; --no-chat-template continues the raw text"))
     # The first sample has the seed itself, so that asking for more changes nothing about it.
     seeds = [seed, *(row_seed(seed, "", i) for i in range(1, options.num_samples))]
     requests = [maker.make(i, ids, s) for i, s in enumerate(seeds)]
-    _tell(maker.config, requests[0], settings, listener)
+    _note_limits(maker.config, requests[0], settings, listener)
     single = options.num_samples == 1
     on_text = (lambda piece: listener(TextPiece(piece))) if single else None
     start = time.perf_counter()
@@ -190,8 +190,8 @@ def continue_text(
     seconds = time.perf_counter() - start
     cut = sum(f.finish_reason == "length" for f in finished)
     if options.grammar and cut:
-        told = f"{cut} of {len(finished)} texts were cut off before they were complete"
-        listener(Note(f"{told}: raise --max-new-tokens"))
+        of = f"{cut} of {len(finished)} texts"
+        listener(Note(f"{of} were cut off before they were complete: raise --max-new-tokens"))
     total = sum(len(f.ids) for f in finished)
     return [
         GenerateResult(
@@ -244,7 +244,7 @@ def _beams(
     return beam_search(loaded, requests, config, on_text)
 
 
-def _tell(
+def _note_limits(
     config: GenerationConfig, request: Request, settings: GenerationSettings, listener: Listener
 ) -> None:
     wanted = settings.max_new_tokens

@@ -78,7 +78,7 @@ def generation_config(
 
 
 def _fill_sampling(config: GenerationConfig) -> None:
-    """Fill in what the model leaves out: as transformers does, where it says how to sample."""
+    """Fill in unset sampling settings, as transformers does where the model sets others."""
     says = any(getattr(config, name, None) is not None for name in SAMPLING)
     if config.temperature is None:
         config.temperature = UNSET_TEMPERATURE if says else DEFAULT_TEMPERATURE
@@ -87,7 +87,7 @@ def _fill_sampling(config: GenerationConfig) -> None:
 
 
 def effective_settings(config: GenerationConfig) -> dict[str, Any]:
-    """The values in force, under GenerationConfig's names; None where a setting has no effect."""
+    """Return the settings in effect, by GenerationConfig's names; None: no effect."""
     values = {name: getattr(config, name, None) for name in GenerationSettings.model_fields}
     values["do_sample"] = bool(config.do_sample)
     values["num_beams"] = config.num_beams or 1
@@ -95,7 +95,7 @@ def effective_settings(config: GenerationConfig) -> dict[str, Any]:
 
 
 def decoding(config: GenerationConfig) -> SamplingParams:
-    """How a request's tokens are chosen."""
+    """Return the sampling parameters of a request."""
     if not config.do_sample or config.top_p == 0:  # only the likeliest token is left
         return SamplingParams()
     return SamplingParams(
@@ -107,7 +107,7 @@ def decoding(config: GenerationConfig) -> SamplingParams:
 
 
 def processors(config: GenerationConfig, n_prompt: int) -> list[Callable[[Any, Any], Any]]:
-    """transformers' own LogitsProcessors for what is not a matter of sampling, in its order."""
+    """Return transformers' LogitsProcessors that are no part of sampling, in its order."""
     from transformers.generation import logits_process as lp
 
     eos = sorted(eos_ids(config))
@@ -128,7 +128,7 @@ def processors(config: GenerationConfig, n_prompt: int) -> list[Callable[[Any, A
 
 
 def not_applied(config: GenerationConfig) -> list[str]:
-    """Settings of the model's generation_config that hfcli's decoding does not know."""
+    """Return settings of the model's generation_config that hfcli does not apply."""
     return [
         name
         for name in NOT_APPLIED
@@ -162,7 +162,7 @@ def _fill_token_ids(config: GenerationConfig, loaded: ReadableModel) -> None:
 
 
 def never_written(loaded: ReadableModel) -> tuple[int, ...]:
-    """Ids of tokens that stand in no text: padding that hfcli added, which nothing was trained on.
+    """Return ids that no text contains: padding that hfcli added and that was never trained.
 
     Models that were made from scratch have it, and those that earlier versions trained.
     """
@@ -178,7 +178,7 @@ def stop_strings(config: GenerationConfig, given: Sequence[str]) -> tuple[str, .
 
 
 def eos_ids(config: GenerationConfig) -> set[int]:
-    """Ids of the tokens that end a text."""
+    """Return the ids of the tokens that end a text."""
     ids = config.eos_token_id
     if ids is None:
         return set()

@@ -104,7 +104,7 @@ class DataSection(Section):
         None, description="Names for the columns of csv and tsv files that have no header line."
     )
     sample_by: Literal["document", "paragraph", "line"] = Field(
-        "document", description="What is one text in a txt file."
+        "document", description="Unit that is one text, in txt files."
     )
     encoding: str = Field(
         "utf-8", description="Encoding of text files, such as latin-1, cp1252 or utf-16."
@@ -117,7 +117,7 @@ class DataSection(Section):
     on_bad_row: Literal["error", "skip"] = Field(
         "error",
         description="Rows that cannot be read, lack a text or label, or are refused by the chat"
-        " template: stop at the first, or leave them out and list them.",
+        " template: stop at the first, or skip and list them.",
     )
     max_samples: int | None = Field(
         None, ge=1, le=MOST, description="At most this many rows of each split, chosen by the seed."
@@ -131,7 +131,7 @@ class DataSection(Section):
         " `drop`, or `error`; default: split plain text, cut everything else.",
     )
     max_dropped: float = Field(
-        0.1, ge=0, le=1, description="Largest share of the training rows that may be left out."
+        0.1, ge=0, le=1, description="Maximum share of the training rows that may be skipped."
     )
     cache: bool = Field(True, description="Keep encoded rows for the next run.")
 

@@ -78,7 +78,7 @@ class LoraSection(Section):
         "none", description="Which biases are trained too."
     )
     use_rslora: bool = Field(False, description="Scale by lora_alpha / sqrt(r).")
-    use_dora: bool = Field(False, description="Train magnitude and direction apart (DoRA).")
+    use_dora: bool = Field(False, description="Train magnitude and direction separately (DoRA).")
     init_lora_weights: Literal[True, "gaussian"] = True
 
     @field_validator("target_modules", "modules_to_save", mode="before")

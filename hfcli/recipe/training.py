@@ -113,7 +113,9 @@ class TrainingSection(Section):
         le=MOST,
         description="Evaluations without a better metric_for_best_model to stop after.",
     )
-    early_stopping_threshold: float = Field(0.0, ge=0, description="What counts as better.")
+    early_stopping_threshold: float = Field(
+        0.0, ge=0, description="Minimum improvement of the metric."
+    )
     sample_prompts: list[str] = Field(
         default_factory=list, description="Prompts to continue at every evaluation."
     )

@@ -150,3 +150,14 @@ def test_a_model_in_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_file_names_of_any_bytes_are_names() -> None:
     assert parsed("finetune", ["r\udcff.yaml"])["recipe"] in (Path("r\udcff.yaml"), "r\udcff.yaml")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_help_of_a_flag_is_one_sentence_of_less_than_80_characters(name: str) -> None:
+    shown = {
+        parameter.opts[0]: parameter.help
+        for parameter in COMMANDS[name].params
+        if parameter.opts[0] not in ("--without", "--help")  # the names of all optimizations
+    }
+    assert all(shown.values())
+    assert {flag: text for flag, text in shown.items() if len(text) >= 80} == {}
