@@ -53,9 +53,7 @@ class Reporter(TrainerCallback):
         self.on_evaluated = on_evaluated
         self.steps = StepLog(output_dir / METRICS_FILE)
 
-    def on_train_begin(
-        self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self.clock.start()
         parameters = sum(p.numel() for p in kwargs["model"].parameters() if p.requires_grad)
         if state.is_world_process_zero:
@@ -64,15 +62,11 @@ class Reporter(TrainerCallback):
                 TrainingStarted(state.max_steps, state.global_step, self.train_rows, parameters)
             )
 
-    def on_step_end(
-        self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if state.is_world_process_zero and not control.should_log:
             self.listener(StepDone(state.global_step, state.max_steps, self.speed(state)))
 
-    def on_log(
-        self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         logs = kwargs["logs"]
         if "loss" not in logs or not state.is_world_process_zero:
             return
@@ -89,9 +83,7 @@ class Reporter(TrainerCallback):
             )
         )
 
-    def on_evaluate(
-        self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if not state.is_world_process_zero:
             return
         metrics = {k: v for k, v in kwargs["metrics"].items() if k.startswith("eval_")}
@@ -117,34 +109,24 @@ class StepWatcher(RunCallback):
     def __init__(self, step: StepState, checkpoint: Path | None) -> None:
         self.step, self.checkpoint = step, checkpoint
 
-    def on_train_begin(
-        self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self.trainer.begin_window(self.checkpoint)
 
-    def on_epoch_begin(
-        self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self.step.random = torch.get_rng_state()
 
-    def on_step_begin(
-        self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         # The data loader draws a number when an epoch begins, and draws it again when the
         # epoch is begun again: there, what counts is the state before that.
         if not float(state.epoch or 0).is_integer():
             self.step.random = torch.get_rng_state()
         self.step.touched = False
 
-    def on_pre_optimizer_step(
-        self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self.trainer.check_gradients()
         self.step.touched = True
 
-    def on_optimizer_step(
-        self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self.step.touched = False
 
 
@@ -167,37 +149,27 @@ class CheckpointCallback(RunCallback):
         self.put_off = False
         self.planned = True
 
-    def on_step_end(
-        self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self.planned = control.should_save
         wanted = control.should_save or self.ends(state, control)
         last = float(state.epoch or 0).is_integer() or control.should_training_stop
         self.put_off = last and wanted
         control.should_save = wanted and not last
 
-    def on_log(
-        self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self.on_evaluate(args, state, control)  # a signal may arrive at any time
 
-    def on_evaluate(
-        self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if not self.put_off and not control.should_save and self.ends(state, control):
             control.should_save, self.planned = True, False
 
-    def on_epoch_end(
-        self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         planned = control.should_save
         self.planned = planned or (self.put_off and self.planned)
         control.should_save = planned or self.put_off or self.ends(state, control)
         self.put_off = False
 
-    def on_save(
-        self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self.trainer.put_in_place(planned=self.planned)
         self.planned = True
         if self.ends(state, control):
