@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
@@ -21,7 +23,7 @@ from hfcli.errors import RecipeError
 from hfcli.evaluation.target import Target
 from hfcli.recipe.load import Draft, load_recipe
 from hfcli.recipe.overrides import parse_override, split_names
-from tests.helpers import RECIPES
+from tests.helpers import RECIPES, ROOT
 
 RECIPE = RECIPES / "bundled-text-classification.yaml"
 # What YAML, or a shell, would take for something else.
@@ -161,3 +163,18 @@ def test_the_help_of_a_flag_is_one_sentence_of_less_than_80_characters(name: str
     }
     assert all(shown.values())
     assert {flag: text for flag, text in shown.items() if len(text) >= 80} == {}
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "hfcli" / "cli").glob("*.py")), ids=lambda p: p.stem
+)
+def test_no_function_of_the_command_line_takes_a_mapping_of_flags(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FunctionDef):
+            for one in (*node.args.args, *node.args.kwonlyargs):
+                kind = ast.unparse(one.annotation) if one.annotation else ""
+                assert not re.match(r"(dict|Mapping)\[str, (Any|object)\]", kind), (
+                    node.name,
+                    one.arg,
+                )
+        assert not (isinstance(node, ast.Attribute) and ast.unparse(node) == "context.params")
