@@ -41,7 +41,7 @@ class GenerationSettings(Section):
     def _sampling_flags_need_sampling(self) -> GenerationSettings:
         given = [n for n in ("temperature", "top_k", "top_p", "min_p") if getattr(self, n)]
         if self.do_sample is False and given:
-            raise ValueError(f"{', '.join(given)} have no effect without sampling (greedy)")
+            raise ValueError(f"no effect without sampling (greedy): {', '.join(given)}")
         if self.temperature == 0 and self.do_sample:
             raise ValueError("temperature 0 is greedy decoding, which do_sample rules out")
         return self
