@@ -16,9 +16,8 @@ from hfcli.errors import DataError, ModelError
 from hfcli.foreign import forward_errors
 from hfcli.models.attention import plain_attention, windows_of
 from hfcli.tasks.documents import prefix
-from hfcli.tasks.numbers import check_scores
+from hfcli.tasks.logits import check_scores, token_losses
 from hfcli.tasks.prepared import pad_right
-from hfcli.tasks.token_losses import token_losses
 
 if TYPE_CHECKING:
     import torch

@@ -13,7 +13,7 @@ from hfcli.generation.admission import memory_of_beams
 from hfcli.generation.request import Finished, Request
 from hfcli.generation.row import Row
 from hfcli.models.load import ReadableModel
-from hfcli.tasks.numbers import nan_logits
+from hfcli.tasks.logits import nan_logits
 
 if TYPE_CHECKING:
     from torch import Tensor

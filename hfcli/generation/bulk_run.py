@@ -27,7 +27,7 @@ from hfcli.generation.writers import json_line, output_suffix, write_records
 from hfcli.journal import InOrder
 from hfcli.models.fingerprint import weights_fingerprint
 from hfcli.results import BulkResult, Listener, Note, TextPiece, TextsDone
-from hfcli.tasks.numbers import nan_logits
+from hfcli.tasks.logits import nan_logits
 from hfcli.tasks.prepared import RowCounts
 
 SECONDS_BETWEEN_REPORTS = 0.2

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from hfcli.tasks.numbers import nan_logits
-from hfcli.tasks.token_losses import log_softmax
+from hfcli.tasks.logits import log_softmax, nan_logits
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hfcli.tasks.numbers import nan_logits
+from hfcli.tasks.logits import nan_logits
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -20,7 +20,7 @@ from hfcli.generation.sampling import Sampled, sample_tokens
 from hfcli.generation.slots import DecoderState
 from hfcli.generation.speculate import Proposer
 from hfcli.results import Listener, Note
-from hfcli.tasks.numbers import NanLogitsError, nan_logits
+from hfcli.tasks.logits import NanLogitsError, nan_logits
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -32,12 +32,11 @@ from hfcli.tasks.base import (
     pad_right,
 )
 from hfcli.tasks.batches import batches
-from hfcli.tasks.blocks import pieces, wrapped
+from hfcli.tasks.document_scores import cut
 from hfcli.tasks.documents import Chat, Completion, Document, PlainText, Shape, prefix
-from hfcli.tasks.packing import Packed, best_fit, check_packing
+from hfcli.tasks.logits import token_losses
+from hfcli.tasks.packing import Packed, best_fit, check_packing, pieces, wrapped
 from hfcli.tasks.prepared import MOST
-from hfcli.tasks.scored_text import cut
-from hfcli.tasks.token_losses import token_losses
 from hfcli.tasks.windows import DEFINITIONS
 from hfcli.user_text import read_text
 

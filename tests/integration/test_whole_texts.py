@@ -20,8 +20,8 @@ from transformers import (
 
 from hfcli.fast.decoders.whole_texts import install
 from hfcli.fast.prepared import PreparedModel
+from hfcli.tasks.logits import TOKENS_AT_ONCE, log_softmax, token_losses
 from hfcli.tasks.prepared import IGNORE
-from hfcli.tasks.token_losses import TOKENS_AT_ONCE, log_softmax, token_losses
 
 GPT2 = GPT2Config(vocab_size=99, n_positions=160, n_embd=32, n_layer=2, n_head=4, pad_token_id=0)
 LLAMA = LlamaConfig(

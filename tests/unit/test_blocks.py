@@ -10,7 +10,7 @@ import pytest
 from hfcli.evaluation.measure import score_intervals
 from hfcli.statistics import blocks, studentised
 from hfcli.statistics.blocks import block_length, blocks_of
-from hfcli.tasks.scored_text import PART_TOKENS, parts_of, shared
+from hfcli.tasks.document_scores import PART_TOKENS, parts_of, shared
 
 
 @pytest.mark.parametrize("tokens", [[5], [100] * 9, [1] * 3000, [256, 256], [1024, 1024, 30]])

@@ -35,7 +35,7 @@ from hfcli.generation.speculate import DraftModel, PromptLookup, Proposer, Repea
 from hfcli.models.load import LoadedModel, ReadableModel
 from hfcli.results import Choice as Chosen
 from hfcli.tasks.base import context_length
-from hfcli.tasks.numbers import NanLogitsError
+from hfcli.tasks.logits import NanLogitsError
 
 ONE_BY_ONE = "batch: rows run one at a time, as this model's attention needs"
 WINDOW = 1024  # requests sorted together

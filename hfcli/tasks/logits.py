@@ -11,8 +11,11 @@ out low, by 7e-6 nats for 49,152 tokens. `Tensor.sum` adds in pairs, and loses n
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from hfcli.errors import RunError
 from hfcli.tasks.prepared import IGNORE
 
 if TYPE_CHECKING:
@@ -62,3 +65,33 @@ def _log_sum(logits: Tensor) -> tuple[Tensor, Tensor]:
     """The highest logit, and the logarithm of the sum of exp(logit - highest): (..., 1) each."""
     highest = logits.amax(-1, keepdim=True)
     return highest, (logits - highest).exp_().sum(-1, keepdim=True).log_()
+
+
+class NanLogitsError(RunError):
+    """A model's arithmetic has broken down, in one row at least."""
+
+
+def nan_logits(where: str = "") -> NanLogitsError:
+    """Return the error of a model whose arithmetic has broken down.
+
+    Args:
+        where: the row, where it is known.
+    """
+    return NanLogitsError(
+        f"{where}: the model produced NaN logits" if where else "the model produced NaN logits",
+        hint="--dtype float32, where a smaller type overflows; else the weights are damaged",
+    )
+
+
+def check_scores(rows: Iterable[tuple[Sequence[float], str]]) -> None:
+    """Refuse scores that are NaN.
+
+    Args:
+        rows: the numbers of each row, and its place.
+
+    Raises:
+        RunError: a number is NaN.
+    """
+    for numbers, where in rows:
+        if any(math.isnan(number) for number in numbers):
+            raise nan_logits(where)
