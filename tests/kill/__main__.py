@@ -53,8 +53,10 @@ def main() -> int:
 
 def _job(name: str, job: jobs.Job, home: Path, n_calls: int, n_moments: int, seed: int) -> int:
     """Kill one job at so many calls and moments; the number of cases that differ."""
-    whole = home / f"{name}-whole"
+    warm, whole = home / f"{name}-warm", home / f"{name}-whole"
+    warm.mkdir()
     whole.mkdir()
+    _run(job.begin, warm, {})  # fills the cache, so that later runs change as many files
     outcome = _run(job.begin, whole, {hook.COUNT: str(home / f"{name}-calls")})
     if outcome.code:
         sys.exit(f"{name}: exit {outcome.code}: {outcome.last_line()}")
