@@ -29,7 +29,7 @@ from hfcli.models.lora import add_lora
 from hfcli.models.merge import _save
 from hfcli.results import Choice
 from hfcli.training.setup import RunSetup
-from tests.helpers import hfcli
+from tests.helpers import ROOT, hfcli
 
 IDS = torch.arange(1, 25).reshape(2, 12)
 Break = Callable[[pytest.MonkeyPatch], None]
@@ -233,6 +233,14 @@ def test_an_unknown_version_starts_as_usual(name: str, monkeypatch: pytest.Monke
     monkeypatch.setattr(Versions, "installed", lambda: other)
     monkeypatch.setattr(startup, "_trial", lambda: pytest.fail("nothing is tried"))
     assert DeferredImports().refusal("cpu") == f"not proved with {name} 99.0"
+
+
+def test_the_pinned_versions_are_proved() -> None:
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pinned = dict(line.split("==") for line in lines if "==" in line)
+    versions = Versions(pinned["torch"], pinned["transformers"])
+    assert DeferredImports().supports(versions, "cpu") is None
+    assert DeferredImports().supports(versions, "cuda") is not None
 
 
 BLOCKER = """
