@@ -151,7 +151,7 @@ def _saved_as_it_is(own: GenerationConfig) -> GenerationConfig:
     from transformers import GenerationConfig
 
     class AsItIs(GenerationConfig):
-        def validate(self, strict: Any = False, user_set_attributes: Any = None) -> Any:
-            return super().validate(strict=False, user_set_attributes=user_set_attributes)
+        def validate(self, strict: Any = False, **others: Any) -> Any:  # transformers 5.5 has none
+            return super().validate(strict=False, **others)
 
     return AsItIs.from_dict(own.to_dict())
