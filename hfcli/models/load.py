@@ -8,6 +8,7 @@ Knows nothing about data; asks nothing of the network (`hfcli.models.resolve` di
 from __future__ import annotations
 
 import logging
+import warnings
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Protocol
@@ -209,6 +210,7 @@ def silence() -> None:
 
     disable_progress_bar()
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", "MatMul8bitLt: inputs will be cast", UserWarning)  # by 0.48
 
 
 def _take_generation_config(model: PreTrainedModel, source: ModelSource) -> None:

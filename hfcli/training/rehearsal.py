@@ -151,7 +151,7 @@ def _saved_as_it_is(own: GenerationConfig) -> GenerationConfig:
     from transformers import GenerationConfig
 
     class AsItIs(GenerationConfig):
-        def validate(self, strict: Any = False, **others: Any) -> Any:  # transformers 5.5 has none
-            return super().validate(strict=False, **others)
+        def validate(self, strict: Any = False, *args: Any, **others: Any) -> Any:
+            return super().validate(False, *args, **others)  # others: of transformers after 5.5
 
     return AsItIs.from_dict(own.to_dict())
