@@ -7,11 +7,13 @@ Looking takes some milliseconds, so callers look only for names that hfcli itsel
 from __future__ import annotations
 
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hfcli.errors import RunError
 from hfcli.foreign import foreign_errors
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 ENGINES = "hfcli.engines"  # a function `open_engine(options) -> Engine`
 METRICS = "hfcli.metrics"  # a `hfcli.metrics.base.Metric`, under its own name
@@ -20,6 +22,8 @@ TASKS = "hfcli.tasks"  # a class that subclasses `hfcli.tasks.base.Task`, under 
 
 @cache
 def _points(group: str) -> dict[str, EntryPoint]:
+    from importlib.metadata import entry_points  # here: it takes time of every start
+
     return {point.name: point for point in entry_points(group=group)}
 
 

@@ -90,7 +90,7 @@ class ForwardScorer(Scorer):
         self.recipe = recipe
         self.options = options
 
-    def open(self) -> tuple[Path, str, str]:
+    def read_data(self) -> tuple[Path, str, str]:
         recipe, task = self.recipe, self.recipe.task
         self.split, self.rows, self.notes, self.skipped = _rows(recipe, self.options.offline)
         names = recipe.evaluation.metrics or list(task.eval_metrics())

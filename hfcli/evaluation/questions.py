@@ -152,7 +152,7 @@ class PromptScorer(Scorer):
         self.recipe = recipe
         self.options = options
 
-    def open(self) -> tuple[Path, str, str]:
+    def read_data(self) -> tuple[Path, str, str]:
         recipe, data = self.recipe, self.recipe.data
         self.questions = read_questions(task=recipe.task, data=data, seed=recipe.seed)
         self.notes += self.questions.skipped.sentences()

@@ -95,7 +95,7 @@ class Scorer(ABC):
         self.notes: list[str] = []
 
     @abstractmethod
-    def open(self) -> tuple[Path, str, str]:
+    def read_data(self) -> tuple[Path, str, str]:
         """Read the data; return the default folder, and for messages the model and the data."""
 
     @abstractmethod
@@ -145,7 +145,7 @@ def run_evaluation(scorer: Scorer, *, options: EvalOptions, listener: Listener) 
         DataError, ModelError, RunError: see `hfcli.errors`.
     """
     check_single_process()
-    default, model, data = scorer.open()
+    default, model, data = scorer.read_data()
     key = scorer.key()
     with EvaluationFolder(
         named=options.output_dir,

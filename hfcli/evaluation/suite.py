@@ -95,7 +95,7 @@ class SuiteScorer(Scorer):
         super().__init__()
         self.options = options
 
-    def open(self) -> tuple[Path, str, str]:
+    def read_data(self) -> tuple[Path, str, str]:
         options = self.options
         self.names = parse_suite(options.suite)
         require_harness()

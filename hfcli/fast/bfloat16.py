@@ -5,9 +5,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from hfcli.cache import remember, remembered
 from hfcli.device import computes_bf16
-from hfcli.fast.protocol import BROKEN, SpeedUp, Versions, only_on_cpu, processor
+from hfcli.fast.protocol import BROKEN, SpeedUp, Versions, only_on_cpu, processor, recall, store
 from hfcli.foreign import first_line
 
 LARGE = 64 * 2**20  # bytes of weights; reading smaller ones is not what takes the time
@@ -49,11 +48,11 @@ def _measured_gain() -> float:
     import torch
 
     key = [processor(), torch.__version__, torch.get_num_threads()]
-    stored = remembered("starts", ["bfloat16", *key])
+    stored = recall(["bfloat16", *key])
     if stored is None:
         with torch.inference_mode():
             stored = _seconds(torch.float32) / _seconds(torch.bfloat16)
-        remember("starts", ["bfloat16", *key], stored)
+        store(["bfloat16", *key], stored)
     return float(stored)
 
 

@@ -7,7 +7,6 @@ GPT-2 small spends more time there than in its matrix products. Knows nothing ab
 
 from __future__ import annotations
 
-import ctypes
 import sys
 from typing import ClassVar
 
@@ -41,6 +40,8 @@ class RetainedMemory(SpeedUp):
 def trim() -> None:
     """Give freed memory back to the system once, so that what is in use can be measured."""
     if sys.platform.startswith("linux"):
+        import ctypes
+
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
         if trim is not None:
             trim(0)
@@ -54,6 +55,8 @@ def retain() -> bool:
     """
     if not sys.platform.startswith("linux"):
         return False
+    import ctypes  # here: it takes time of every start
+
     set_option = getattr(ctypes.CDLL(None), "mallopt", None)
     if set_option is None:
         return False

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 
-from hfcli.cache import open_cache
 from hfcli.errors import RunError
 from hfcli.fast.protocol import SpeedUp, Versions
 
@@ -27,6 +26,8 @@ class ConvertedFiles(SpeedUp):
 
     def supports(self, versions: Versions, device: str) -> str | None:
         """See `SpeedUp.supports`."""
+        from hfcli.cache import open_cache
+
         try:
             folder = open_cache()
         except RunError as e:

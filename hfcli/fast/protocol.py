@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import platform
 import sys
 from abc import ABC
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from hfcli.cache import remember, remembered
 from hfcli.device import out_of_memory
 from hfcli.foreign import first_line
 
@@ -39,6 +36,8 @@ class Versions:
     @classmethod
     def installed(cls) -> Versions:
         """Read them without importing the libraries."""
+        from importlib import metadata  # here: it takes time of every start
+
         return cls(metadata.version("torch"), metadata.version("transformers"))
 
 
@@ -127,10 +126,10 @@ class SpeedUp(ABC):
             self.name, self.tolerance, versions.torch, versions.transformers,
             torch.get_num_threads(), processor(), *kind, config,
         ]  # fmt: skip
-        stored = remembered("starts", key)
+        stored = recall(key)
         if not isinstance(stored, str):
             stored = self.failure(measure) or ""
-            remember("starts", key, stored)
+            store(key, stored)
         return stored or None
 
 
@@ -151,6 +150,25 @@ def processor() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
+        import platform
+
         return platform.processor() or platform.machine()
     fields = ("model name", "model", "stepping", "flags")
     return "; ".join(line for line in lines[:40] if line.partition("\t")[0] in fields)
+
+
+# The cache is imported when it is used: the names of speed-ups are part of every start.
+
+
+def recall(key: object) -> Any:
+    """Return the verdict that `store` kept under a key, or None."""
+    from hfcli.cache import remembered
+
+    return remembered("starts", key)
+
+
+def store(key: object, verdict: Any) -> None:
+    """Keep a verdict for processes to come, where the cache can be written."""
+    from hfcli.cache import remember
+
+    remember("starts", key, verdict)

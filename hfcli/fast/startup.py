@@ -28,9 +28,8 @@ from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any, TypeVar
 
-from hfcli.cache import remember, remembered
 from hfcli.errors import RunError
-from hfcli.fast.protocol import BROKEN, SpeedUp, Versions, only_on_cpu
+from hfcli.fast.protocol import BROKEN, SpeedUp, Versions, only_on_cpu, recall, store
 from hfcli.foreign import first_line
 
 PROVED = {"torch": ("2.13",), "transformers": ("5.23", "5.24")}
@@ -70,14 +69,14 @@ class DeferredImports(SpeedUp):
 
     def self_test(self) -> float:
         """Start so in a child process, once for an environment; it compares two forward passes."""
-        stored = remembered("starts", key := _environment())
+        stored = recall(key := _environment())
         if stored is None:
             # The answer until it comes back, and without a cache there is none.
-            remember("starts", key, "the trial did not end")
-            if remembered("starts", key) is None:
+            store(key, "the trial did not end")
+            if recall(key) is None:
                 raise RuntimeError("the cache cannot be written")
             stored = _trial()
-            remember("starts", key, stored)
+            store(key, stored)
         if not isinstance(stored, float):
             raise RuntimeError(stored)
         return stored
@@ -97,7 +96,7 @@ class DeferredImports(SpeedUp):
             try:
                 reason = _import_deferred()
             except BROKEN as e:  # what was imported half cannot be imported again
-                remember("starts", _environment(), "a start with it failed")
+                store(_environment(), "a start with it failed")
                 raise RunError(
                     f"transformers cannot be imported with deferred imports ({first_line(e)})",
                     hint="the same command again starts without them",
@@ -335,13 +334,13 @@ def _structure(make: Callable[..., Any], path: Any, prefix: str | None = None) -
     if folder.name != "models":
         return make(path, prefix)
     key = ["structure", Versions.installed().transformers, str(folder), folder.stat().st_mtime_ns]
-    stored = remembered("starts", key)
+    stored = recall(key)
     if stored is None:
         stored = [
             [sorted(needs), {module: sorted(names) for module, names in found.items()}]
             for needs, found in make(path, None).items()
         ]
-        remember("starts", key, stored)
+        store(key, stored)
     before = "" if prefix is None else f"{prefix}."
     return {
         frozenset(needs): {f"{before}{module}": set(names) for module, names in found.items()}

@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-from hfcli.metrics import FAMILIES, shipped_metrics
+from hfcli.metrics import families, shipped_metrics
 
 Inputs = dict[str, Any]
 ROWS = 97
@@ -16,7 +16,7 @@ WORDS = ["the", "A", "boat,", "boats", "Harbour", "lies", "still.", "42", "ко�
 def random_inputs(name: str, seed: int) -> Inputs:
     """The inputs that a metric reads, drawn at random; even seeds have two classes."""
     metric = shipped_metrics()[name]
-    family = next(f.__name__.rpartition(".")[2] for f in FAMILIES if metric in f.METRICS)
+    family = next(name for name, family in families().items() if metric in family.METRICS)
     drawn = DRAW[family](random.Random(seed), 2 if seed % 2 == 0 else 5)
     return {key: drawn[key] for key in metric.inputs}
 
