@@ -28,9 +28,11 @@ def is_stateful(model: Any) -> bool:
     mark = getattr(model, "_is_stateful", None)
     if mark is not None:
         return bool(mark)
-    kinds = getattr(model.config.get_text_config(), "layer_types", None) or ATTENTION
-    takes = inspect.signature(model.forward).parameters
-    return bool(set(kinds) - ATTENTION) or "past_key_values" not in takes
+    config = model.config.get_text_config()
+    kinds = getattr(config, "layer_types", None) or ATTENTION
+    # Since 5.24 Mamba's state is called `cache`, too: it has no attention heads.
+    takes = inspect.signature(model.forward).parameters.keys() & {"past_key_values", "cache"}
+    return bool(set(kinds) - ATTENTION) or not (takes and hasattr(config, "num_attention_heads"))
 
 
 def write_checkpoint(trainer: Any) -> bool:

@@ -234,5 +234,5 @@ def test_a_chat_model_says_that_prompts_become_messages(
         choice=ModelChoice(str(folder), device="cpu"), listener=told.append,
     )  # fmt: skip
     notes = [event.text for event in told if isinstance(event, Note)]
-    assert any("chat messages" in note for note in notes)
+    assert any("chat template" in note for note in notes)
     assert any("num_beams" in note for note in notes)
