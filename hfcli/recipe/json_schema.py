@@ -13,11 +13,11 @@ from pydantic import BaseModel, ValidationError
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import core_schema
 
-from hfcli.metrics import metric_names
+from hfcli.metrics import own_metrics
 from hfcli.recipe.schema import EvaluationSection, Recipe
 from hfcli.recipe.sections import GenerationSettings
 from hfcli.recipe.training import TrainingSection, check_extra, training_argument_names
-from hfcli.tasks import task_classes
+from hfcli.tasks import shipped_tasks
 
 Json = dict[str, Any]
 
@@ -45,7 +45,7 @@ class _EditorSchema(GenerateJsonSchema):
                 REFINEMENTS[cls, name](shown)
             about = shown.pop("description", None) or _upstream(cls, name)
             made["properties"][name] = _about(_either(shown, also), about)
-        if cls in task_classes().values():
+        if cls in shipped_tasks().values():
             made["required"] = ["name", *made.get("required", [])]
         return made
 
@@ -99,7 +99,7 @@ def _extra(shown: Json) -> None:
 
 
 def _metrics(shown: Json) -> None:
-    shipped_or_hub = {"anyOf": [{"enum": metric_names()}, {"type": "string", "pattern": "/"}]}
+    shipped_or_hub = {"anyOf": [{"enum": list(own_metrics())}, {"type": "string", "pattern": "/"}]}
     for kind in (shown, *shown.get("anyOf", [])):
         if kind.get("type") == "array":
             kind["items"] = shipped_or_hub
