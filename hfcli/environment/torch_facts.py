@@ -7,8 +7,11 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
+
+from hfcli.environment.folders import TEMPORARY
 
 SECONDS = 300
 PACKAGE = Path(__file__).parent.parent
@@ -33,18 +36,22 @@ def ask_torch() -> tuple[dict[str, Any], str | None]:
         `features`, `bfloat16`, `threads`, `devices` and `speed_ups`, or nothing and the reason.
     """
     try:
-        done = subprocess.run(
-            own_python("hfcli.environment.probe"),
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            env=own_environment(),
-            stdin=subprocess.DEVNULL,
-            timeout=SECONDS,
-            check=False,
-        )
+        with tempfile.TemporaryDirectory(prefix="hfcli-probe-") as folder:
+            done = subprocess.run(
+                own_python("hfcli.environment.probe"),
+                capture_output=True,
+                encoding="utf-8",
+                errors="replace",
+                # torch's compiler leaves a folder where temporary files go.
+                env=own_environment() | dict.fromkeys(TEMPORARY, folder),
+                stdin=subprocess.DEVNULL,
+                timeout=SECONDS,
+                check=False,
+            )
     except subprocess.TimeoutExpired:
         return {}, f"importing it took more than {SECONDS} s"
+    except OSError as e:
+        return {}, f"the temporary folder cannot be used ({e.strerror})"
     if done.returncode == 0:
         facts: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
         return facts, None
