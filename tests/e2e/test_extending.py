@@ -150,9 +150,8 @@ def test_a_task_trains_scores_and_reports(tmp_path: Path) -> None:
     scored = hfcli("eval", "run", "--json", env=environment, cwd=tmp_path)
     assert scored.returncode == 0, scored.stderr
     report = json.loads(scored.stdout)
-    rows = [
-        json.loads(line) for line in (tmp_path / "run/eval-validation/predictions.jsonl").open()
-    ]
+    written = (tmp_path / "run/eval-validation/predictions.jsonl").read_text()
+    rows = [json.loads(line) for line in written.splitlines()]
     assert len(rows) == 24
     own = f1([row["prediction"] for row in rows], [row["gold"] for row in rows])
     assert report["metrics"]["seqeval_f1"] == pytest.approx(own)

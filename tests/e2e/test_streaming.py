@@ -23,6 +23,7 @@ LOAD = """
 import json, sys
 import datasets
 from hfcli.data import hub
+from hfcli.data.arrow_file import rows_hash
 from hfcli.data.splits import load_splits
 from hfcli.errors import DataError
 from hfcli.recipe.schema import DataSection
@@ -44,7 +45,7 @@ for task, section in json.loads(sys.argv[1]):
         told[name] = {
             "rows": rows[:],
             "names": getattr(rows.features.get("label"), "names", None),
-            "mark": rows._fingerprint,
+            "mark": rows_hash(rows),
         }
     print(json.dumps(told), flush=True)
 """
