@@ -19,6 +19,7 @@ from hfcli.cli.options import (
 )
 from hfcli.cli.typed import TypedCommand, argument, command_of, option
 from hfcli.cli.variables import in_order
+from hfcli.runfolder.names import RECIPE_FILE
 
 recipes_app = typer.Typer(
     no_args_is_help=True,
@@ -91,7 +92,7 @@ class InitRequest:
     column_names: ColumnNames = None
     encoding: Encoding = None
     on_bad_row: OnBadRow = None
-    output: str = option("recipe.yaml", "The recipe's file; - is stdout.", "--output", "-o")
+    output: str = option(RECIPE_FILE, "The recipe's file; - is stdout.", "--output", "-o")
     overwrite: bool = option(False, "Replace files that are there.")
 
 
@@ -126,7 +127,7 @@ def _init(request: InitRequest) -> None:
     from hfcli.render.streams import write_err, write_out
 
     names = request.column_names
-    target = Path("recipe.yaml" if request.output == "-" else request.output)
+    target = Path(RECIPE_FILE if request.output == "-" else request.output)
     found = inspect_data(
         patterns=request.data,
         task=request.task,

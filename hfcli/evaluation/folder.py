@@ -23,7 +23,14 @@ from hfcli.errors import RunError
 from hfcli.faults import environment_errors
 from hfcli.files import TEMPORARY
 from hfcli.runfolder.kinds import EVALUATION, is_marked
-from hfcli.runfolder.names import LOCK_FILE, MARK_FILE, PREDICTIONS_FILE, REPORT_FILE, SCORES_FILE
+from hfcli.runfolder.names import (
+    LOCK_FILE,
+    MARK_FILE,
+    PREDICTIONS_FILE,
+    REPORT_FILE,
+    SCORES_FILE,
+    TEXTS_FILE,
+)
 
 KEY = ("weights_sha256", "data_sha256", "settings")  # equal keys have equal predictions
 DIGITS = 8  # of the key, in the name of a folder
@@ -217,7 +224,7 @@ def _holds_something(folder: Path) -> bool:
     """Whether anything was computed: where nothing was, nothing is lost by beginning anew."""
     scores = folder / SCORES_FILE
     begun = scores.is_file() and scores.read_bytes().count(b"\n") > 1
-    names = (REPORT_FILE, PREDICTIONS_FILE, "texts.jsonl", "texts.jsonl.partial")
+    names = (REPORT_FILE, PREDICTIONS_FILE, TEXTS_FILE, f"{TEXTS_FILE}.partial")
     return begun or any(os.path.lexists(folder / name) for name in names)
 
 

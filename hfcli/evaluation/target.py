@@ -21,10 +21,9 @@ from hfcli.recipe.overrides import Override
 from hfcli.recipe.questions import QuestionRecipe
 from hfcli.recipe.schema import Recipe
 from hfcli.results import Listener, Note
+from hfcli.runfolder.names import RECIPE_FILE, RESULT_FILE
 from hfcli.tasks import question_classes, task_names
 
-RECIPE_FILE = "recipe.yaml"
-RESULT_FILE = "result.json"
 # Keys that flags give to prompt tasks only.
 ONLY_PROMPTS = frozenset({
     "task.prompt_column", "task.reference_column", "task.choices_column", "task.template",

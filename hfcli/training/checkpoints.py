@@ -18,8 +18,9 @@ from typing import Any
 from hfcli import files, runfolder
 from hfcli.errors import RunError
 from hfcli.runfolder.kinds import CHECKPOINT
+from hfcli.runfolder.names import TRAINER_STATE_FILE
 
-NEEDED = ("trainer_state.json", "optimizer.pt", "scheduler.pt")
+NEEDED = (TRAINER_STATE_FILE, "optimizer.pt", "scheduler.pt")
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "adapter_model.safetensors")
 SAVING = ".saving"
 DELETING = ".deleting-"
@@ -59,7 +60,7 @@ def is_whole(checkpoint: Path) -> bool:
     if not all(_is_whole_safetensors(path) for path in checkpoint.glob("*.safetensors")):
         return False
     try:
-        state = json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
+        state = json.loads((checkpoint / TRAINER_STATE_FILE).read_text(encoding="utf-8"))
         window = checkpoint / LOSS_FILE
         known = not window.is_file() or {"loss", "since"} <= json.loads(window.read_bytes()).keys()
     except (ValueError, AttributeError, RecursionError):

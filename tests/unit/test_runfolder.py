@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import subprocess
@@ -13,7 +14,10 @@ import pytest
 
 from hfcli import files, runfolder
 from hfcli.errors import RunError
+from hfcli.runfolder import names
 from hfcli.runfolder.kinds import EVALUATION, MERGED, RUN, SWEEP, Kind
+from hfcli.runfolder.names import CARD_FILE
+from tests.helpers import ROOT
 
 MARKS = {
     RUN: '{\n  "hfcli": "0.1.0",\n  "command": []\n}\n',
@@ -344,3 +348,16 @@ def test_evaluations_of_earlier_versions_are_known(tmp_path: Path) -> None:
     (tmp_path / "report.json").write_text(json.dumps({**report, "versions": {}}))
     with pytest.raises(RunError, match="was not written by hfcli"):
         runfolder.check(tmp_path, EVALUATION, overwrite=True)
+
+
+def test_no_other_module_spells_the_name_of_a_file_of_a_run_or_an_evaluation() -> None:
+    spelled = {value for name, value in vars(names).items() if name.isupper()} - {CARD_FILE}
+    assert len(spelled) > 10
+    found = {
+        f"{path.relative_to(ROOT)}:{node.lineno}: {node.value!r}"
+        for path in (ROOT / "hfcli").rglob("*.py")
+        if path.name != "names.py"
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and node.value in spelled
+    }
+    assert found == set()
