@@ -171,7 +171,7 @@ def _command(conversation: Conversation, line: str) -> None:
             conversation.reset()
             write_err("conversation cleared")
         case "/undo":
-            write_err("last turn removed" if conversation.undo() else "there is no turn to remove")
+            write_err("last turn removed" if conversation.undo() else "no turn to remove")
         case "/save" | "/load" if not argument:
             raise RecipeError(f"{name} needs a file name")
         case "/save":

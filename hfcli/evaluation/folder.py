@@ -13,7 +13,6 @@ import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import hfcli
@@ -68,12 +67,7 @@ class EvaluationFolder:
     def __enter__(self) -> EvaluationFolder:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self._held.close()
 
     def take(self, key: Mapping[str, Any]) -> Path:

@@ -6,7 +6,6 @@ import logging
 import os
 import sys
 import time
-from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -72,12 +71,7 @@ class Reporter:
             _LOG.setLevel(logging.INFO)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         _LOG.removeHandler(self._remarks)
         if self._progress is not None:
             self._progress.stop()
