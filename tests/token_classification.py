@@ -103,6 +103,8 @@ class TokenClassification(Task):
             "labels": pad_right([feature["labels"] for feature in features], IGNORE),
         }
 
+    has_units: ClassVar[bool] = True
+
     # Score: of each row the sum of its losses, and the tags of its words.
     def metrics(self) -> tuple[str, ...]:
         return ("seqeval_f1", "seqeval_precision", "seqeval_recall")

@@ -21,6 +21,7 @@ from hfcli.shown import listed
 from hfcli.statistics.form import right_by
 from hfcli.statistics.paired import Difference, differences
 from hfcli.statistics.proportions import holm
+from hfcli.tasks import task_classes
 
 Columns = dict[str, list[Any]]
 SAME_ROW = ("text_sha256", "gold")
@@ -132,8 +133,10 @@ def _pair(first: SavedRun, other: SavedRun) -> Pair:
     ]
     if not rows:
         raise DataError(f"{first.name} and {other.name}: no row was scored by both")
-    a = metric_inputs([row for row, _ in rows], first.labels)
-    b = metric_inputs([row for _, row in rows], first.labels)
+    task = task_classes().get(first.report["task"])
+    labels = None if task is not None and task.has_units else first.labels
+    a = metric_inputs([row for row, _ in rows], labels)
+    b = metric_inputs([row for _, row in rows], labels)
     if first.labels != other.labels:
         _reorder(b, first, other)
     names = [name for name in first.report["metrics"] if name in other.report["metrics"]]

@@ -142,7 +142,7 @@ class ForwardScorer(Scorer):
     def scores(self, rows: Sequence[Prediction]) -> tuple[dict[str, Any], dict[str, Any]]:
         restore_imports()  # metrics use scipy in earnest
         labels = self.recipe.task.label_names(self.model.loaded.model)
-        inputs = metric_inputs(rows, labels)
+        inputs = metric_inputs(rows, None if self.recipe.task.has_units else labels)
         known = {"labels": list(range(len(labels or ())))}
         values = compute(self.metrics, inputs, known)
         seed = self.recipe.seed

@@ -118,7 +118,8 @@ def metric_inputs(
 
     Args:
         rows: of a predictions file.
-        labels: label names in the order of their indices; None where predictions are not labels.
+        labels: label names in the order of their indices; None where predictions are not a label
+            or a set of labels, and stay as they are.
 
     Returns:
         `predictions` and `references` (indices, 0 or 1 for each label, or numbers, texts and the
@@ -131,9 +132,7 @@ def metric_inputs(
     scored = [row for row in rows if row["error"] is None]
     inputs = {name: [row[name] for row in scored] for name in COUNTS if _has(scored, name)}
     if _has(scored, "prediction"):
-        # Lists beside a probability a label are sets of labels, others one label a unit of the row.
-        units = isinstance(scored[0]["gold"], list) and not _has(scored, "probabilities")
-        index = {} if units else {name: i for i, name in enumerate(labels or ())}
+        index = {name: i for i, name in enumerate(labels or ())}
         inputs["predictions"] = [_encoded(row["prediction"], index) for row in scored]
         inputs["references"] = [_encoded(row["gold"], index) for row in scored]
     if _has(scored, "probabilities"):

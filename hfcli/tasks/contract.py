@@ -175,6 +175,7 @@ class Head(ABC):
 class Score(ABC):
     """What the head's outputs say about each row, and which metrics read that."""
 
+    has_units: ClassVar[bool] = False  # whether a row has several labels in order, one a unit
     tokens_at_once: ClassVar[int | None] = None  # most of a scoring batch; None: any number
 
     @abstractmethod

@@ -158,6 +158,11 @@ def test_a_task_trains_scores_and_reports(tmp_path: Path) -> None:
     assert own > 0.9, "it learns what the second or third word is"
     assert report["labels"] == ["B-PER", "O"]
     assert "seqeval_f1" in (tmp_path / "run/eval-validation/report.html").read_text()
+    compared = hfcli("compare", "run", "run", "--json", env=environment, cwd=tmp_path)
+    assert compared.returncode == 0, compared.stderr
+    (pair,) = json.loads(compared.stdout)["comparisons"]
+    found = {one["metric"]: one for one in pair["metrics"]}
+    assert found["seqeval_f1"]["a"] == found["seqeval_f1"]["b"] == pytest.approx(own)
     unknown = hfcli("finetune", tmp_path / "tags.yaml", "task.tag_column=x", env=environment)
     assert unknown.returncode == 2
     assert "did you mean tags_column?" in unknown.stderr

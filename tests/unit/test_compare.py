@@ -238,10 +238,6 @@ def other_tasks() -> dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]],
     def told(predicted: Sequence[Any], right: Sequence[Any]) -> list[dict[str, Any]]:
         return [row(i, gold=right[i], prediction=predicted[i]) for i in places]
 
-    def with_probabilities(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """As sets of labels have them."""
-        return [{**r, "probabilities": [float(x in r["prediction"]) for x in "ab"]} for r in rows]
-
     answers = [f"the answer to that is {i}" for i in places]
     return {
         "documents": (
@@ -251,8 +247,8 @@ def other_tasks() -> dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]],
         ),
         "numbers": (numbers(noise[0]), numbers(3 * noise[1]), ["mse", "r2", "spearman"]),
         "sets": (
-            with_probabilities(told([s if i % 4 else ["b"] for i, s in enumerate(sets)], sets)),
-            with_probabilities(told([s if i % 3 else ["a"] for i, s in enumerate(sets)], sets)),
+            told([s if i % 4 else ["b"] for i, s in enumerate(sets)], sets),
+            told([s if i % 3 else ["a"] for i, s in enumerate(sets)], sets),
             ["subset_accuracy", "multilabel_f1_macro"],
         ),
         "texts": (
