@@ -8,6 +8,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -97,6 +98,22 @@ def test_a_metric_and_a_task(tmp_path: Path) -> None:
     wrong = hfcli("eval", "run", "--metric", "error_rat", env=environment, cwd=tmp_path)
     assert wrong.returncode == 2
     assert "did you mean error_rate?" in wrong.stderr
+
+
+def test_a_speed_up() -> None:
+    section = PAGE.read_text(encoding="utf-8").split("\n## A speed-up\n", 1)[1]
+    code = section.split("```python\n", 1)[1].split("```", 1)[0]
+    found: dict[str, Any] = {}
+    exec(compile(code, "squares.py", "exec"), found)
+    kind = found["FastSquares"]
+    assert kind().refusal("cpu") is None
+    assert "cuda" in kind().refusal("cuda")
+    for name, prepare in {
+        "other-numbers": lambda _self: lambda x: (x * x).mean(),
+        "no-such-name": lambda _self: found["torch"].no_such_operation,
+    }.items():
+        broken = type(name, (kind,), {"name": name, "prepare": prepare})
+        assert "self-test" in broken().refusal("cpu")
 
 
 TAGGER = "tests.token_classification"
